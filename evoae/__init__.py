@@ -1,0 +1,39 @@
+"""Deep autoencoders trained by genetic algorithms, in JAX, without gradients."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from evoae import data, fitness, models, mutations, strategies
+from evoae.evolve import InvalidFitnessError, evolve
+from evoae.models import Autoencoder
+from evoae.strategies import Stacked
+from evoae.types import Info, Population
+
+if TYPE_CHECKING:
+    from evoae import config, report, run
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Autoencoder",
+    "Info",
+    "InvalidFitnessError",
+    "Population",
+    "Stacked",
+    "config",
+    "data",
+    "evolve",
+    "fitness",
+    "models",
+    "mutations",
+    "report",
+    "run",
+    "strategies",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # These load matplotlib, rich and tyro, which a program that only evolves does without.
+    if name in ("config", "report", "run"):
+        return importlib.import_module(f"evoae.{name}")
+    raise AttributeError(f"module 'evoae' has no attribute {name!r}")

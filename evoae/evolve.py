@@ -1,0 +1,213 @@
+"""One generation as a pure function, and many of them as one XLA program."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from evoae import data
+from evoae.evaluate import centre_of, evaluate, no_centre
+from evoae.types import Batch, FitnessFn, Info, Strategy
+
+# Generations in one call of the compiled program; between calls the host may look at the state.
+DEFAULT_BLOCK_SIZE = 500
+
+
+def generation(
+    key: jax.Array,
+    strategy: Strategy,
+    fitness: FitnessFn,
+    batch: Batch,
+    state: Any,
+    *,
+    batch_size: int | None = None,
+    chunk_size: int | None = None,
+    centre: Any = None,
+) -> tuple[Any, Info, Any]:
+    """One generation: ask, evaluate, tell. A pure function, for `jax.jit`, `vmap` and `lax.scan`.
+
+    Its randomness comes from `fold_in(key, state.generation)`, so the same key serves a whole run.
+    With `centre`, the activations of the last generation's single parent (see `centre_of`), those of
+    an unchanged parent are not computed again. Returns the state, what to report, and the centre.
+    """
+    key = jax.random.fold_in(key, state.generation)
+    for_batch, for_ask, for_tell = jax.random.split(key, 3)
+    if batch_size is not None:
+        batch = data.minibatch(for_batch, batch, batch_size)
+    population, state = strategy.ask(for_ask, state)
+    batch = prepared(fitness, batch)
+    if centre is not None:
+        centre = centre_of(fitness, population, batch, previous=centre)
+    errors = evaluate(strategy, fitness, population, batch, chunk_size=chunk_size, centre=centre)
+    state, info = strategy.tell(for_tell, population, errors, state)
+    return state, info, centre
+
+
+def prepared(fitness: FitnessFn, batch: Batch) -> Batch:
+    """The batch in the form that all candidates share, where the fitness has one."""
+    return fitness.prepare(batch) if hasattr(fitness, "prepare") else batch
+
+
+@functools.partial(
+    jax.jit, static_argnames=("strategy", "fitness", "block_size", "batch_size", "chunk_size")
+)
+def _block(
+    key: jax.Array,
+    batch: Batch,
+    state: Any,
+    num_generations: jax.Array,
+    *,
+    strategy: Strategy,
+    fitness: FitnessFn,
+    block_size: int,
+    batch_size: int | None,
+    chunk_size: int | None,
+) -> tuple[Any, Info]:
+    """Up to `block_size` generations; rows of the trace from `num_generations` on are unused."""
+    if batch_size is None:
+        batch = prepared(fitness, batch)  # once for all generations
+
+    def step(state: Any, centre: Any = None) -> tuple[Any, Info, Any]:
+        return generation(
+            key,
+            strategy,
+            fitness,
+            batch,
+            state,
+            batch_size=batch_size,
+            chunk_size=chunk_size,
+            centre=centre,
+        )
+
+    # The first generation of a whole population is the one whose state changes shape.
+    first = []
+    while _shapes(jax.eval_shape(step, state)[0]) != _shapes(state):
+        state, row, _ = step(state)
+        first.append(row)
+    rows = jax.eval_shape(step, state)[1]
+    trace = jax.tree.map(lambda row: jnp.zeros((block_size, *row.shape), row.dtype), rows)
+    for i, row in enumerate(first):
+        trace = _write(trace, row, i)
+    centre = None if batch_size else no_centre(key, strategy, fitness, batch, state)
+
+    def body(i: jax.Array, carry: tuple[Any, Info, Any]) -> tuple[Any, Info, Any]:
+        state, trace, centre = carry
+        state, row, centre = step(state, centre)
+        return state, _write(trace, row, i), centre
+
+    carry = lax.fori_loop(len(first), num_generations, body, (state, trace, centre))
+    return carry[:2]
+
+
+def _shapes(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
+
+
+def _write(trace: Info, row: Info, i: jax.Array | int) -> Info:
+    return jax.tree.map(lambda rows, one: rows.at[i].set(one), trace, row)
+
+
+def evolve(
+    key: jax.Array,
+    strategy: Strategy,
+    fitness: FitnessFn,
+    batch: Batch,
+    state: Any,
+    *,
+    num_generations: int,
+    batch_size: int | None = None,
+    chunk_size: int | None = None,
+    block_size: int = DEFAULT_BLOCK_SIZE,
+) -> tuple[Any, Info]:
+    """Runs a strategy for a number of generations.
+
+    The generations are one XLA program, compiled once for each configuration; the host is touched
+    once a block. The trajectory depends on the key and on `state.generation` alone: two calls of
+    500 generations, the second from the state of the first, are one call of 1,000.
+
+    Args:
+      key: the randomness of the whole run.
+      strategy: one of `evoae.strategies`, or any `evoae.types.Strategy`.
+      fitness: (params, batch) -> error, hashable; from `evoae.fitness` or your own.
+      batch: what the fitness reads: all of the data, usually images [N, height, width, channels].
+      state: from `strategy.init`, or from an earlier call.
+      num_generations: how many, at least 1.
+      batch_size: rows of the data drawn anew for each generation, shared by all its candidates; None
+        takes all of them.
+      chunk_size: candidates evaluated at a time; see `evaluate`.
+      block_size: most generations between two looks of the host.
+
+    Returns:
+      The last state, and the trace: scalars by generation, NumPy arrays [num_generations] each.
+      After Ctrl-C both are as of the last whole block, so the trace is shorter.
+
+    Raises:
+      ValueError: an argument that does not fit.
+      InvalidFitnessError: a generation in which no candidate had a finite error; it carries the
+        state and the trace up to there.
+      KeyboardInterrupt: Ctrl-C before the first block has ended.
+
+    >>> import jax, evoae
+    >>> strategy = evoae.strategies.GeneticAlgorithm(population_size=8)
+    >>> state = strategy.init(jax.random.key(0), {"weights": jax.numpy.ones(3)})
+    >>> def error(params, batch):
+    ...     return (params["weights"] ** 2).sum()
+    >>> state, trace = evolve(jax.random.key(1), strategy, error, None, state, num_generations=30)
+    >>> trace.best_fitness.shape, bool(state.best_fitness < 1)
+    ((30,), True)
+    """
+    for name, value in (("num_generations", num_generations), ("block_size", block_size)):
+        if type(value) is not int or value < 1:
+            raise ValueError(f"{name} must be a positive int, got {value!r}")
+    traces: list[Info] = []
+    done = 0
+    while done < num_generations:
+        now = min(block_size, num_generations - done)
+        try:
+            after, rows = _block(
+                key,
+                batch,
+                state,
+                jnp.int32(now),
+                strategy=strategy,
+                fitness=fitness,
+                block_size=block_size,
+                batch_size=batch_size,
+                chunk_size=chunk_size,
+            )
+            trace = jax.tree.map(lambda row, now=now: np.asarray(row)[:now], rows)
+        except KeyboardInterrupt:
+            if not traces:
+                raise
+            break
+        state, done = after, done + now
+        traces.append(trace)
+        if not np.isfinite(trace.best_fitness).all():
+            raise InvalidFitnessError(state, _joined(traces))
+    return state, _joined(traces)
+
+
+def _joined(traces: list[Info]) -> Info:
+    return jax.tree.map(lambda *rows: np.concatenate(rows), *traces)
+
+
+class InvalidFitnessError(FloatingPointError):
+    """A generation in which no candidate had a finite error.
+
+    Attributes:
+      state: the state after the block of generations in which it happened; the parents are those
+        of the last valid generation.
+      trace: the trace up to there.
+    """
+
+    def __init__(self, state: Any, trace: Info) -> None:
+        self.state, self.trace = state, trace
+        bad = int(np.argmax(~np.isfinite(trace.best_fitness)))
+        super().__init__(
+            f"fitness: none of the candidates of generation {bad} of this call has a finite error; "
+            "use smaller mutations, or weights that keep the error finite"
+        )

@@ -1,0 +1,173 @@
+"""From a model and an error to the fitness of a candidate: what evolution makes smaller."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from evoae.data import scale
+from evoae.incremental import Centre, Neighbours, centre
+from evoae.models import Autoencoder
+from evoae.types import Batch, Params
+
+ErrorName = Literal["mae", "mse", "rmse", "bce"]
+
+
+class Error(NamedTuple):
+    """An error in two steps: a value for each pixel, whose mean over all pixels is finished.
+
+    Attributes:
+      pixel: (output, target) -> values of the same shape.
+      finish: the mean of these values -> the error.
+    """
+
+    pixel: Callable[[jax.Array, jax.Array], jax.Array]
+    finish: Callable[[jax.Array], jax.Array]
+
+
+def _cross_entropy(output: jax.Array, target: jax.Array) -> jax.Array:
+    output = jnp.clip(output, 1e-6, 1 - 1e-6)
+    return -(target * jnp.log(output) + (1 - target) * jnp.log1p(-output))
+
+
+ERRORS: dict[str, Error] = {
+    "mae": Error(lambda y, t: jnp.abs(y - t), lambda mean: mean),
+    "mse": Error(lambda y, t: jnp.square(y - t), lambda mean: mean),
+    "rmse": Error(lambda y, t: jnp.square(y - t), jnp.sqrt),
+    "bce": Error(_cross_entropy, lambda mean: mean),
+}
+
+
+class PreparedBatch(NamedTuple):
+    """A batch in the form that all candidates share.
+
+    Attributes:
+      inputs: what `Autoencoder.prepare` makes of the images.
+      targets: the images as [channels, height, width, N].
+    """
+
+    inputs: jax.Array
+    targets: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Reconstruction:
+    """The error of a model's reconstructions: `(params, images) -> float32 scalar`.
+
+    Made by `reconstruction`, which documents the attributes.
+    """
+
+    model: nn.Module
+    error: ErrorName = "mse"
+    low: float = 0.0
+    high: float = 1.0
+
+    def prepare(self, batch: Batch) -> Batch:
+        """The work on a batch that is the same for all candidates; calling accepts the result."""
+        if isinstance(batch, PreparedBatch):
+            return batch
+        images = self._floats(batch)
+        if not isinstance(self.model, Autoencoder):
+            return images
+        return PreparedBatch(self.model.prepare(images), jnp.transpose(images, (3, 1, 2, 0)))
+
+    def __call__(self, params: Params, batch: Batch) -> jax.Array:
+        batch = self.prepare(batch)
+        error = ERRORS[self.error]
+        if isinstance(batch, PreparedBatch):
+            assert_model: Autoencoder = self.model  # type: ignore[assignment]
+            output, target = assert_model.reconstruct(params, batch.inputs), batch.targets
+        else:
+            output, target = self.model.apply(params, batch), batch
+            if output.shape != target.shape:
+                raise ValueError(
+                    f"model must return images of the shape {target.shape} that it is given, "
+                    f"it returned {output.shape}"
+                )
+        return error.finish(jnp.mean(error.pixel(output, target), dtype=jnp.float32))
+
+    def around(self, params: Params, batch: PreparedBatch) -> Centre:
+        """Evaluates one network and keeps its activations, for the errors of its neighbours."""
+        pixel = ERRORS[self.error].pixel
+        return centre(self.model, pixel, params, batch.inputs, batch.targets)
+
+    def of_centre(self, around: Centre, batch: PreparedBatch) -> jax.Array:
+        """The error of the centre itself, float32."""
+        return self._finish(around.error_sum, batch)
+
+    def of_changes(
+        self, around: Centre, batch: PreparedBatch, positions: jax.Array, deltas: jax.Array
+    ) -> jax.Array:
+        """The errors of networks that differ from the centre in one weight each.
+
+        Args:
+          around: from `around`, on the same batch.
+          batch: from `prepare`.
+          positions: which weight, in the order of `evoae.tree.ravel`; int32 [C], or () for one
+            weight that all of them change.
+          deltas: what is added to it, float32 [C].
+
+        Returns:
+          Float32 [C]: as the error of the changed network computed anew, to rounding.
+        """
+        pixel = ERRORS[self.error].pixel
+        neighbours = Neighbours(self.model, pixel, around, batch.targets)
+        if positions.ndim == 0:
+            sums = neighbours.of_shared_position(positions, deltas)
+        else:
+            sums = neighbours.of_positions(positions, deltas)
+        return self._finish(sums, batch)
+
+    def _finish(self, error_sum: jax.Array, batch: PreparedBatch) -> jax.Array:
+        return ERRORS[self.error].finish(error_sum / batch.targets.size).astype(jnp.float32)
+
+    def _floats(self, images: jax.Array) -> jax.Array:
+        images = jnp.asarray(images)
+        if images.ndim != 4 or 0 in images.shape:
+            raise ValueError(
+                f"images must have shape [N, height, width, channels], got {images.shape}"
+            )
+        if images.dtype == jnp.uint8:
+            return scale(images, self.low, self.high)
+        if not jnp.issubdtype(images.dtype, jnp.floating):
+            raise ValueError(f"images must be uint8 or floats, got {images.dtype}")
+        return images
+
+
+def reconstruction(
+    model: nn.Module, error: ErrorName = "mse", *, low: float = 0.0, high: float = 1.0
+) -> Reconstruction:
+    """The fitness of an autoencoder: the error of its reconstructions, smaller is better.
+
+    Args:
+      model: an `evoae.Autoencoder`, or any Flax module that maps images [N, height, width,
+        channels] to images of the same shape.
+      error: "mae" mean |y - t|, "mse" mean (y - t)^2, "rmse" its root over the whole batch, or "bce"
+        mean -(t log y + (1 - t) log(1 - y)), with y clipped to 1e-6..1-1e-6. On images that are
+        mostly black, "mae" rewards a black output: a black image scores better than the mean image.
+      low: what the value 0 of uint8 images is scaled to, batch by batch; floats are taken as given.
+      high: what the value 255 is scaled to.
+
+    Returns:
+      A frozen, hashable function (params, images) -> error.
+
+    Raises:
+      ValueError: an unknown error, or low that is not below high.
+
+    >>> import jax, evoae
+    >>> model = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1))
+    >>> images = jax.numpy.zeros((3, 6, 6, 1))
+    >>> params = model.init(jax.random.key(0), images)
+    >>> reconstruction(model, error="mae")(params, images).shape
+    ()
+    """
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model must be a Flax Linen module, got {model!r}")
+    if error not in ERRORS:
+        raise ValueError(f"error must be one of {', '.join(ERRORS)}; got {error!r}")
+    if not low < high:
+        raise ValueError(f"low must be below high, got low={low}, high={high}")
+    return Reconstruction(model, error, float(low), float(high))

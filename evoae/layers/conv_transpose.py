@@ -1,0 +1,223 @@
+"""Transposed convolution without a convolution: mix the channels first, on the small image, by one
+matrix product for all kernel positions; then shift the results and add them."""
+
+import dataclasses
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from evoae.layers.base import (
+    ACTIVATIONS,
+    Activation,
+    Shape,
+    Weights,
+    add_bias,
+    check_choice,
+    check_positive,
+    group_size,
+    image_shape,
+    materialize,
+)
+from evoae.layers.change import Change, fit, widen
+from evoae.layers.conv import channel_change
+
+# Up to so many input pixels, kernels from one channel to one are applied as a dense matrix.
+LARGEST_DENSE_IMAGE = 36
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvTranspose:
+    """2-D transposed convolution: output[s y + i, s x + j] += kernel[i, j] input[y, x].
+
+    Attributes:
+      features: output channels of each group.
+      kernel_size: side of the square kernels, in pixels.
+      stride: distance of two neighbouring inputs in the output, in pixels.
+      padding: "full" (output side = (input side - 1) stride + kernel_size) or "same" (input side
+        times stride, cut from the full output as TensorFlow and Flax cut it).
+      group: input channels that one application of the kernels reads; None reads all of them. With
+        group=m and features=1, output channel i is the sum over j < m of input channel i*m + j
+        with kernel j: the merging form of Varadi (2021).
+      use_bias: add one bias a channel.
+      activation: "linear", "relu", "sigmoid" or "tanh".
+      unpool: each input value is first made an unpool x unpool block. `Unpool` followed by a
+        transposed convolution is joined to this form by itself: as one linear map on the small
+        image it is a transposed convolution of stride unpool.
+
+    >>> ConvTranspose(1, 5, group=10).output_shape((10, 24, 24))
+    (1, 28, 28)
+    """
+
+    features: int
+    kernel_size: int
+    stride: int = 1
+    padding: Literal["full", "same"] = "full"
+    group: int | None = None
+    use_bias: bool = True
+    activation: Activation = "relu"
+    unpool: int = 1
+
+    def __post_init__(self) -> None:
+        check_positive(
+            self,
+            features=self.features,
+            kernel_size=self.kernel_size,
+            stride=self.stride,
+            group=self.group,
+            unpool=self.unpool,
+        )
+        check_choice(self, "padding", self.padding, ("full", "same"))
+        check_choice(self, "activation", self.activation, tuple(ACTIVATIONS))
+        if self.stride > 1 and self.unpool > 1:
+            raise ValueError(
+                "ConvTranspose: unpool needs stride 1, got stride " + repr(self.stride)
+            )
+
+    @property
+    def step(self) -> int:
+        """Distance of two neighbouring inputs in the output."""
+        return self.stride * self.unpool
+
+    @property
+    def reach(self) -> int:
+        """Side of the block of outputs that one input reaches."""
+        return self.kernel_size + self.unpool - 1
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """(channels, height, width) -> (groups * features, height', width')."""
+        channels, height, width = image_shape(self, shape)
+        groups = channels // group_size(self, self.group, channels)
+        if self.padding == "same":
+            return (groups * self.features, height * self.step, width * self.step)
+        sides = ((side - 1) * self.step + self.reach for side in (height, width))
+        return (groups * self.features, *sides)
+
+    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
+        """kernel [group, features, kernel_size, kernel_size], bias [groups * features]."""
+        group = group_size(self, self.group, shape[0])
+        kernel = (group, self.features, self.kernel_size, self.kernel_size)
+        bias = (shape[0] // group * self.features,)
+        return {"kernel": kernel} | ({"bias": bias} if self.use_bias else {})
+
+    @property
+    def crop(self) -> int:
+        """Rows and columns of the full output that come before the first one kept."""
+        k, s = self.kernel_size, self.stride
+        return 0 if self.padding == "full" else max(k - 1 - -(-(k + s - 2) // 2), 0)
+
+    def spread(self, kernel: jax.Array) -> jax.Array:
+        """[..., kernel_size, kernel_size] -> [..., reach, reach]: what one input adds to the output."""
+        if self.unpool == 1:
+            return kernel
+        room, keep = self.unpool - 1, ((0, 0),) * (kernel.ndim - 2)
+        return sum(
+            jnp.pad(kernel, (*keep, (i, room - i), (j, room - j)))
+            for i in range(self.unpool)
+            for j in range(self.unpool)
+        )
+
+    def pre_activation(self, weights: Weights, x: jax.Array) -> jax.Array:
+        kernel = weights["kernel"]
+        group, features = kernel.shape[:2]
+        channels, height, width, images = x.shape
+        groups = channels // group
+        _, rows, columns = self.output_shape(x.shape[:3])
+        if group * features == 1 and height * width <= LARGEST_DENSE_IMAGE:
+            matrix = materialize(kernel.reshape(-1) @ self._doubling(height, width))
+            x = jnp.swapaxes(x.reshape(groups, height * width, images), 0, 1)
+            x = materialize(x).reshape(height * width, -1)
+            pre = materialize(matrix.reshape(rows * columns, -1) @ x)
+            # The caller's activation reads the product in this order: no pass of its own.
+            pre = jnp.swapaxes(pre.reshape(rows * columns, groups, images), 0, 1)
+            pre = pre.reshape(groups, rows, columns, images)
+        else:
+            spread = materialize(self.spread(kernel).reshape(group, -1).T)
+            taps = materialize(jnp.matmul(spread, x.reshape(groups, group, -1)))
+            taps = taps.reshape(groups * features, self.reach, self.reach, height, width, images)
+            pre = materialize(self._shift_and_add(taps, rows, columns))
+        return add_bias(pre, weights)
+
+    def weight_change(self, x: jax.Array, index: jax.Array, delta: jax.Array) -> Change:
+        """What the pre-activation changes by when weight `index` does; biases come first."""
+        channels, height, width, images = x.shape
+        group = group_size(self, self.group, channels)
+        groups, side = channels // group, self.kernel_size
+        _, rows, columns = self.output_shape(x.shape[:3])
+        biases = groups * self.features if self.use_bias else 0
+        kernel = jnp.maximum(index - biases, 0)
+        source, feature = kernel // (self.features * side**2), kernel // side**2 % self.features
+        x = x.reshape(groups, group, height, width, images)
+        x = lax.dynamic_slice_in_dim(x, source, 1, 1)[:, 0]
+        x = jnp.repeat(jnp.repeat(x, self.unpool, 1), self.unpool, 2)
+        # Zeros between the inputs, and around them what the kernel reaches.
+        zero, gap = jnp.zeros((), x.dtype), self.stride - 1
+        x = lax.pad(x, zero, ((0, 0, 0), (side - 1, side, gap), (side - 1, side, gap), (0, 0, 0)))
+        row, column = (side - 1 + self.crop - i for i in (kernel // side % side, kernel % side))
+        seen = lax.dynamic_slice(x, (0, row, column, 0), (groups, rows, columns, images))
+        return channel_change(self.features, biases, index, feature, seen, delta)
+
+    def input_change(
+        self, weights: Weights, x: jax.Array, out: jax.Array, change: Change
+    ) -> Change:
+        """What the pre-activation changes by when the input does."""
+        del out
+        kernel, shape = weights["kernel"], x.shape[:3]
+        group, features = kernel.shape[:2]
+        channel: int | jax.Array = 0
+        if change.sizes[0] == 1 < shape[0]:
+            source = change.start[0]
+            channel = source // group * features if group < shape[0] else 0
+            kernel = lax.dynamic_slice_in_dim(kernel, source % group, 1, 0)
+        else:
+            change = widen(change, shape, (0,))
+        weights, layer = {"kernel": kernel}, dataclasses.replace(self, group=kernel.shape[0])
+        if change.sizes[1:] == shape[1:]:
+            return Change(layer.pre_activation(weights, change.values), (channel, 0, 0))
+        pre = dataclasses.replace(layer, padding="full").pre_activation(weights, change.values)
+        row, column = (self.step * begin - self.crop for begin in change.start[1:])
+        block = Change(pre, (channel, row, column))
+        if self.padding == "full":
+            return block
+        return fit(block, (pre.shape[0], *self.output_shape(shape)[1:]))
+
+    def _shift_and_add(self, taps: jax.Array, rows: int, columns: int) -> jax.Array:
+        """[channels, reach, reach, height, width, images] -> [channels, rows, columns, images].
+
+        Outputs of one phase (y mod step, x mod step) are sums of shifted taps; columns first.
+        """
+        by_column = [materialize(x) for x in self._sums_by_phase(taps, 2, 4)]
+        phases = [self._sums_by_phase(x, 1, 2) for x in by_column]  # [column phase][row phase]
+        whole = jnp.stack([jnp.stack(row, 3) for row in zip(*phases, strict=True)], 2)
+        channels, height, step, width, _, images = whole.shape
+        whole = whole.reshape(channels, height * step, width * step, images)
+        return whole[:, self.crop : self.crop + rows, self.crop : self.crop + columns]
+
+    def _sums_by_phase(self, taps: jax.Array, tap_axis: int, axis: int) -> list[jax.Array]:
+        """For each phase of the output: the sum over its taps, shifted along `axis`."""
+        turns = -(-self.reach // self.step)
+        sums = []
+        for phase in range(self.step):
+            shifted = []
+            for turn, tap in enumerate(range(phase, self.reach, self.step)):
+                one = lax.index_in_dim(taps, tap, tap_axis, keepdims=False)
+                pads = [(0, 0)] * one.ndim
+                pads[axis - 1] = (turn, turns - 1 - turn)
+                shifted.append(jnp.pad(one, pads))
+            sums.append(sum(shifted[1:], shifted[0]))
+        return sums
+
+    def _doubling(self, height: int, width: int) -> np.ndarray:
+        """Constant C: kernel [kernel_size**2] @ C is the matrix [rows * columns * height * width]."""
+        _, rows, columns = self.output_shape((1, height, width))
+        unpool, k = self.unpool, self.kernel_size
+        constant = np.zeros((k, k, rows, columns, height, width), np.float32)
+        steps = np.ndindex(k, k, height, width, unpool, unpool)
+        for i, j, y, x, p, q in steps:
+            row = y * self.step + p + i - self.crop
+            column = x * self.step + q + j - self.crop
+            if 0 <= row < rows and 0 <= column < columns:
+                constant[i, j, row, column, y, x] += 1
+        return constant.reshape(k * k, -1)

@@ -1,0 +1,323 @@
+"""Autoencoders: built from two lists of layers, and the named ones."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from evoae.layers import (
+    Conv,
+    ConvTranspose,
+    Dense,
+    Initializer,
+    Layer,
+    MaxPool,
+    Reshape,
+    Shape,
+    Unpool,
+    Weights,
+    activate,
+    initial_weights,
+    materialize,
+)
+from evoae.types import Params
+
+
+class Stack(nn.Module):
+    """Layers one after another, on activations laid out as [..., images]."""
+
+    layers: tuple[Layer, ...]
+    initializer: Initializer
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for name, layer in stages(self.layers):
+            shape = x.shape[:-1]
+            layer.output_shape(shape)  # raises before anything is computed
+            weights = {}
+            if layer.weight_shapes(shape):
+                weights = self.param(name, initial_weights, layer, shape, self.initializer)
+            x = activate(layer, layer.pre_activation(weights, x))
+        return x
+
+
+def stages(layers: Sequence[Layer]) -> Iterator[tuple[str, Layer]]:
+    """The name and form of each layer as it is computed: unpool joined to what follows it."""
+    unpool = 1
+    for index, layer in enumerate(layers):
+        following = layers[index + 1] if index + 1 < len(layers) else None
+        if (
+            isinstance(layer, Unpool)
+            and isinstance(following, ConvTranspose)
+            and following.stride == following.unpool == 1
+        ):
+            unpool = layer.size
+            continue
+        name = f"{index}_{type(layer).__name__}"
+        yield name, dataclasses.replace(layer, unpool=unpool) if unpool > 1 else layer
+        unpool = 1
+
+
+class Autoencoder(nn.Module):
+    """An autoencoder from two lists of layers; all sizes follow from the images it is given.
+
+    Called with images [N, height, width, channels] it returns their reconstructions, of the same
+    shape; `encode` returns the latent [N, latent size], `decode` takes it.
+
+    Attributes:
+      encoder_layers: from the image to the latent; the last output must be flat.
+      decoder_layers: from the latent back to an image of the input's shape.
+      initializer: how `init` draws the weights: "uniform" for U(-1, 1) throughout, "lecun" or "he".
+
+    Raises:
+      ValueError: layers that do not fit, with the layer's name and the shapes.
+
+    >>> import jax
+    >>> from evoae.layers import Dense, Reshape
+    >>> model = Autoencoder([Dense(2)], [Dense(64, activation="sigmoid"), Reshape(1, 8, 8)])
+    >>> images = jax.numpy.zeros((5, 8, 8, 1))
+    >>> params = model.init(jax.random.key(0), images)
+    >>> model.apply(params, images, method="encode").shape
+    (5, 2)
+    """
+
+    encoder_layers: Sequence[Layer]
+    decoder_layers: Sequence[Layer]
+    initializer: Initializer = "he"
+
+    def __post_init__(self) -> None:
+        for field in ("encoder_layers", "decoder_layers"):
+            given = getattr(self, field)
+            if isinstance(given, str) or not isinstance(given, Sequence) or not given:
+                raise ValueError(f"{field} must be a list of layers, got {given!r}")
+            for index, layer in enumerate(given):
+                if not hasattr(layer, "pre_activation") or isinstance(layer, type):
+                    raise ValueError(f"{field}[{index}] must be a layer, got {layer!r}")
+            object.__setattr__(self, field, tuple(given))
+        if self.initializer not in ("uniform", "lecun", "he"):
+            raise ValueError(
+                f"initializer must be one of uniform, lecun, he; got {self.initializer!r}"
+            )
+        super().__post_init__()
+
+    def setup(self) -> None:
+        self.encoder = Stack(self.encoder_layers, self.initializer)
+        self.decoder = Stack(self.decoder_layers, self.initializer)
+
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """[N, height, width, channels] -> the same shape."""
+        check_images(images)
+        self.latent_size(images.shape[1:])
+        return self.decode(self.encode(images))
+
+    def encode(self, images: jax.Array) -> jax.Array:
+        """[N, height, width, channels] -> [N, latent size]."""
+        check_images(images)
+        return self.encoder(jnp.transpose(images, (3, 1, 2, 0))).T
+
+    def decode(self, latent: jax.Array) -> jax.Array:
+        """[N, latent size] -> [N, height, width, channels]."""
+        if latent.ndim != 2:
+            raise ValueError(f"latent must have shape [N, latent size], got {latent.shape}")
+        return jnp.transpose(self.decoder(latent.T), (3, 1, 2, 0))
+
+    @nn.nowrap
+    def prepare(self, images: jax.Array) -> jax.Array:
+        """What `reconstruct` reads, in the form that every candidate shares: computed once a batch.
+
+        [N, height, width, channels] -> [channels, height, width, N], or the patches of the first
+        layer where that is a convolution.
+        """
+        check_images(images)
+        self.latent_size(images.shape[1:])
+        x = jnp.transpose(images, (3, 1, 2, 0))
+        first = self.encoder_layers[0]
+        return first.patches(x) if isinstance(first, Conv) else materialize(x)
+
+    @nn.nowrap
+    def reconstruct(self, params: Params, prepared: jax.Array) -> jax.Array:
+        """As calling the model, from a prepared input, to [channels, height, width, N]."""
+        x = prepared
+        for name, layer, weights in self.stages(params):
+            if isinstance(layer, Conv) and x is prepared:
+                x = activate(layer, layer.of_patches(weights, x))
+            else:
+                x = activate(layer, layer.pre_activation(weights, x))
+        return x
+
+    @nn.nowrap
+    def stages(self, params: Params) -> Iterator[tuple[str, Layer, Weights]]:
+        """Name, form and weights of all layers as they are computed, encoder and then decoder."""
+        for stack in ("encoder", "decoder"):
+            weights = params["params"].get(stack, {})
+            for name, layer in stages(getattr(self, f"{stack}_layers")):
+                yield f"{stack}/{name}", layer, weights.get(name, {})
+
+    @nn.nowrap
+    def latent_size(self, image_shape: Sequence[int]) -> int:
+        """The number of latent values for images of (height, width, channels).
+
+        Raises:
+          ValueError: layers that do not fit such images, or whose output has another shape.
+        """
+        height, width, channels = image_shape
+        image = (channels, height, width)
+        latent = _output_shape("encoder_layers", self.encoder_layers, image)
+        if len(latent) != 1:
+            raise ValueError(
+                f"encoder_layers must end flat (add a Dense), their output is {latent}"
+            )
+        output = _output_shape("decoder_layers", self.decoder_layers, latent)
+        if output != image:
+            raise ValueError(
+                f"decoder_layers give (channels, height, width) {output}, the images have {image}"
+            )
+        return latent[0]
+
+
+def _output_shape(field: str, layers: Sequence[Layer], shape: Shape) -> Shape:
+    for index, layer in enumerate(layers):
+        try:
+            shape = layer.output_shape(shape)
+        except ValueError as error:
+            raise ValueError(f"{field}[{index}]: {error} (its input: {shape})") from None
+    return shape
+
+
+def check_images(images: jax.Array) -> None:
+    """Raises a `ValueError` unless images are [N, height, width, channels] of floats."""
+    if images.ndim != 4 or not jnp.issubdtype(images.dtype, jnp.floating):
+        raise ValueError(
+            "images must be floats of shape [N, height, width, channels], got "
+            f"{images.dtype} {tuple(images.shape)}; evoae.data.scale turns uint8 into floats"
+        )
+
+
+def varadi2021() -> Autoencoder:
+    """The network of Varadi (2021): 1,397 weights, a 2-D latent, for 28x28 grey images.
+
+    >>> varadi2021().latent_size((28, 28, 1))
+    2
+    """
+    return Autoencoder(
+        [
+            Conv(1, 5, group=1, use_bias=False),
+            MaxPool(2),
+            Conv(1, 5, group=1, use_bias=False),
+            MaxPool(2),
+            Dense(5, activation="sigmoid"),
+            Dense(2, activation="sigmoid"),
+        ],
+        [
+            Dense(5, activation="sigmoid"),
+            Dense(160, activation="sigmoid"),
+            Reshape(10, 4, 4),
+            Unpool(2),
+            ConvTranspose(1, 5, group=1, use_bias=False, activation="sigmoid"),
+            Unpool(2),
+            ConvTranspose(1, 5, group=10, use_bias=False, activation="sigmoid"),
+        ],
+        initializer="uniform",
+    )
+
+
+def conv16(latent_size: int = 10) -> Autoencoder:
+    """A small convolutional autoencoder for 28x28 grey images: 18,955 weights with a 10-D latent.
+
+    >>> conv16(latent_size=32).latent_size((28, 28, 1))
+    32
+    """
+    _check_latent_size(latent_size)
+    return Autoencoder(
+        [
+            Conv(8, 3, stride=2, padding="same"),
+            Conv(16, 3, stride=2, padding="same"),
+            Dense(latent_size, activation="linear"),
+        ],
+        [
+            Dense(7 * 7 * 16),
+            Reshape(16, 7, 7),
+            ConvTranspose(8, 3, stride=2, padding="same"),
+            ConvTranspose(1, 3, stride=2, padding="same", activation="sigmoid"),
+        ],
+    )
+
+
+def mlp(
+    latent_size: int = 10,
+    hidden: Sequence[int] = (512, 128),
+    image_shape: Sequence[int] = (28, 28, 1),
+) -> Autoencoder:
+    """A fully connected autoencoder: hidden layers to the latent, and mirrored back.
+
+    >>> mlp(3, hidden=(16,), image_shape=(8, 8, 1)).latent_size((8, 8, 1))
+    3
+    """
+    _check_latent_size(latent_size)
+    height, width, channels = image_shape
+    return Autoencoder(
+        [*(Dense(units) for units in hidden), Dense(latent_size, activation="linear")],
+        [
+            *(Dense(units) for units in reversed(hidden)),
+            Dense(math.prod(image_shape), activation="sigmoid"),
+            Reshape(channels, height, width),
+        ],
+    )
+
+
+MODELS: dict[str, Callable[..., Autoencoder]] = {
+    "varadi2021": varadi2021,
+    "conv16": conv16,
+    "mlp": mlp,
+}
+
+
+def _check_latent_size(latent_size: int) -> None:
+    if type(latent_size) is not int or latent_size < 1:
+        raise ValueError(f"latent_size must be a positive int, got {latent_size!r}")
+
+
+# Where each part of the direct encoding stands in the weights of `varadi2021`: weights before
+# biases, layer by layer, each array in its own order.
+_VARADI_ORDER = (
+    ("encoder", "0_Conv", "kernel", (1, 1, 5, 5)),
+    ("encoder", "2_Conv", "kernel", (1, 1, 5, 5)),
+    ("encoder", "4_Dense", "kernel", (5, 16)),
+    ("encoder", "4_Dense", "bias", (5,)),
+    ("encoder", "5_Dense", "kernel", (2, 5)),
+    ("encoder", "5_Dense", "bias", (2,)),
+    ("decoder", "0_Dense", "kernel", (5, 2)),
+    ("decoder", "0_Dense", "bias", (5,)),
+    ("decoder", "1_Dense", "kernel", (160, 5)),
+    ("decoder", "1_Dense", "bias", (160,)),
+    ("decoder", "4_ConvTranspose", "kernel", (1, 1, 5, 5)),
+    ("decoder", "6_ConvTranspose", "kernel", (10, 1, 5, 5)),
+)
+
+
+def varadi2021_vector(params: Params) -> jax.Array:
+    """The direct encoding of Varadi (2021): the weights of `varadi2021` as one vector, (1397,).
+
+    Layer by layer, weights before biases, kernels as [kernel][y][x], dense weights as
+    [output][input].
+    """
+    parts = [params["params"][s][layer][leaf] for s, layer, leaf, _ in _VARADI_ORDER]
+    return jnp.concatenate([part.reshape(-1) for part in parts])
+
+
+def varadi2021_params(vector: jax.Array) -> Params:
+    """The weights of `varadi2021` from a vector (1397,) in the order of `varadi2021_vector`."""
+    vector = jnp.asarray(vector)
+    if vector.shape != (1397,):
+        raise ValueError(f"vector must have shape (1397,), got {vector.shape}")
+    params: dict[str, Any] = {"encoder": {}, "decoder": {}}
+    start = 0
+    for stack, layer, leaf, shape in _VARADI_ORDER:
+        stop = start + math.prod(shape)
+        params[stack].setdefault(layer, {})[leaf] = vector[start:stop].reshape(shape)
+        start = stop
+    return {"params": params}

@@ -1,0 +1,107 @@
+"""Sparse mutation: a few weights change, all others stay."""
+
+import dataclasses
+import math
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from evoae import tree
+from evoae.types import Hyper, Params, Population
+
+
+class SparseGenotype(NamedTuple):
+    """K positions in the order of `evoae.tree.ravel`, and what happens there.
+
+    Attributes:
+      positions: int32 [K]; a position may be drawn more than once.
+      values: float32 [K]: what is added, or what replaces the weight.
+    """
+
+    positions: jax.Array
+    values: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Sparse:
+    """Changes `num_weights` randomly chosen weights.
+
+    The paper's operator (Varadi 2021) adds U(-1, 1) to n weights; the draws may repeat a position,
+    and then add up (with replace, the last draw holds).
+
+    Attributes:
+      num_weights: draws a child, at least 1.
+      scale: values come from U(-scale, scale), or from N(0, scale^2); above 0, and may be changed
+        during a run without compiling again.
+      distribution: "uniform" or "normal".
+      replace: replace the weight by the value instead of adding it.
+      shared_positions: all children of a generation change the same positions, each by values of
+        its own, as in the original program; otherwise each draws its own, as in the paper's text.
+
+    >>> import jax
+    >>> mutation = Sparse(num_weights=2)
+    >>> params = {"kernel": jax.numpy.zeros(5)}
+    >>> genotype = mutation.sample(jax.random.key(0), 1, params, {"scale": 1.0})
+    >>> int((mutation.apply(params, genotype)["kernel"] != 0).sum())
+    2
+    """
+
+    num_weights: int = 1
+    scale: float = 1.0
+    distribution: Literal["uniform", "normal"] = "uniform"
+    replace: bool = False
+    shared_positions: bool = False
+
+    def __post_init__(self) -> None:
+        if type(self.num_weights) is not int or self.num_weights < 1:
+            raise ValueError(
+                f"Sparse: num_weights must be a positive int, got {self.num_weights!r}"
+            )
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise ValueError(f"Sparse: scale must be a finite float above 0, got {self.scale!r}")
+        if self.distribution not in ("uniform", "normal"):
+            raise ValueError(
+                f"Sparse: distribution must be 'uniform' or 'normal', got {self.distribution!r}"
+            )
+        object.__setattr__(self, "scale", float(self.scale))
+
+    def sample(
+        self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
+    ) -> SparseGenotype:
+        """Positions and values of candidate `index`."""
+        for_positions, for_values = jax.random.split(key)
+        if not self.shared_positions:
+            for_positions = jax.random.fold_in(for_positions, index)
+        for_values = jax.random.fold_in(for_values, index)
+        positions = jax.random.randint(for_positions, (self.num_weights,), 0, tree.size(params))
+        if self.distribution == "uniform":
+            values = jax.random.uniform(for_values, (self.num_weights,), minval=-1.0, maxval=1.0)
+        else:
+            values = jax.random.normal(for_values, (self.num_weights,))
+        return SparseGenotype(positions, values * hyper["scale"])
+
+    def apply(self, params: Params, genotype: SparseGenotype) -> Params:
+        """The child: `params` changed at the positions alone."""
+        vector = tree.ravel(params)
+        positions, values = genotype.positions, genotype.values.astype(vector.dtype)
+        if self.replace:
+            later = jnp.triu(positions[:, None] == positions[None, :], 1).any(1)
+            vector = vector.at[jnp.where(later, vector.size, positions)].set(values, mode="drop")
+        else:
+            vector = vector.at[positions].add(values)
+        return tree.unravel(vector, params)
+
+    def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
+        """Candidates 1..P-1 of a single parent as the weight that each changes, and by how much.
+
+        Positions int32 [P-1], or () where they are shared, and deltas float32 [P-1]; None if
+        candidates differ from one parent in more than one weight, or have several parents.
+        """
+        vector = jax.vmap(tree.ravel)(population.parents)
+        if self.num_weights != 1 or len(vector) != 1:
+            return None
+        positions, values = (leaf[1:, 0] for leaf in population.genotype)
+        if self.shared_positions:
+            positions = positions[0]
+        return positions, values - vector[0, positions] if self.replace else values

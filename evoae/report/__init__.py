@@ -1,0 +1,24 @@
+"""What a run leaves for people to look at: pictures, films, curves and numbers.
+
+Host side only: NumPy arrays (or what turns into them) come in, files and pictures go out.
+"""
+
+from evoae.report.animation import animation
+from evoae.report.baselines import baselines, diversity
+from evoae.report.curve import curve
+from evoae.report.gallery import gallery
+from evoae.report.latent import latent_map
+from evoae.report.metrics import write_metrics
+from evoae.report.recorder import Frame, FrameRecorder
+
+__all__ = [
+    "Frame",
+    "FrameRecorder",
+    "animation",
+    "baselines",
+    "curve",
+    "diversity",
+    "gallery",
+    "latent_map",
+    "write_metrics",
+]

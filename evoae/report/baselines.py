@@ -1,0 +1,99 @@
+"""What a reconstruction must beat: constant images, and outputs that are all the same."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from evoae.report.checks import check_images, check_pair, check_range
+
+Array = npt.NDArray[np.float64]
+
+
+def _binary_cross_entropy(images: Array, constant: Array) -> float:
+    guess = np.clip(constant, 1e-6, 1 - 1e-6)
+    return float(-(images * np.log(guess) + (1 - images) * np.log(1 - guess)).mean())
+
+
+# By the names and definitions of `evoae.fitness`, in NumPy.
+_ERRORS: dict[str, Callable[[Array, Array], float]] = {
+    "mae": lambda images, constant: float(np.abs(images - constant).mean()),
+    "mse": lambda images, constant: float(((images - constant) ** 2).mean()),
+    "rmse": lambda images, constant: float(np.sqrt(((images - constant) ** 2).mean())),
+    "bce": _binary_cross_entropy,
+}
+
+
+def baselines(
+    images: npt.ArrayLike, *, error: str, low: float = 0.0, high: float = 1.0
+) -> dict[str, float]:
+    """Return the error of three constant reconstructions: all black, the mean, the median image.
+
+    Args:
+        images: [N, H, W, C], C = 1 or 3, values in `low`..`high`.
+        error: "mae", "mse", "rmse" or "bce", the mean over all pixels and images (the root of it
+            for "rmse"). "bce" is -(y log x + (1 - y) log(1 - x)), y the image, x clipped to
+            1e-6..1 - 1e-6.
+        low: the value of black, from 0 for "bce".
+        high: the value of white, up to 1 for "bce".
+
+    Returns:
+        The errors of "black image", "mean image" and "median image".
+
+    Raises:
+        ValueError: an unknown error, wrong images, or values outside of `low`..`high`.
+
+    >>> pixels = np.array([0.0, 0.0, 0.9]).reshape(3, 1, 1, 1)
+    >>> {name: round(value, 3) for name, value in baselines(pixels, error="mae").items()}
+    {'black image': 0.3, 'mean image': 0.4, 'median image': 0.3}
+    """
+    if error not in _ERRORS:
+        raise ValueError(f"error: got {error!r}; allowed: {', '.join(map(repr, _ERRORS))}")
+    data = check_images("images", images).astype(np.float64)
+    check_range(low, high)
+    if error == "bce" and (low < 0 or high > 1):
+        raise ValueError(f"low, high: got {low}, {high}; allowed: 0..1, as error is 'bce'")
+    if data.min() < low - 1e-5 or data.max() > high + 1e-5:  # the rounding of float32
+        raise ValueError(
+            f"images: got {data.min():g}..{data.max():g}; allowed: low..high, {low:g}..{high:g}"
+        )
+    constants = {
+        "black image": np.full(data.shape[1:], low),
+        "mean image": data.mean(axis=0),
+        "median image": np.median(data, axis=0),
+    }
+    return {name: _ERRORS[error](data, constant) for name, constant in constants.items()}
+
+
+def diversity(reconstructions: npt.ArrayLike, targets: npt.ArrayLike) -> float:
+    """Return how much the reconstructions differ from each other, by how much the targets do.
+
+    The mean absolute difference over all pairs of reconstructions, divided by that over all pairs
+    of targets: 0 when all outputs are one image, near 1 for faithful ones. Below 0.05 an
+    autoencoder has collapsed: it draws an average and ignores its input.
+
+    Args:
+        reconstructions: [N, H, W, C], C = 1 or 3.
+        targets: the same shape.
+
+    Returns:
+        The ratio, from 0; NaN where it means nothing, as the targets are one image only.
+
+    Raises:
+        ValueError: shapes that do not match, no images, NaN or infinite values.
+
+    >>> targets = np.arange(3.0).reshape(3, 1, 1, 1)
+    >>> diversity(targets / 4, targets)
+    0.25
+    """
+    targets, reconstructions = check_pair(targets, reconstructions)
+    spread = _summed_differences(targets)
+    return _summed_differences(reconstructions) / spread if spread > 0 else float("nan")
+
+
+def _summed_differences(images: npt.NDArray[np.floating]) -> float:
+    # Sorted, the k-th of n values is the larger in k pairs and the smaller in n - 1 - k.
+    number = len(images)
+    weights = 2 * np.arange(number) - (number - 1)
+    ordered = np.sort(images.reshape(number, -1).astype(np.float64), axis=0)
+    return float(weights @ (ordered - ordered[0]).sum(axis=1))  # exactly 0 for equal images

@@ -1,0 +1,131 @@
+"""The error over the generations, with the baselines it must beat."""
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+
+from evoae.report import style
+from evoae.report.files import destination
+from evoae.report.labels import Label, label_right_edge
+
+WIDTH, HEIGHT = 5.6, 3.2  # of the axes, in inches
+
+Array = npt.NDArray[np.float64]
+
+
+def curve(
+    path: str | os.PathLike[str],
+    generations: npt.ArrayLike,
+    series: Mapping[str, npt.ArrayLike],
+    *,
+    baselines: Mapping[str, float],
+    ylabel: str,
+    title: str | None = None,
+) -> Figure:
+    """Write a PNG of errors over generations; lines and baselines are labelled at the right edge.
+
+    The error axis is logarithmic when what it shows differs more than tenfold, the generation axis
+    when the last is over 1,000 times the first (0 counting as 1), as progress is fast at first.
+
+    Args:
+        path: a file name that ends in .png; 200 dots an inch.
+        generations: [G], from 0, increasing.
+        series: one to six named arrays [G], such as best, mean and validation error. NaN or
+            infinite values are left out and the line drawn across; a series with nothing else
+            only has its name.
+        baselines: named finite errors, drawn as dashed lines; may be empty.
+        ylabel: what the errors are, such as "mean absolute error per pixel".
+        title: a line of text above the axes.
+
+    Returns:
+        The figure, for a notebook or a change.
+
+    Raises:
+        ValueError: lengths that do not match, nothing to draw, generations that do not increase.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     figure = curve(
+    ...         f"{folder}/curve.png", [0, 1, 2], {"best": [0.3, 0.2, 0.15]},
+    ...         baselines={"mean image": 0.103}, ylabel="error",
+    ...     )
+    >>> [text.get_text() for text in figure.axes[0].texts]
+    ['mean image 0.103', 'best 0.15']
+    """
+    file = destination(path, ".png")
+    steps, lines = _checked(generations, series, baselines)
+
+    figure, axes = style.new_figure(WIDTH, HEIGHT)
+    axes.set(xlabel="generation", ylabel=ylabel)
+    if title is not None:
+        axes.set_title(title, loc="left", fontsize=style.FONT_SIZE, color=style.INK)
+    _scale_generations(axes, steps)
+    finite = [line[np.isfinite(line)] for line in lines.values()]
+    _scale_errors(axes, np.concatenate([*finite, [*baselines.values()]]))
+
+    labels = []
+    for name, value in baselines.items():
+        axes.axhline(value, color=style.MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+        labels.append(Label(f"{name} {value:.3g}", value, style.MUTED))
+    marker = "o" if len(steps) == 1 else ""
+    for rank, (name, line) in enumerate(lines.items()):
+        color, drawn = style.PALETTE[rank], np.isfinite(line)
+        if not drawn.any():
+            labels.append(Label(f"{name}: not finite", np.inf, color))
+            continue
+        # The first line, the one that counts, is the boldest and lies on top.
+        width, order = (1.6, 3.0) if rank == 0 else (0.9, 2.9 - rank / 10)
+        axes.plot(
+            steps[drawn], line[drawn], color=color, linewidth=width, zorder=order, marker=marker
+        )
+        labels.append(Label(f"{name} {line[drawn][-1]:.3g}", line[drawn][-1], color))
+    label_right_edge(axes, labels)
+    style.save(figure, file)
+    return figure
+
+
+def _scale_generations(axes: Axes, steps: Array) -> None:
+    if len(steps) == 1:
+        axes.set_xticks(steps)
+        return
+    axes.set_xlim(steps[0], steps[-1])  # so that the lines end where their labels begin
+    if steps[-1] > 1000 * max(steps[0], 1):
+        axes.set_xscale("symlog", linthresh=1, linscale=0.3)  # generation 0 has its place, too
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
+
+
+def _scale_errors(axes: Axes, values: Array) -> None:
+    if values.size and values.min() > 0 and values.max() > 10 * values.min():
+        axes.set_yscale("log")
+        few_decades = values.max() < 1000 * values.min()
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few_decades else (1,)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _checked(
+    generations: npt.ArrayLike, series: Mapping[str, npt.ArrayLike], baselines: Mapping[str, float]
+) -> tuple[Array, dict[str, Array]]:
+    steps = np.asarray(generations, np.float64)
+    if steps.ndim != 1 or steps.size == 0:
+        raise ValueError(f"generations: got shape {steps.shape}; allowed: [G], G from 1")
+    if not (np.isfinite(steps).all() and steps[0] >= 0 and (np.diff(steps) > 0).all()):
+        raise ValueError("generations: got values that do not increase from 0 or more")
+    if not 1 <= len(series) <= len(style.PALETTE):
+        raise ValueError(f"series: got {len(series)}; allowed: 1 to {len(style.PALETTE)}")
+    lines = {name: np.asarray(line, np.float64) for name, line in series.items()}
+    for name, line in lines.items():
+        if line.shape != steps.shape:
+            raise ValueError(
+                f"series[{name!r}]: got shape {line.shape}; allowed: {steps.shape}, as generations"
+            )
+    for name, value in baselines.items():
+        if not np.isfinite(value):
+            raise ValueError(f"baselines[{name!r}]: got {value}; allowed: a finite number")
+    return steps, lines

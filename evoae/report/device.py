@@ -1,0 +1,31 @@
+"""Which device JAX computes on, and whether a better one lies idle."""
+
+import os
+from pathlib import Path
+
+import jax
+
+# What the machine has: its device files, and the extra of evoae that makes JAX use it.
+_ACCELERATORS = (("an NVIDIA GPU", "nvidia[0-9]*", "cuda12"), ("a TPU", "accel[0-9]*", "tpu"))
+
+
+def device() -> str:
+    """Return the platform, the kind and the number of the devices, such as "cpu: cpu x 1"."""
+    devices = jax.devices()
+    return f"{devices[0].platform}: {devices[0].device_kind} x {len(devices)}"
+
+
+def unused_accelerator(folder: str | os.PathLike[str] = "/dev") -> str | None:
+    """Return how to use the accelerator of this machine where JAX computes on the CPU, or None.
+
+    Args:
+        folder: where the device files are.
+    """
+    if jax.default_backend() != "cpu":
+        return None
+    for kind, pattern, extra in _ACCELERATORS:
+        if any(Path(folder).glob(pattern)):
+            if platforms := os.environ.get("JAX_PLATFORMS"):
+                return f"{kind} is present and unused, as JAX_PLATFORMS is {platforms!r}"
+            return f'{kind} is present and unused; to use it: pip install "evoae[{extra}]"'
+    return None

@@ -1,0 +1,47 @@
+"""Output files: checked before the work, and never seen half written."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def destination(path: str | os.PathLike[str], suffix: str) -> Path:
+    """Return `path` as a `Path` whose name ends in `suffix` and whose folder exists.
+
+    >>> destination("curve.png", ".png").name
+    'curve.png'
+
+    Raises:
+        ValueError: the name has another ending, or the folder does not exist.
+    """
+    result = Path(path)
+    if result.suffix.lower() != suffix:
+        raise ValueError(f"path: got {str(path)!r}; allowed: a name that ends in {suffix}")
+    if not result.parent.is_dir():
+        raise ValueError(f"path: the folder of {str(path)!r} does not exist; make it first")
+    return result
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield the path of a temporary file that takes the place of `path` when the block succeeds.
+
+    A reader sees the old file or the whole new one; after an error the old file is untouched.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     target = Path(folder) / "note.txt"
+    ...     with replacing(target) as temporary:
+    ...         _ = temporary.write_text("whole")
+    ...     print(target.read_text(), len(os.listdir(folder)))
+    whole 1
+    """
+    # In the same folder, because a rename is atomic only within one file system.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

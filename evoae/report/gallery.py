@@ -1,0 +1,84 @@
+"""Targets above, reconstructions below, in one picture."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from evoae.report.checks import check_count, check_pair, check_range
+
+GUTTER = 2  # between neighbouring images, in pixels of the picture
+MARGIN = 8  # around the picture and between double rows
+ROW_LABELS = ("target", "evolved")
+
+
+def _tiles(
+    images: npt.NDArray[np.floating], low: float, high: float, scale: int
+) -> list[Image.Image]:
+    # float64, so that `low + (high - low) * k / 255` comes back as exactly k
+    unit = (np.clip(images, low, high).astype(np.float64) - low) / (high - low)
+    levels = np.round(unit * 255).astype(np.uint8).repeat(scale, axis=1).repeat(scale, axis=2)
+    return [
+        Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image) for image in levels
+    ]
+
+
+def gallery(
+    targets: npt.ArrayLike,
+    reconstructions: npt.ArrayLike,
+    *,
+    low: float = 0.0,
+    high: float = 1.0,
+    columns: int | None = None,
+    scale: int | None = None,
+) -> Image.Image:
+    """Draw each target above its reconstruction, in as many double rows as are needed.
+
+    Args:
+        targets: [N, H, W, C], C = 1 (grey) or 3 (RGB).
+        reconstructions: the same shape, in the same order.
+        low: the value that is drawn black; smaller ones are, too.
+        high: the value that is drawn white (or full colour); larger ones are, too.
+        columns: images in a row; by default all up to 20, above that equal rows of at most 20.
+        scale: the side of the square that one pixel becomes; by default the picture is near
+            1,200 pixels wide, and no image larger than 224.
+
+    Returns:
+        A picture of mode "L" or "RGB" on white.
+
+    Raises:
+        ValueError: shapes that do not match, no images, NaN or infinite values, a bad number.
+
+    >>> digits = np.zeros((10, 28, 28, 1))
+    >>> gallery(digits, digits, scale=2).mode
+    'L'
+    """
+    targets, reconstructions = check_pair(targets, reconstructions)
+    check_range(low, high)
+    check_count("columns", columns)
+    check_count("scale", scale)
+    number, height, width, channels = targets.shape
+    columns = min(columns or math.ceil(number / math.ceil(number / 20)), number)
+    scale = scale or max(1, min(1200 // (columns * width), 224 // max(height, width)))
+
+    font = ImageFont.load_default(size=max(10, min(16, height * scale // 4)))
+    label_width = math.ceil(max(font.getlength(label) for label in ROW_LABELS)) + MARGIN
+    step_x, step_y = width * scale + GUTTER, height * scale + GUTTER
+    block = 2 * step_y - GUTTER + MARGIN
+    rows = math.ceil(number / columns)
+    size = (2 * MARGIN + label_width + columns * step_x - GUTTER, MARGIN + rows * block)
+    picture = Image.new("L" if channels == 1 else "RGB", size, "white")
+
+    draw = ImageDraw.Draw(picture)
+    for line, (label, images) in enumerate(
+        zip(ROW_LABELS, (targets, reconstructions), strict=True)
+    ):
+        for index, tile in enumerate(_tiles(images, low, high, scale)):
+            row, column = divmod(index, columns)
+            top = MARGIN + row * block + line * step_y
+            picture.paste(tile, (MARGIN + label_width + column * step_x, top))
+            if column == 0:
+                middle = (MARGIN, top + height * scale // 2)
+                draw.text(middle, label, fill="black", font=font, anchor="lm")
+    return picture

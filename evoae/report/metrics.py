@@ -1,0 +1,70 @@
+"""The numbers of a run as a CSV file, one row a generation."""
+
+import csv
+import io
+import os
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from evoae.report.files import destination, replacing
+
+
+def write_metrics(
+    path: str | os.PathLike[str], columns: Mapping[str, npt.ArrayLike], append: bool = False
+) -> None:
+    """Write named columns of numbers as CSV: a header, then one row a generation.
+
+    Every number is written with as many digits as bring it back exactly in its own type.
+
+    Args:
+        path: a file name that ends in .csv.
+        columns: arrays [G] of numbers by their names.
+        append: add rows to the file, which must have the same header. Without a file there is
+            nothing to add to, and a new one is begun.
+
+    Raises:
+        ValueError: no columns, lengths that differ, values that are no numbers, another header, or
+            a file that ends within a row.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = f"{folder}/metrics.csv"
+    ...     write_metrics(file, {"generation": [0, 1], "best": np.float32([0.3, 0.1])})
+    ...     write_metrics(file, {"generation": [2], "best": np.float32([0.05])}, append=True)
+    ...     print(pathlib.Path(file).read_text().split())
+    ['generation,best', '0,0.3', '1,0.1', '2,0.05']
+    """
+    file = destination(path, ".csv")
+    arrays = {name: np.asarray(values) for name, values in columns.items()}
+    for name, array in arrays.items():
+        if array.ndim != 1 or array.dtype.kind not in "iuf":
+            got = f"shape {array.shape}, dtype {array.dtype}"
+            raise ValueError(f"columns[{name!r}]: got {got}; allowed: numbers of shape [G]")
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) != 1:
+        raise ValueError(
+            f"columns: got lengths {lengths}; allowed: one length for all, one column or more"
+        )
+
+    header, rows = io.StringIO(), io.StringIO()
+    csv.writer(header, lineterminator="\n").writerow(arrays)
+    texts = [array.astype(str) for array in arrays.values()]
+    csv.writer(rows, lineterminator="\n").writerows(zip(*texts, strict=True))
+
+    if append and file.exists():
+        with file.open(newline="") as existing:
+            first = existing.readline()
+        if first != header.getvalue():
+            got, allowed = header.getvalue().strip(), first.strip()
+            raise ValueError(f"columns: got {got}; allowed: those of the file, {allowed}")
+        with file.open("rb") as existing_bytes:
+            existing_bytes.seek(-1, os.SEEK_END)
+            if existing_bytes.read() != b"\n":
+                raise ValueError(f"path: {str(path)!r} ends within a row; remove that row first")
+        with file.open("a", newline="") as existing:
+            existing.write(rows.getvalue())
+    else:
+        with replacing(file) as temporary:
+            temporary.write_text(header.getvalue() + rows.getvalue(), newline="")

@@ -1,0 +1,71 @@
+"""Which generations of a run become frames of its film."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Frame(NamedTuple):
+    """The reconstructions of one generation, [N, H, W, C], with the words to show above them."""
+
+    generation: int
+    images: npt.NDArray[np.floating]
+    caption: str
+
+
+class FrameRecorder:
+    """Keep few frames, evenly spread, of a run of any length: always the first and the last.
+
+    A frame is kept when `stride` generations have passed since the one kept before it. When there
+    are too many, every second one goes and the stride doubles. The frame that was recorded last
+    is there in any case.
+
+    Args:
+        max_frames: the most frames that are ever held, from 2.
+        stride: generations between two frames at first, from 1; 5 as in the paper's Fig. 2.
+
+    Raises:
+        ValueError: a number below what is allowed.
+
+    Source: Váradi (2021), Fig. 2, for the film; the thinning is ours.
+
+    >>> recorder = FrameRecorder(max_frames=4, stride=5)
+    >>> for generation in range(33):
+    ...     recorder.record(generation, np.zeros((1, 2, 2, 1)), f"generation {generation}")
+    >>> [frame.generation for frame in recorder.frames]
+    [0, 20, 32]
+    """
+
+    def __init__(self, max_frames: int = 120, stride: int = 5) -> None:
+        if not isinstance(max_frames, int) or max_frames < 2:
+            raise ValueError(f"max_frames: got {max_frames!r}; allowed: a whole number from 2")
+        if not isinstance(stride, int) or stride < 1:
+            raise ValueError(f"stride: got {stride!r}; allowed: a whole number from 1")
+        self._max_frames = max_frames
+        self._stride = stride
+        self._kept: list[Frame] = []
+        self._newest: list[Frame] = []
+
+    @property
+    def frames(self) -> list[Frame]:
+        """What `animation` draws: at most `max_frames`, in the order of time."""
+        return self._kept + self._newest
+
+    def record(self, generation: int, images: npt.ArrayLike, caption: str) -> None:
+        """Offer a frame; `images` [N, H, W, C] are copied.
+
+        Raises:
+            ValueError: the generation is not later than the one before.
+        """
+        if self.frames and generation <= self.frames[-1].generation:
+            last = self.frames[-1].generation
+            raise ValueError(f"generation: got {generation}; allowed: above the last one, {last}")
+        self._newest = [Frame(generation, np.array(images), caption)]
+        if not self._kept or generation - self._kept[-1].generation >= self._stride:
+            self._kept += self._newest
+            self._newest = []
+        if len(self._kept) == self._max_frames:
+            self._newest = self._kept[-1:] if self._max_frames % 2 == 0 else []
+            self._kept = self._kept[::2]
+            self._stride *= 2

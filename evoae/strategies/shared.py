@@ -1,0 +1,95 @@
+"""What all strategies do alike: checks, the first parents, the treatment of invalid fitness."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from evoae.types import Hyper, Info, Params
+
+
+class Stacked(NamedTuple):
+    """A whole first population for `init`: networks side by side, leaves [P, ...].
+
+    >>> import jax, evoae
+    >>> networks = evoae.Stacked({"weights": jax.numpy.zeros((20, 5))})
+    >>> strategy = evoae.strategies.GeneticAlgorithm(population_size=20)
+    >>> state = strategy.init(jax.random.key(0), networks)
+    """
+
+    params: Params
+
+
+def check_population(strategy: object, population_size: int, num_elites: int) -> None:
+    """Raises a `ValueError` for sizes that make no population."""
+    name = type(strategy).__name__
+    if type(population_size) is not int or population_size < 2:
+        raise ValueError(
+            f"{name}: population_size must be an int of at least 2, got {population_size!r}"
+        )
+    if type(num_elites) is not int or not 1 <= num_elites < population_size:
+        raise ValueError(
+            f"{name}: num_elites must be an int from 1 to population_size - 1 = "
+            f"{population_size - 1}, got {num_elites!r}"
+        )
+
+
+def first_parents(
+    params: Params | Stacked, num_parents: int, population_size: int
+) -> tuple[Params, int]:
+    """Stacked parents and their number: copies of one network, or a whole population as it is."""
+    whole = isinstance(params, Stacked)
+    networks = params.params if whole else params
+    leaves = jax.tree.leaves(networks)
+    if not leaves:
+        raise ValueError("params must hold at least one array, got an empty tree")
+    for path, leaf in jax.tree_util.tree_leaves_with_path(networks):
+        name = jax.tree_util.keystr(path)
+        if not hasattr(leaf, "dtype") or not jnp.issubdtype(leaf.dtype, jnp.floating):
+            raise ValueError(
+                f"params{name} must be an array of floats, got {getattr(leaf, 'dtype', leaf)}"
+            )
+        if whole and (leaf.ndim == 0 or leaf.shape[0] != population_size):
+            raise ValueError(
+                f"params{name} must stack population_size={population_size} networks, "
+                f"got shape {leaf.shape}"
+            )
+    if whole:
+        return jax.tree.map(jnp.asarray, networks), population_size
+    repeat = lambda leaf: jnp.repeat(jnp.asarray(leaf)[None], num_parents, 0)  # noqa: E731
+    return jax.tree.map(repeat, networks), num_parents
+
+
+def merge_hyper(defaults: Hyper, given: Hyper | None, path: str = "hyper") -> Hyper:
+    """The defaults with what is given instead; unknown names are a `ValueError`."""
+    merged = dict(defaults)
+    for name, value in (given or {}).items():
+        if name not in defaults:
+            raise ValueError(
+                f"{path} has no {name!r}; it has {', '.join(sorted(defaults)) or 'nothing'}"
+            )
+        if isinstance(defaults[name], dict):
+            merged[name] = merge_hyper(defaults[name], value, f"{path}[{name!r}]")
+        else:
+            merged[name] = jnp.asarray(value, jnp.float32)
+    return merged
+
+
+def ranked_fitness(fitness: jax.Array, population_size: int) -> tuple[jax.Array, Info]:
+    """Float32 fitness in which NaN and -inf count as +inf, and what to report of it."""
+    if fitness.shape != (population_size,):
+        raise ValueError(
+            f"fitness must have shape ({population_size},), one error a candidate, "
+            f"got {fitness.shape}"
+        )
+    fitness = fitness.astype(jnp.float32)
+    valid = jnp.isfinite(fitness)
+    fitness = jnp.where(valid, fitness, jnp.inf)
+    count = valid.sum()
+    mean = jnp.where(valid, fitness, 0.0).sum() / jnp.maximum(count, 1)
+    info = Info(
+        best_fitness=fitness.min(),
+        mean_fitness=jnp.where(count > 0, mean, jnp.inf),
+        num_invalid=(population_size - count).astype(jnp.int32),
+    )
+    return fitness, info

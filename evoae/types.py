@@ -1,0 +1,95 @@
+"""The types that the parts of evoae share."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+
+Params = Any  # a pytree of float arrays: the weights of one network, or of many, stacked
+Batch = Any  # whatever the fitness function reads: usually images [N, height, width, channels]
+Genotype = Any  # a pytree of arrays: what describes one candidate, given its parents
+Hyper = dict[str, Any]  # the floats of a strategy and of its operators, as arrays, by field name
+FitnessFn = Callable[[Params, Batch], jax.Array]  # an error, a scalar: smaller is better
+
+
+class Population(NamedTuple):
+    """P candidates: S stored parents whole, and P small descriptions. Never P whole networks.
+
+    Attributes:
+      parents: weights of the stored parents; leaves [S, ...]. Candidates 0..S-1 are their copies.
+      parent: int32 [P, 2], the two parents of each candidate; equal without crossover.
+      genotype: what each candidate is made of, given its parents; leaves [P, ...].
+    """
+
+    parents: Params
+    parent: jax.Array
+    genotype: Genotype
+
+    @property
+    def size(self) -> int:
+        """P, the number of candidates."""
+        return self.parent.shape[0]
+
+    def dense(self, strategy: "Strategy") -> Params:
+        """All candidates as whole networks: leaves [P, ...]."""
+        return jax.vmap(strategy.express, (None, 0))(self, jnp.arange(self.size))
+
+
+class Info(NamedTuple):
+    """Scalars of one generation; stacked over generations they are the trace of a run.
+
+    Attributes:
+      best_fitness: the smallest error among the candidates, float32.
+      mean_fitness: the mean error of the candidates whose error is finite, float32.
+      num_invalid: candidates whose error is NaN or infinite, int32.
+    """
+
+    best_fitness: jax.Array
+    mean_fitness: jax.Array
+    num_invalid: jax.Array
+
+
+class Mutation(Protocol):
+    """A frozen description of how a child comes to differ from its parent."""
+
+    def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> Genotype:
+        """Describes the mutation of candidate `index`.
+
+        All candidates of a generation are given the same key. What they share is drawn from the key
+        alone, what is their own from the key folded with the index; so the draws don't depend on
+        how many candidates there are, or on where they are drawn.
+        """
+        ...
+
+    def apply(self, params: Params, genotype: Genotype) -> Params:
+        """The child of one parent."""
+        ...
+
+
+class Strategy(Protocol):
+    """A frozen description of a search; its arrays live in the state that its methods hand on.
+
+    The state has at least the attributes `generation` (int32), `best` (Params) and `best_fitness`.
+    A strategy whose candidates 1..P-1 differ from candidate 0, their single parent, in one weight
+    each may have a method `single_changes(population) -> (positions, deltas)`, or None when they do
+    not; it is then evaluated faster, see `evoae.evaluate.evaluate`.
+    """
+
+    def init(self, key: jax.Array, params: Params, hyper: Hyper | None = None) -> Any:
+        """The first state, from one network or from a whole population (`evoae.stack`)."""
+        ...
+
+    def ask(self, key: jax.Array, state: Any) -> tuple[Population, Any]:
+        """The next candidates."""
+        ...
+
+    def tell(
+        self, key: jax.Array, population: Population, fitness: jax.Array, state: Any
+    ) -> tuple[Any, Info]:
+        """The next state, from the errors [P] of the candidates."""
+        ...
+
+    def express(self, population: Population, index: jax.Array) -> Params:
+        """One candidate as a whole network."""
+        ...
