@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from evoae import data, fitness, models, mutations, strategies
+from evoae.evaluate import evaluate
 from evoae.evolve import InvalidFitnessError, evolve
 from evoae.models import Autoencoder
 from evoae.strategies import Stacked
@@ -22,6 +23,7 @@ __all__ = [
     "Stacked",
     "config",
     "data",
+    "evaluate",
     "evolve",
     "fitness",
     "models",

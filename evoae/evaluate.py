@@ -13,7 +13,10 @@ from evoae.types import Batch, FitnessFn, Population, Strategy
 
 # Candidates at work at a time; with more of them the activations fall out of a CPU's cache.
 DEFAULT_CHUNK_SIZE = 32
-# The same where each candidate differs from one parent in one weight.
+# Below so many candidates XLA's matrix products round differently on a CPU; then a chunk size would
+# change the last bits of a run.
+SMALLEST_CHUNK_SIZE = 20
+# The default where each candidate differs from one parent in one weight.
 DEFAULT_CHANGES_CHUNK_SIZE = 1024
 
 
@@ -37,7 +40,8 @@ def evaluate(
       fitness: (params, batch) -> error.
       population: P candidates.
       batch: shared by all of them.
-      chunk_size: candidates at work at a time; memory grows with it, results do not change.
+      chunk_size: candidates at work at a time, taken as at least 20; memory grows with it, results
+        do not change.
       centre: what `centre_of` gave for this population and batch; computed if it is None.
 
     Raises:
@@ -72,10 +76,10 @@ def evaluate(
 def in_chunks(function: Callable[..., jax.Array], chunk_size: int, *arrays: jax.Array) -> jax.Array:
     """function(*arrays) for arrays [P], at most `chunk_size` rows at a time, one after another."""
     count = arrays[0].shape[0]
-    chunks = -(-count // chunk_size)
+    chunks = -(-count // max(chunk_size, SMALLEST_CHUNK_SIZE))
     if chunks == 1:
         return function(*arrays)
-    size = -(-count // chunks)  # equal chunks, with the least padding
+    size = max(-(-count // chunks), SMALLEST_CHUNK_SIZE)  # equal chunks: the least padding
     index = jnp.minimum(jnp.arange(chunks * size), count - 1).reshape(chunks, size)
     rows = lax.map(lambda at: function(*(array[at] for array in arrays)), index)
     return rows.reshape(-1)[:count]
@@ -102,20 +106,4 @@ def centre_of(
         jnp.stack(jax.tree.leaves(same)).all(),
         lambda: previous,
         lambda: fitness.around(parent, batch),  # type: ignore[attr-defined]
-    )
-
-
-def no_centre(
-    key: jax.Array, strategy: Strategy, fitness: FitnessFn, batch: Batch, state: Any
-) -> Any:
-    """A centre of no network, for `centre_of` to replace; None where candidates need none."""
-
-    def shapes(state: Any) -> Any:
-        population, _ = strategy.ask(key, state)
-        if single_changes(strategy, fitness, population, batch) is None:
-            return None
-        return centre_of(fitness, population, batch)
-
-    return jax.tree.map(
-        lambda x: jnp.full(x.shape, jnp.nan, x.dtype), jax.eval_shape(shapes, state)
     )

@@ -1,7 +1,6 @@
 """One generation as a pure function, and many of them as one XLA program."""
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,7 +9,7 @@ import numpy as np
 from jax import lax
 
 from evoae import data
-from evoae.evaluate import centre_of, evaluate, no_centre
+from evoae.evaluate import centre_of, evaluate, single_changes
 from evoae.types import Batch, FitnessFn, Info, Strategy
 
 # Generations in one call of the compiled program; between calls the host may look at the state.
@@ -31,8 +30,8 @@ def generation(
     """One generation: ask, evaluate, tell. A pure function, for `jax.jit`, `vmap` and `lax.scan`.
 
     Its randomness comes from `fold_in(key, state.generation)`, so the same key serves a whole run.
-    With `centre`, the activations of the last generation's single parent (see `centre_of`), those of
-    an unchanged parent are not computed again. Returns the state, what to report, and the centre.
+    With `centre`, the activations of the last generation's single parent (see `centre_of`), those
+    of an unchanged parent are not computed again. Returns the state, its scalars and the centre.
     """
     key = jax.random.fold_in(key, state.generation)
     for_batch, for_ask, for_tell = jax.random.split(key, 3)
@@ -40,7 +39,7 @@ def generation(
         batch = data.minibatch(for_batch, batch, batch_size)
     population, state = strategy.ask(for_ask, state)
     batch = prepared(fitness, batch)
-    if centre is not None:
+    if single_changes(strategy, fitness, population, batch) is not None:
         centre = centre_of(fitness, population, batch, previous=centre)
     errors = evaluate(strategy, fitness, population, batch, chunk_size=chunk_size, centre=centre)
     state, info = strategy.tell(for_tell, population, errors, state)
@@ -85,19 +84,21 @@ def _block(
 
     # The first generation of a whole population is the one whose state changes shape.
     first = []
-    while _shapes(jax.eval_shape(step, state)[0]) != _shapes(state):
+    while _shapes((shapes := jax.eval_shape(step, state))[0]) != _shapes(state):
         state, row, _ = step(state)
         first.append(row)
-    rows = jax.eval_shape(step, state)[1]
-    trace = jax.tree.map(lambda row: jnp.zeros((block_size, *row.shape), row.dtype), rows)
+    trace = jax.tree.map(lambda row: jnp.zeros((block_size, *row.shape), row.dtype), shapes[1])
     for i, row in enumerate(first):
         trace = _write(trace, row, i)
-    centre = None if batch_size else no_centre(key, strategy, fitness, batch, state)
+    # Activations of no network, which the first generation replaces; a new batch leaves none over.
+    centre = None
+    if batch_size is None:
+        centre = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), shapes[2])
 
     def body(i: jax.Array, carry: tuple[Any, Info, Any]) -> tuple[Any, Info, Any]:
         state, trace, centre = carry
-        state, row, centre = step(state, centre)
-        return state, _write(trace, row, i), centre
+        state, row, after = step(state, centre)
+        return state, _write(trace, row, i), None if centre is None else after
 
     carry = lax.fori_loop(len(first), num_generations, body, (state, trace, centre))
     return carry[:2]
@@ -136,8 +137,8 @@ def evolve(
       batch: what the fitness reads: all of the data, usually images [N, height, width, channels].
       state: from `strategy.init`, or from an earlier call.
       num_generations: how many, at least 1.
-      batch_size: rows of the data drawn anew for each generation, shared by all its candidates; None
-        takes all of them.
+      batch_size: rows of the data drawn anew for each generation, shared by all its candidates;
+        None takes all of them.
       chunk_size: candidates evaluated at a time; see `evaluate`.
       block_size: most generations between two looks of the host.
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -81,7 +81,7 @@ class Reconstruction:
             assert_model: Autoencoder = self.model  # type: ignore[assignment]
             output, target = assert_model.reconstruct(params, batch.inputs), batch.targets
         else:
-            output, target = self.model.apply(params, batch), batch
+            output, target = self.model.apply(params, batch), batch  # type: ignore[assignment]
             if output.shape != target.shape:
                 raise ValueError(
                     f"model must return images of the shape {target.shape} that it is given, "
@@ -92,7 +92,7 @@ class Reconstruction:
     def around(self, params: Params, batch: PreparedBatch) -> Centre:
         """Evaluates one network and keeps its activations, for the errors of its neighbours."""
         pixel = ERRORS[self.error].pixel
-        return centre(self.model, pixel, params, batch.inputs, batch.targets)
+        return centre(self._layers, pixel, params, batch.inputs, batch.targets)
 
     def of_centre(self, around: Centre, batch: PreparedBatch) -> jax.Array:
         """The error of the centre itself, float32."""
@@ -114,12 +114,17 @@ class Reconstruction:
           Float32 [C]: as the error of the changed network computed anew, to rounding.
         """
         pixel = ERRORS[self.error].pixel
-        neighbours = Neighbours(self.model, pixel, around, batch.targets)
+        neighbours = Neighbours(self._layers, pixel, around, batch.targets)
         if positions.ndim == 0:
             sums = neighbours.of_shared_position(positions, deltas)
         else:
             sums = neighbours.of_positions(positions, deltas)
         return self._finish(sums, batch)
+
+    @property
+    def _layers(self) -> Autoencoder:
+        """The model, where batches are prepared: only one of layers prepares them."""
+        return cast(Autoencoder, self.model)
 
     def _finish(self, error_sum: jax.Array, batch: PreparedBatch) -> jax.Array:
         return ERRORS[self.error].finish(error_sum / batch.targets.size).astype(jnp.float32)
@@ -145,9 +150,9 @@ def reconstruction(
     Args:
       model: an `evoae.Autoencoder`, or any Flax module that maps images [N, height, width,
         channels] to images of the same shape.
-      error: "mae" mean |y - t|, "mse" mean (y - t)^2, "rmse" its root over the whole batch, or "bce"
-        mean -(t log y + (1 - t) log(1 - y)), with y clipped to 1e-6..1-1e-6. On images that are
-        mostly black, "mae" rewards a black output: a black image scores better than the mean image.
+      error: "mae" mean |y - t|, "mse" mean (y - t)^2, "rmse" its root over the whole batch, or
+        "bce" mean -(t log y + (1 - t) log(1 - y)), with y clipped to 1e-6..1-1e-6. On images that
+        are mostly black, "mae" rewards a black output: it scores better than the mean image.
       low: what the value 0 of uint8 images is scaled to, batch by batch; floats are taken as given.
       high: what the value 255 is scaled to.
 

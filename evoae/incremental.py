@@ -6,7 +6,7 @@ incremental evaluation, Langdon 2021, applied to weights).
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -15,19 +15,31 @@ import numpy as np
 from jax import lax
 
 from evoae import tree
-from evoae.layers import Change, Weights, activate, activation_after, activation_change, cut, spans
+from evoae.layers import (
+    Change,
+    Conv,
+    Dense,
+    Weights,
+    activate,
+    activation_after,
+    activation_change,
+    cut,
+    spans,
+)
 from evoae.models import Autoencoder
 from evoae.types import Params
 
 PixelError = Callable[[jax.Array, jax.Array], jax.Array]
 
 
-# Neighbours evaluated at a time where each changes a weight of its own.
-SMALLEST_TILE, LARGEST_TILE = 4, 32
+# Neighbours of one layer evaluated at a time, where each changes a weight of its own: in proportion
+# to the layer's weights. The sizes don't depend on the population, and so neither does rounding.
+TILES, SMALLEST_TILE, LARGEST_TILE = 256, 4, 64
+TAIL_TILE = 16
 
 
 class Stage(NamedTuple):
-    """One layer at work on the centre: its description, weights and activations [*shape, images]."""
+    """One layer at work on the centre, with its input and output [*shape, images]."""
 
     layer: Any  # a static `Layer`: a Stage lives within one trace only
     weights: Weights
@@ -59,11 +71,11 @@ def centre(
     inputs: jax.Array,
     targets: jax.Array,
 ) -> Centre:
-    """Evaluates one network and keeps its activations. `inputs` as `Autoencoder.prepare` makes them."""
+    """Evaluates one network and keeps its activations; `inputs` come from `Autoencoder.prepare`."""
     activations, x = [], inputs
     for index, (_, layer, weights) in enumerate(model.stages(params)):
-        of_patches = index == 0 and hasattr(layer, "of_patches")
-        pre = layer.of_patches(weights, x) if of_patches else layer.pre_activation(weights, x)
+        of_patches = index == 0 and isinstance(layer, Conv)
+        pre = layer.of_patches(weights, x) if of_patches else layer.pre_activation(weights, x)  # type: ignore[attr-defined]
         pre = lax.optimization_barrier(pre)
         x = lax.optimization_barrier(activate(layer, pre))
         activations.append((pre, x))
@@ -79,87 +91,169 @@ class Neighbours:
     ) -> None:
         self.pixel_error, self.centre, self.targets = pixel_error, centre, targets
         self.stages: list[Stage] = []
-        self.weighted: list[int] = []  # the layers that have weights, in the order of `tree.ravel`
-        starts: dict[int, int] = {}
-        places, x = tree.places(centre.params["params"]), targets
+        self.weighted: list[int] = []  # the layers that have weights
+        places, starts, x = tree.places(centre.params["params"]), [], targets
         for index, (name, layer, weights) in enumerate(model.stages(centre.params)):
             pre, out = centre.activations[index]
             self.stages.append(Stage(layer, weights, x, pre, out))
             if weights:
-                starts[index] = places[name]
+                self.weighted.append(index)
+                starts.append(places[name])
             x = out
-        self.weighted = sorted(starts, key=starts.__getitem__)
-        self.starts = np.array([starts[i] for i in self.weighted])
+        self.starts = np.array(starts)  # where their weights begin in `tree.ravel`
 
     def of_shared_position(self, position: jax.Array, deltas: jax.Array) -> jax.Array:
         """Summed errors [C] of C neighbours: weight `position` changes by deltas [C]."""
+        layer, index = self._locate(position)
 
-        order = self._order(position)
-        index = position - jnp.asarray(self.starts)[order]
-        branches = [
-            jax.vmap(functools.partial(self._error, stage), (None, 0)) for stage in self.weighted
-        ]
-        return lax.switch(order, branches, index, deltas)
+        def branch(first: int) -> Callable[[jax.Array, jax.Array], jax.Array]:
+            whole = self._whole_from(first)
+            if whole == self.last:
+                return jax.vmap(functools.partial(self._error, first, each=False), (None, 0))
+            head = functools.partial(self._pre_activation, first, until=whole, each=False)
+            return lambda index, deltas: self._errors_of_pre_activations(
+                whole, jax.vmap(head, (None, 0))(index, deltas)
+            )
+
+        return lax.switch(layer, [branch(first) for first in self.weighted], index, deltas)
 
     def of_positions(self, positions: jax.Array, deltas: jax.Array) -> jax.Array:
         """Summed errors [C] of C neighbours: weight positions [C] change by deltas [C], one each.
 
-        Neighbours are sorted by the layer of their weight, and evaluated a tile at a time.
+        Neighbours are sorted by the layer of their weight, and evaluated a tile at a time. Those
+        whose change reaches all of the last dense layer's output first meet there.
         """
         count = positions.shape[0]
-        order = self._order(positions)
-        sort = jnp.argsort(order, stable=True)
-        index, deltas = (positions - jnp.asarray(self.starts)[order])[sort], deltas[sort]
-        ends = jnp.searchsorted(order[sort], jnp.arange(len(self.weighted)), side="right")
-        ends = jnp.concatenate([jnp.zeros(1, ends.dtype), ends])
-        sizes = [tree.size(self.stages[stage].weights) for stage in self.weighted]
-        expected = [count * size / sum(sizes) for size in sizes]
-        tiles = [min(max(round(e), SMALLEST_TILE), LARGEST_TILE, count) for e in expected]
-        room = max(tiles)
-        index, deltas = jnp.pad(index, (0, room)), jnp.pad(deltas, (0, room))
-        errors = jnp.zeros(count + room, jnp.float32)
-        for number, stage in enumerate(self.weighted):
-            begin, size = ends[number], tiles[number]
+        layer, index = self._locate(positions)
+        sort = jnp.argsort(layer, stable=True)
+        ends = jnp.searchsorted(layer[sort], jnp.arange(len(self.weighted)), side="right")
+        starts = jnp.concatenate([jnp.zeros(1, ends.dtype), ends[:-1]])
+        index, deltas = (jnp.pad(x[sort], (0, LARGEST_TILE)) for x in (index, deltas))
+        rows = count + LARGEST_TILE
 
-            def one_tile(i, errors, begin=begin, size=size, stage=stage):  # type: ignore[no-untyped-def]
+        def in_tiles(function, size, begin, end, results, *arrays):  # type: ignore[no-untyped-def]
+            def one_tile(i, results):  # type: ignore[no-untyped-def]
                 at = begin + i * size
-                found = jax.vmap(functools.partial(self._error, stage))(
-                    lax.dynamic_slice_in_dim(index, at, size),
-                    lax.dynamic_slice_in_dim(deltas, at, size),
-                )
+                cut = (lax.dynamic_slice_in_dim(array, at, size) for array in arrays)
                 # What a tile writes beyond its layer's end, the next layer overwrites.
-                return lax.dynamic_update_slice_in_dim(errors, found, at, 0)
+                found = function(*cut)
+                return lax.dynamic_update_slice_in_dim(results, found, at, 0)
 
-            turns = -(-(ends[number + 1] - begin) // size)
-            errors = lax.fori_loop(0, turns, one_tile, errors)
+            return lax.fori_loop(0, -(-(end - begin) // size), one_tile, results)
+
+        errors = jnp.zeros(rows, jnp.float32)
+        meeting, before = self.meeting, [n for n, i in enumerate(self.weighted) if i < self.meeting]
+        if before:
+            met = jnp.zeros((rows, *self.stages[meeting].pre.shape), errors.dtype)
+            for n in before:
+                head = functools.partial(
+                    self._pre_activation, self.weighted[n], until=meeting, each=True
+                )
+                met = in_tiles(
+                    jax.vmap(head), self._tile(n), starts[n], ends[n], met, index, deltas
+                )
+            tail = functools.partial(self._errors_of_pre_activations, meeting)
+            errors = in_tiles(tail, TAIL_TILE, 0, ends[before[-1]], errors, met)
+        for n in range(len(before), len(self.weighted)):
+            one = functools.partial(self._error, self.weighted[n], each=True)
+            errors = in_tiles(
+                jax.vmap(one), self._tile(n), starts[n], ends[n], errors, index, deltas
+            )
         return jnp.zeros(count, jnp.float32).at[sort].set(errors[:count])
 
-    def _order(self, position: jax.Array) -> jax.Array:
-        return (position[..., None] >= jnp.asarray(self.starts)).sum(-1) - 1
+    def _locate(self, position: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Which of the layers with weights a position belongs to, and its index in that layer."""
+        by_start = np.argsort(self.starts)
+        found = jnp.searchsorted(jnp.asarray(self.starts[by_start]), position, side="right") - 1
+        layer = jnp.asarray(by_start)[found]
+        return layer, position - jnp.asarray(self.starts)[layer]
 
-    def _error(self, first: int, index: jax.Array, delta: jax.Array) -> jax.Array:
-        """Summed error of the neighbour in which weight `index` of layer `first` moves by `delta`."""
+    def _tile(self, n: int) -> int:
+        sizes = [tree.size(self.stages[stage].weights) for stage in self.weighted]
+        return min(max(round(TILES * sizes[n] / sum(sizes)), SMALLEST_TILE), LARGEST_TILE)
+
+    @property
+    def last(self) -> int:
+        """The last layer."""
+        return len(self.stages) - 1
+
+    @property
+    def meeting(self) -> int:
+        """The last dense layer: a change in front of it is everywhere behind it."""
+        dense = [i for i, stage in enumerate(self.stages) if isinstance(stage.layer, Dense)]
+        return max(dense, default=0)
+
+    def _whole_from(self, first: int) -> int:
+        """Where a change by a weight of layer `first` is everywhere in the pre-activation.
+
+        The last one also where it never is.
+        """
+        whole = self.last
+
+        def follow(index: jax.Array, delta: jax.Array) -> None:
+            nonlocal whole
+            for number, change in self._walk(first, index, delta, each=False):
+                if spans(change, self.stages[number].pre.shape[:-1]):
+                    whole = number
+                    return
+
+        jax.eval_shape(follow, jnp.int32(0), jnp.float32(0))
+        return whole
+
+    def _walk(
+        self, first: int, index: jax.Array, delta: jax.Array, *, each: bool
+    ) -> Iterator[tuple[int, Change]]:
+        """The change of each pre-activation from layer `first` on, by one of its weights."""
         stage = self.stages[first]
-        change = stage.layer.weight_change(stage.x, index, delta)
-        for number in range(first, len(self.stages)):
-            stage = self.stages[number]
-            if spans(change, stage.pre.shape[:-1]):
-                return self._error_of_pre_activation(number, stage.pre + change.values)
-            if number == len(self.stages) - 1:
-                break
+        change = stage.layer.weight_change(stage.x, index, delta, each=each)
+        yield first, change
+        for number in range(first + 1, len(self.stages)):
             change = activation_change(stage.layer, stage.pre, stage.out, change)
             change = Change(lax.optimization_barrier(change.values), change.start)
-            stage = self.stages[number + 1]
-            change = stage.layer.input_change(stage.weights, stage.x, stage.out, change)
+            stage = self.stages[number]
+            change = stage.layer.input_change(stage.weights, stage.x, stage.out, change, each=each)
+            yield number, change
+
+    def _error(self, first: int, index: jax.Array, delta: jax.Array, *, each: bool) -> jax.Array:
+        """Summed error of the neighbour whose weight `index` of layer `first` moves by `delta`."""
+        for number, change in self._walk(first, index, delta, each=each):
+            pre = self.stages[number].pre
+            if spans(change, pre.shape[:-1]):
+                pre = self._forward(number, pre + change.values, self.last)
+                pixels = activate(self.stages[-1].layer, pre)
+                return self.pixel_error(pixels, self.targets).sum()
+        stage, block = self.stages[-1], (change.start, change.sizes)
         pixels = activation_after(stage.layer, stage.pre, change)
-        block = change.start, change.sizes
         inside = self.pixel_error(pixels, cut(self.targets, *block)).sum()
         return self.centre.error_sum - cut(self.centre.pixel_errors, *block).sum() + inside
 
-    def _error_of_pre_activation(self, number: int, pre: jax.Array) -> jax.Array:
-        """Summed error where all of the pre-activation of layer `number` is new."""
-        x = activate(self.stages[number].layer, lax.optimization_barrier(pre))
-        for stage in self.stages[number + 1 :]:
-            x = lax.optimization_barrier(x)
-            x = activate(stage.layer, stage.layer.pre_activation(stage.weights, x))
-        return self.pixel_error(x, self.targets).sum()
+    def _pre_activation(
+        self, first: int, index: jax.Array, delta: jax.Array, *, until: int, each: bool
+    ) -> jax.Array:
+        """The pre-activation of layer `until`, all of which the change reaches."""
+        for number, change in self._walk(first, index, delta, each=each):
+            pre = self.stages[number].pre
+            if spans(change, pre.shape[:-1]):
+                break
+        return self._forward(number, pre + change.values, until)
+
+    def _forward(self, number: int, pre: jax.Array, until: int) -> jax.Array:
+        """From the pre-activation of one layer to that of a later one."""
+        for i in range(number, until):
+            x = activate(self.stages[i].layer, lax.optimization_barrier(pre))
+            following = self.stages[i + 1]
+            pre = following.layer.pre_activation(following.weights, lax.optimization_barrier(x))
+        return pre
+
+    def _errors_of_pre_activations(self, number: int, pre: jax.Array) -> jax.Array:
+        """Summed errors [C], from all of the pre-activations [C, *shape, images] of layer `number`.
+
+        What lies behind is the same network for all of them, so they pass it as more images.
+        """
+        children, *shape, images = pre.shape
+        pre = jnp.moveaxis(pre, 0, -2).reshape(*shape, children * images)
+        pre = self._forward(number, pre, self.last)
+        pixels = activate(self.stages[-1].layer, pre)
+        pixels = pixels.reshape(*pixels.shape[:-1], children, images)
+        errors = self.pixel_error(pixels, jnp.expand_dims(self.targets, -2))
+        return errors.sum((0, 1, 2, 4))

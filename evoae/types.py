@@ -77,7 +77,7 @@ class Strategy(Protocol):
     """
 
     def init(self, key: jax.Array, params: Params, hyper: Hyper | None = None) -> Any:
-        """The first state, from one network or from a whole population (`evoae.stack`)."""
+        """The first state, from one network or from a whole population (`evoae.Stacked`)."""
         ...
 
     def ask(self, key: jax.Array, state: Any) -> tuple[Population, Any]:

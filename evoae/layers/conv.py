@@ -78,7 +78,7 @@ class Conv:
         return (groups * self.features, height, width)
 
     def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
-        """kernel [features, group, kernel_size, kernel_size], bias [groups * features]."""
+        """Kernel [features, group, kernel_size, kernel_size], bias [groups * features]."""
         group = group_size(self, self.group, shape[0])
         kernel = (self.features, group, self.kernel_size, self.kernel_size)
         bias = (shape[0] // group * self.features,)
@@ -93,7 +93,7 @@ class Conv:
         return (pads[0] // 2, pads[0] - pads[0] // 2), (pads[1] // 2, pads[1] - pads[1] // 2)
 
     def _shifts(self, x: jax.Array) -> list[jax.Array]:
-        """What each kernel position sees: kernel_size**2 arrays [channels, height', width', images]."""
+        """What each of the kernel_size**2 positions sees: [channels, height', width', images]."""
         _, height, width = self.output_shape(x.shape[:3])
         rows, columns = (height - 1) * self.stride + 1, (width - 1) * self.stride + 1
         x = jnp.pad(x, ((0, 0), *self.margins(x.shape[:3]), (0, 0)))
@@ -130,7 +130,9 @@ class Conv:
         pre = materialize(jnp.stack(sums, 1))
         return add_bias(pre.reshape(-1, *pre.shape[2:]), weights)
 
-    def weight_change(self, x: jax.Array, index: jax.Array, delta: jax.Array) -> Change:
+    def weight_change(
+        self, x: jax.Array, index: jax.Array, delta: jax.Array, *, each: bool
+    ) -> Change:
         """What the pre-activation changes by when weight `index` does; biases come first."""
         channels, *_, images = x.shape
         group = group_size(self, self.group, channels)
@@ -148,10 +150,9 @@ class Conv:
         return channel_change(self.features, biases, index, feature, seen, delta)
 
     def input_change(
-        self, weights: Weights, x: jax.Array, out: jax.Array, change: Change
+        self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
         """What the pre-activation changes by when the input does."""
-        del out
         kernel, shape = weights["kernel"], x.shape[:3]
         features, group = kernel.shape[:2]
         change = widen(change, shape, (1, 2))
@@ -179,7 +180,7 @@ def channel_change(
 
     `seen` [groups, height, width, images] is what the weight multiplies in each group.
     """
-    groups, *sides = seen.shape
+    groups = seen.shape[0]
     is_bias = index < biases
     channel = jnp.where(is_bias, index, feature)
     seen = jnp.where(is_bias, jnp.ones_like(seen), seen)

@@ -1,7 +1,11 @@
-"""Transposed convolution without a convolution: mix the channels first, on the small image, by one
-matrix product for all kernel positions; then shift the results and add them."""
+"""Transposed convolution without a convolution.
+
+The channels are mixed first, on the small image, by one matrix product for all kernel positions;
+then the results are shifted and added.
+"""
 
 import dataclasses
+import math
 from typing import Literal
 
 import jax
@@ -96,7 +100,7 @@ class ConvTranspose:
         return (groups * self.features, *sides)
 
     def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
-        """kernel [group, features, kernel_size, kernel_size], bias [groups * features]."""
+        """Kernel [group, features, kernel_size, kernel_size], bias [groups * features]."""
         group = group_size(self, self.group, shape[0])
         kernel = (group, self.features, self.kernel_size, self.kernel_size)
         bias = (shape[0] // group * self.features,)
@@ -109,15 +113,16 @@ class ConvTranspose:
         return 0 if self.padding == "full" else max(k - 1 - -(-(k + s - 2) // 2), 0)
 
     def spread(self, kernel: jax.Array) -> jax.Array:
-        """[..., kernel_size, kernel_size] -> [..., reach, reach]: what one input adds to the output."""
+        """What one input adds: [..., kernel_size, kernel_size] -> [..., reach, reach]."""
         if self.unpool == 1:
             return kernel
         room, keep = self.unpool - 1, ((0, 0),) * (kernel.ndim - 2)
-        return sum(
+        moved = [
             jnp.pad(kernel, (*keep, (i, room - i), (j, room - j)))
             for i in range(self.unpool)
             for j in range(self.unpool)
-        )
+        ]
+        return sum(moved[1:], moved[0])
 
     def pre_activation(self, weights: Weights, x: jax.Array) -> jax.Array:
         kernel = weights["kernel"]
@@ -125,14 +130,8 @@ class ConvTranspose:
         channels, height, width, images = x.shape
         groups = channels // group
         _, rows, columns = self.output_shape(x.shape[:3])
-        if group * features == 1 and height * width <= LARGEST_DENSE_IMAGE:
-            matrix = materialize(kernel.reshape(-1) @ self._doubling(height, width))
-            x = jnp.swapaxes(x.reshape(groups, height * width, images), 0, 1)
-            x = materialize(x).reshape(height * width, -1)
-            pre = materialize(matrix.reshape(rows * columns, -1) @ x)
-            # The caller's activation reads the product in this order: no pass of its own.
-            pre = jnp.swapaxes(pre.reshape(rows * columns, groups, images), 0, 1)
-            pre = pre.reshape(groups, rows, columns, images)
+        if group == 1 and self.is_dense((1, height, width)):
+            pre = self.of_matrix(self.matrix(kernel, height, width)[0], x)
         else:
             spread = materialize(self.spread(kernel).reshape(group, -1).T)
             taps = materialize(jnp.matmul(spread, x.reshape(groups, group, -1)))
@@ -140,7 +139,9 @@ class ConvTranspose:
             pre = materialize(self._shift_and_add(taps, rows, columns))
         return add_bias(pre, weights)
 
-    def weight_change(self, x: jax.Array, index: jax.Array, delta: jax.Array) -> Change:
+    def weight_change(
+        self, x: jax.Array, index: jax.Array, delta: jax.Array, *, each: bool
+    ) -> Change:
         """What the pre-activation changes by when weight `index` does; biases come first."""
         channels, height, width, images = x.shape
         group = group_size(self, self.group, channels)
@@ -150,20 +151,22 @@ class ConvTranspose:
         kernel = jnp.maximum(index - biases, 0)
         source, feature = kernel // (self.features * side**2), kernel // side**2 % self.features
         x = x.reshape(groups, group, height, width, images)
-        x = lax.dynamic_slice_in_dim(x, source, 1, 1)[:, 0]
-        x = jnp.repeat(jnp.repeat(x, self.unpool, 1), self.unpool, 2)
+        if not each:  # otherwise all channels are laid out, once for all children
+            x, source = lax.dynamic_slice_in_dim(x, source, 1, 1), jnp.zeros_like(source)
+        x = jnp.repeat(jnp.repeat(x, self.unpool, 2), self.unpool, 3)
         # Zeros between the inputs, and around them what the kernel reaches.
-        zero, gap = jnp.zeros((), x.dtype), self.stride - 1
-        x = lax.pad(x, zero, ((0, 0, 0), (side - 1, side, gap), (side - 1, side, gap), (0, 0, 0)))
+        around = (side - 1, side, self.stride - 1)
+        whole = (0, 0, 0)
+        x = lax.pad(x, jnp.zeros((), x.dtype), (whole, whole, around, around, whole))
         row, column = (side - 1 + self.crop - i for i in (kernel // side % side, kernel % side))
-        seen = lax.dynamic_slice(x, (0, row, column, 0), (groups, rows, columns, images))
+        start, sizes = (0, source, row, column, 0), (groups, 1, rows, columns, images)
+        seen = lax.dynamic_slice(materialize(x), start, sizes)[:, 0]
         return channel_change(self.features, biases, index, feature, seen, delta)
 
     def input_change(
-        self, weights: Weights, x: jax.Array, out: jax.Array, change: Change
+        self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
         """What the pre-activation changes by when the input does."""
-        del out
         kernel, shape = weights["kernel"], x.shape[:3]
         group, features = kernel.shape[:2]
         channel: int | jax.Array = 0
@@ -173,10 +176,17 @@ class ConvTranspose:
             kernel = lax.dynamic_slice_in_dim(kernel, source % group, 1, 0)
         else:
             change = widen(change, shape, (0,))
-        weights, layer = {"kernel": kernel}, dataclasses.replace(self, group=kernel.shape[0])
+        layer = dataclasses.replace(self, group=kernel.shape[0])
         if change.sizes[1:] == shape[1:]:
-            return Change(layer.pre_activation(weights, change.values), (channel, 0, 0))
-        pre = dataclasses.replace(layer, padding="full").pre_activation(weights, change.values)
+            pre = layer.pre_activation({"kernel": kernel}, change.values)
+            return Change(pre, (channel, 0, 0))
+        layer = dataclasses.replace(layer, padding="full")
+        if each and layer.is_dense(change.sizes):
+            # The matrices of all channels are made once, and each child takes its own.
+            matrix = layer.matrix(weights["kernel"], *change.sizes[1:])[source % group]
+            pre = layer.of_matrix(matrix, change.values)
+        else:
+            pre = layer.pre_activation({"kernel": kernel}, change.values)
         row, column = (self.step * begin - self.crop for begin in change.start[1:])
         block = Change(pre, (channel, row, column))
         if self.padding == "full":
@@ -198,7 +208,7 @@ class ConvTranspose:
     def _sums_by_phase(self, taps: jax.Array, tap_axis: int, axis: int) -> list[jax.Array]:
         """For each phase of the output: the sum over its taps, shifted along `axis`."""
         turns = -(-self.reach // self.step)
-        sums = []
+        sums: list[jax.Array] = []
         for phase in range(self.step):
             shifted = []
             for turn, tap in enumerate(range(phase, self.reach, self.step)):
@@ -206,11 +216,31 @@ class ConvTranspose:
                 pads = [(0, 0)] * one.ndim
                 pads[axis - 1] = (turn, turns - 1 - turn)
                 shifted.append(jnp.pad(one, pads))
-            sums.append(sum(shifted[1:], shifted[0]))
+            # A stride beyond the kernel leaves phases that no tap reaches.
+            sums.append(sum(shifted[1:], shifted[0]) if shifted else jnp.zeros_like(sums[0]))
         return sums
 
-    def _doubling(self, height: int, width: int) -> np.ndarray:
-        """Constant C: kernel [kernel_size**2] @ C is the matrix [rows * columns * height * width]."""
+    def is_dense(self, shape: Shape) -> bool:
+        """Whether kernels from one channel of such an image to one are dense matrices."""
+        return shape[0] * self.features == 1 and math.prod(shape) <= LARGEST_DENSE_IMAGE
+
+    def matrix(self, kernel: jax.Array, height: int, width: int) -> jax.Array:
+        """[group, 1, kernel_size, kernel_size] -> [group, rows * columns, height * width]."""
+        places = materialize(jnp.asarray(self._places(height, width)))
+        flat = kernel.reshape(kernel.shape[0], -1)
+        return materialize(flat @ places).reshape(len(flat), -1, height * width)
+
+    def of_matrix(self, matrix: jax.Array, x: jax.Array) -> jax.Array:
+        """The pre-activation of images [channels, height, width, images] by one such matrix."""
+        channels, height, width, images = x.shape
+        x = jnp.swapaxes(x.reshape(channels, height * width, images), 0, 1)
+        pre = materialize(matrix @ materialize(x).reshape(height * width, -1))
+        # The caller's activation reads the product in this order: no pass of its own.
+        pre = jnp.swapaxes(pre.reshape(-1, channels, images), 0, 1)
+        return pre.reshape(*self.output_shape((channels, height, width)), images)
+
+    def _places(self, height: int, width: int) -> np.ndarray:
+        """C: kernel [kernel_size**2] @ C is the matrix [rows * columns, height * width]."""
         _, rows, columns = self.output_shape((1, height, width))
         unpool, k = self.unpool, self.kernel_size
         constant = np.zeros((k, k, rows, columns, height, width), np.float32)

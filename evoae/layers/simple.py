@@ -53,7 +53,9 @@ class Dense:
     def pre_activation(self, weights: Weights, x: jax.Array) -> jax.Array:
         return add_bias(materialize(weights["kernel"] @ x.reshape(-1, x.shape[-1])), weights)
 
-    def weight_change(self, x: jax.Array, index: jax.Array, delta: jax.Array) -> Change:
+    def weight_change(
+        self, x: jax.Array, index: jax.Array, delta: jax.Array, *, each: bool
+    ) -> Change:
         """What the pre-activation changes by when weight `index` does; biases come first.
 
         A bias counts as the weight of one further source, whose output is 1.
@@ -67,10 +69,9 @@ class Dense:
         return Change(delta * materialize(seen)[None], (unit,))
 
     def input_change(
-        self, weights: Weights, x: jax.Array, out: jax.Array, change: Change
+        self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
         """What the pre-activation changes by when the input does."""
-        del out
         kernel, shape = weights["kernel"], x.shape[:-1]
         if not spans(change, shape):
             kernel = kernel.reshape(-1, *shape)
@@ -113,7 +114,7 @@ class Reshape:
         return x.reshape(self.channels, self.height, self.width, x.shape[-1])
 
     def input_change(
-        self, weights: Weights, x: jax.Array, out: jax.Array, change: Change
+        self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
         """What the output changes by when the input does."""
         if change.sizes == (1,):
@@ -166,7 +167,7 @@ class MaxPool:
         return materialize(x)
 
     def input_change(
-        self, weights: Weights, x: jax.Array, out: jax.Array, change: Change
+        self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
         """What the output changes by when the input does."""
         change = widen(change, x.shape[:-1], (1, 2))
@@ -201,10 +202,9 @@ class Unpool:
         return jnp.repeat(jnp.repeat(x, self.size, 1), self.size, 2)
 
     def input_change(
-        self, weights: Weights, x: jax.Array, out: jax.Array, change: Change
+        self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
         """What the output changes by when the input does."""
-        del x, out
         after = self.pre_activation(weights, change.values)
         channel, row, column = change.start
         return Change(after, (channel, row * self.size, column * self.size))

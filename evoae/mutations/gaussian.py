@@ -1,12 +1,12 @@
 """Gaussian mutation: noise on every weight, described by a key."""
 
 import dataclasses
-import math
 from typing import NamedTuple
 
 import jax
 
 from evoae import tree
+from evoae.checks import is_positive
 from evoae.types import Hyper, Params
 
 
@@ -43,7 +43,7 @@ class Gaussian:
     scale: float = 0.02
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.scale) and self.scale > 0):
+        if not is_positive(self.scale):
             raise ValueError(f"Gaussian: scale must be a finite float above 0, got {self.scale!r}")
         object.__setattr__(self, "scale", float(self.scale))
 
@@ -54,7 +54,7 @@ class Gaussian:
         return GaussianGenotype(jax.random.fold_in(key, index), jax.numpy.float32(hyper["scale"]))
 
     def apply(self, params: Params, genotype: GaussianGenotype) -> Params:
-        """params + scale * noise."""
+        """Params + scale * noise."""
         return jax.tree.map(
             lambda leaf, key: (
                 leaf

@@ -1,13 +1,13 @@
 """Sparse mutation: a few weights change, all others stay."""
 
 import dataclasses
-import math
 from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from evoae import tree
+from evoae.checks import is_positive
 from evoae.types import Hyper, Params, Population
 
 
@@ -58,7 +58,7 @@ class Sparse:
             raise ValueError(
                 f"Sparse: num_weights must be a positive int, got {self.num_weights!r}"
             )
-        if not (math.isfinite(self.scale) and self.scale > 0):
+        if not is_positive(self.scale):
             raise ValueError(f"Sparse: scale must be a finite float above 0, got {self.scale!r}")
         if self.distribution not in ("uniform", "normal"):
             raise ValueError(

@@ -77,7 +77,6 @@ class GeneticAlgorithm:
 
     def init(self, key: jax.Array, params: Params, hyper: Hyper | None = None) -> State:
         """The first state, from one network, or from a whole population (`evoae.Stacked`)."""
-        del key
         parents, count = shared.first_parents(params, self.num_elites, self.population_size)
         return State(
             generation=jnp.int32(0),
@@ -118,7 +117,6 @@ class GeneticAlgorithm:
         self, key: jax.Array, population: Population, fitness: jax.Array, state: State
     ) -> tuple[State, Info]:
         """The `num_elites` best candidates become the elites; NaN and infinite errors rank last."""
-        del key
         fitness, info = shared.ranked_fitness(fitness, self.population_size)
         # Of equal errors the first wins, so an elite gives way to what is better, not to its equal.
         _, survivors = lax.top_k(-fitness, self.num_elites)

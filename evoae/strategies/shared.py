@@ -86,7 +86,7 @@ def ranked_fitness(fitness: jax.Array, population_size: int) -> tuple[jax.Array,
     valid = jnp.isfinite(fitness)
     fitness = jnp.where(valid, fitness, jnp.inf)
     count = valid.sum()
-    mean = jnp.where(valid, fitness, 0.0).sum() / jnp.maximum(count, 1)
+    mean = jnp.where(valid, fitness, 0.0).sum() / jnp.maximum(count, 1).astype(jnp.float32)
     info = Info(
         best_fitness=fitness.min(),
         mean_fitness=jnp.where(count > 0, mean, jnp.inf),

@@ -1,0 +1,21 @@
+"""Autoencoders: built from two lists of layers, and the named ones."""
+
+from evoae.models.autoencoder import Autoencoder
+from evoae.models.named import (
+    MODELS,
+    conv16,
+    mlp,
+    varadi2021,
+    varadi2021_params,
+    varadi2021_vector,
+)
+
+__all__ = [
+    "MODELS",
+    "Autoencoder",
+    "conv16",
+    "mlp",
+    "varadi2021",
+    "varadi2021_params",
+    "varadi2021_vector",
+]

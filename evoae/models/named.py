@@ -1,0 +1,138 @@
+"""The named models, and the direct encoding of the first of them."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from evoae.layers import Conv, ConvTranspose, Dense, MaxPool, Reshape, Unpool
+from evoae.models.autoencoder import Autoencoder
+from evoae.types import Params
+
+
+def varadi2021() -> Autoencoder:
+    """The network of Varadi (2021): 1,397 weights, a 2-D latent, for 28x28 grey images.
+
+    >>> varadi2021().latent_size((28, 28, 1))
+    2
+    """
+    return Autoencoder(
+        [
+            Conv(1, 5, group=1, use_bias=False),
+            MaxPool(2),
+            Conv(1, 5, group=1, use_bias=False),
+            MaxPool(2),
+            Dense(5, activation="sigmoid"),
+            Dense(2, activation="sigmoid"),
+        ],
+        [
+            Dense(5, activation="sigmoid"),
+            Dense(160, activation="sigmoid"),
+            Reshape(10, 4, 4),
+            Unpool(2),
+            ConvTranspose(1, 5, group=1, use_bias=False, activation="sigmoid"),
+            Unpool(2),
+            ConvTranspose(1, 5, group=10, use_bias=False, activation="sigmoid"),
+        ],
+        initializer="uniform",
+    )
+
+
+def conv16(latent_size: int = 10) -> Autoencoder:
+    """A small convolutional autoencoder for 28x28 grey images: 18,955 weights with a 10-D latent.
+
+    >>> conv16(latent_size=32).latent_size((28, 28, 1))
+    32
+    """
+    _check_latent_size(latent_size)
+    return Autoencoder(
+        [
+            Conv(8, 3, stride=2, padding="same"),
+            Conv(16, 3, stride=2, padding="same"),
+            Dense(latent_size, activation="linear"),
+        ],
+        [
+            Dense(7 * 7 * 16),
+            Reshape(16, 7, 7),
+            ConvTranspose(8, 3, stride=2, padding="same"),
+            ConvTranspose(1, 3, stride=2, padding="same", activation="sigmoid"),
+        ],
+    )
+
+
+def mlp(
+    latent_size: int = 10,
+    hidden: Sequence[int] = (512, 128),
+    image_shape: Sequence[int] = (28, 28, 1),
+) -> Autoencoder:
+    """A fully connected autoencoder: hidden layers to the latent, and mirrored back.
+
+    >>> mlp(3, hidden=(16,), image_shape=(8, 8, 1)).latent_size((8, 8, 1))
+    3
+    """
+    _check_latent_size(latent_size)
+    height, width, channels = image_shape
+    return Autoencoder(
+        [*(Dense(units) for units in hidden), Dense(latent_size, activation="linear")],
+        [
+            *(Dense(units) for units in reversed(hidden)),
+            Dense(math.prod(image_shape), activation="sigmoid"),
+            Reshape(channels, height, width),
+        ],
+    )
+
+
+MODELS: dict[str, Callable[..., Autoencoder]] = {
+    "varadi2021": varadi2021,
+    "conv16": conv16,
+    "mlp": mlp,
+}
+
+
+def _check_latent_size(latent_size: int) -> None:
+    if type(latent_size) is not int or latent_size < 1:
+        raise ValueError(f"latent_size must be a positive int, got {latent_size!r}")
+
+
+# Where each part of the direct encoding stands in the weights of `varadi2021`: weights before
+# biases, layer by layer, each array in its own order.
+_VARADI_ORDER = (
+    ("encoder", "0_Conv", "kernel", (1, 1, 5, 5)),
+    ("encoder", "2_Conv", "kernel", (1, 1, 5, 5)),
+    ("encoder", "4_Dense", "kernel", (5, 16)),
+    ("encoder", "4_Dense", "bias", (5,)),
+    ("encoder", "5_Dense", "kernel", (2, 5)),
+    ("encoder", "5_Dense", "bias", (2,)),
+    ("decoder", "0_Dense", "kernel", (5, 2)),
+    ("decoder", "0_Dense", "bias", (5,)),
+    ("decoder", "1_Dense", "kernel", (160, 5)),
+    ("decoder", "1_Dense", "bias", (160,)),
+    ("decoder", "4_ConvTranspose", "kernel", (1, 1, 5, 5)),
+    ("decoder", "6_ConvTranspose", "kernel", (10, 1, 5, 5)),
+)
+
+
+def varadi2021_vector(params: Params) -> jax.Array:
+    """The direct encoding of Varadi (2021): the weights of `varadi2021` as one vector, (1397,).
+
+    Layer by layer, weights before biases, kernels as [kernel][y][x], dense weights as
+    [output][input].
+    """
+    parts = [params["params"][s][layer][leaf] for s, layer, leaf, _ in _VARADI_ORDER]
+    return jnp.concatenate([part.reshape(-1) for part in parts])
+
+
+def varadi2021_params(vector: jax.Array) -> Params:
+    """The weights of `varadi2021` from a vector (1397,) in the order of `varadi2021_vector`."""
+    vector = jnp.asarray(vector)
+    if vector.shape != (1397,):
+        raise ValueError(f"vector must have shape (1397,), got {vector.shape}")
+    params: dict[str, Any] = {"encoder": {}, "decoder": {}}
+    start = 0
+    for stack, layer, leaf, shape in _VARADI_ORDER:
+        stop = start + math.prod(shape)
+        params[stack].setdefault(layer, {})[leaf] = vector[start:stop].reshape(shape)
+        start = stop
+    return {"params": params}

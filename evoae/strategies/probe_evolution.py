@@ -1,0 +1,194 @@
+"""An evolution strategy that probes single weights and recombines what the probes found."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from evoae import tree
+from evoae.checks import is_number, is_positive
+from evoae.mutations.sparse import Sparse, SparseGenotype
+from evoae.strategies import shared
+from evoae.types import Hyper, Info, Params, Population
+
+LAST_RATE, LAST_LENGTH = 0.02, 0.05  # what is left of learning rate and probe length at the end
+
+
+class ProbeState(NamedTuple):
+    """What the next generation needs; D is the number of weights.
+
+    Attributes:
+      generation: generations told so far, int32.
+      centre: the network around which the next candidates are made.
+      slope: running mean of each weight's slope, float32 [D].
+      square: running mean of its square, float32 [D].
+      probes: generations in which each weight was probed, float32 [D].
+      best: the best candidate so far, or the centre last scored where `elitist` is off.
+      best_fitness: its error, float32.
+      hyper: the floats of the strategy.
+    """
+
+    generation: jax.Array
+    centre: Params
+    slope: jax.Array
+    square: jax.Array
+    probes: jax.Array
+    best: Params
+    best_fitness: jax.Array
+    hyper: Hyper
+
+
+@dataclasses.dataclass(frozen=True)
+class ProbeEvolutionStrategy:
+    """Every child changes one weight of the centre; the centre then moves by what all of them tell.
+
+    A child at distance +-h on weight i has the error f(c + h e_i); its difference to the centre's,
+    divided by h, estimates the slope of that weight. The probed weights alone then take a step each
+    by Adam's rule on the estimated slopes (Kingma and Ba 2015, algorithm 1), with moments and bias
+    corrections of their own. This is an evolution strategy with recombination of all children in
+    place of a Gaussian cloud by separate axes; no child is selected, the best is only remembered.
+
+    Learning rate and probe length fall as a cosine from generation 0 to `horizon`.
+
+    Attributes:
+      population_size: the centre and P - 1 probes a generation.
+      learning_rate: length of a first step of a weight, above 0.
+      probe_length: h, above 0, in units of the weights.
+      momentum: decay of the running slope, from 0 to below 1.
+      square_decay: decay of the running squared slope, from 0 to below 1.
+      horizon: generations over which rate and length fall, above 0.
+      elitist: remember the best candidate of all generations; turn it off when the data change from
+        generation to generation, since a lucky score on one batch would stay for ever.
+
+    >>> import jax
+    >>> strategy = ProbeEvolutionStrategy(population_size=4, learning_rate=0.1, horizon=100.0)
+    >>> state = strategy.init(jax.random.key(0), {"weights": jax.numpy.ones(3)})
+    >>> for generation in range(100):
+    ...     population, state = strategy.ask(jax.random.key(generation), state)
+    ...     errors = (population.dense(strategy)["weights"] ** 2).sum(1)
+    ...     state, info = strategy.tell(jax.random.key(generation), population, errors, state)
+    >>> bool(state.best_fitness < 0.1)
+    True
+    """
+
+    population_size: int = 256
+    learning_rate: float = 0.01
+    probe_length: float = 0.02
+    momentum: float = 0.9
+    square_decay: float = 0.99
+    horizon: float = 30_000.0
+    elitist: bool = True
+
+    def __post_init__(self) -> None:
+        shared.check_population(self, self.population_size, 1)
+        for name in ("learning_rate", "probe_length", "horizon"):
+            value = getattr(self, name)
+            if not is_positive(value):
+                raise ValueError(f"ProbeEvolutionStrategy: {name} must be above 0, got {value!r}")
+            object.__setattr__(self, name, float(value))
+        for name in ("momentum", "square_decay"):
+            value = getattr(self, name)
+            if not (is_number(value) and 0 <= value < 1):
+                raise ValueError(
+                    f"ProbeEvolutionStrategy: {name} must be from 0 to below 1, got {value!r}"
+                )
+            object.__setattr__(self, name, float(value))
+
+    def init(self, key: jax.Array, params: Params, hyper: Hyper | None = None) -> ProbeState:
+        """The first state, around one network."""
+        if isinstance(params, shared.Stacked):
+            raise ValueError(
+                "params must be one network for ProbeEvolutionStrategy, which has a single centre; "
+                "got a whole population"
+            )
+        parents, _ = shared.first_parents(params, 1, self.population_size)
+        centre = tree.take(parents, 0)
+        zeros = jnp.zeros(tree.size(centre), jnp.float32)
+        return ProbeState(
+            generation=jnp.int32(0),
+            centre=centre,
+            slope=zeros,
+            square=zeros,
+            probes=zeros,
+            best=centre,
+            best_fitness=jnp.float32(jnp.inf),
+            hyper=shared.merge_hyper(tree.float_fields(self), hyper),
+        )
+
+    def ask(self, key: jax.Array, state: ProbeState) -> tuple[Population, ProbeState]:
+        """The centre, and P - 1 probes of random weights in random directions."""
+        for_position, for_sign = jax.random.split(key)
+        size = tree.size(state.centre)
+        length = state.hyper["probe_length"] * jnp.maximum(self._cosine(state), LAST_LENGTH)
+
+        def probe(index: jax.Array) -> SparseGenotype:
+            position = jax.random.randint(jax.random.fold_in(for_position, index), (1,), 0, size)
+            sign = jax.random.rademacher(jax.random.fold_in(for_sign, index), (1,), jnp.float32)
+            return SparseGenotype(position, jnp.where(index == 0, 0.0, sign * length))
+
+        genotype = jax.vmap(probe)(jnp.arange(self.population_size))
+        parents = jax.tree.map(lambda leaf: leaf[None], state.centre)
+        parent = jnp.zeros((self.population_size, 2), jnp.int32)
+        return Population(parents, parent, genotype), state
+
+    def express(self, population: Population, index: jax.Array) -> Params:
+        """Candidate `index` as a whole network."""
+        centre = tree.take(population.parents, 0)
+        return Sparse().apply(centre, tree.take(population.genotype, index))
+
+    def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
+        """See `evoae.types.Strategy`."""
+        return Sparse().single_changes(population)
+
+    def tell(
+        self, key: jax.Array, population: Population, fitness: jax.Array, state: ProbeState
+    ) -> tuple[ProbeState, Info]:
+        """Moves the probed weights of the centre."""
+        ranked, info = shared.ranked_fitness(fitness, self.population_size)
+        positions, lengths = (leaf[1:, 0] for leaf in population.genotype)
+        slopes = (ranked[1:] - ranked[0]) / lengths
+        valid = jnp.isfinite(slopes)
+        total = jnp.zeros_like(state.slope).at[positions].add(jnp.where(valid, slopes, 0.0))
+        counts = jnp.zeros_like(state.slope).at[positions].add(valid.astype(jnp.float32))
+        probed, mean = counts > 0, total / jnp.maximum(counts, 1.0)
+
+        momentum, square_decay = state.hyper["momentum"], state.hyper["square_decay"]
+        times = state.probes + probed.astype(jnp.float32)
+        slope = jnp.where(probed, momentum * state.slope + (1 - momentum) * mean, state.slope)
+        square = square_decay * state.square + (1 - square_decay) * jnp.square(mean)
+        square = jnp.where(probed, square, state.square)
+        steps = jnp.maximum(times, 1.0)
+        unbiased = slope / (1 - momentum**steps)
+        root = jnp.sqrt(square / (1 - square_decay**steps)) + 1e-8
+        rate = state.hyper["learning_rate"] * jnp.maximum(self._cosine(state), LAST_RATE)
+        centre = tree.take(population.parents, 0)
+        vector = tree.ravel(centre)
+        moved = vector - jnp.where(probed, rate * unbiased / root, 0.0).astype(vector.dtype)
+
+        if self.elitist:
+            index = jnp.argmin(ranked)
+            found = self.express(population, index)
+            better = ranked[index] < state.best_fitness
+            best = jax.tree.map(lambda new, old: jnp.where(better, new, old), found, state.best)
+            best_fitness = jnp.minimum(ranked[index], state.best_fitness)
+        else:
+            best, best_fitness = centre, ranked[0]
+        return (
+            ProbeState(
+                generation=state.generation + 1,
+                centre=tree.unravel(moved, centre),
+                slope=slope,
+                square=square,
+                probes=times,
+                best=best,
+                best_fitness=best_fitness,
+                hyper=state.hyper,
+            ),
+            info,
+        )
+
+    def _cosine(self, state: ProbeState) -> jax.Array:
+        """From 1 in generation 0 down to 0 at the horizon, float32."""
+        progress = state.generation.astype(jnp.float32) / state.hyper["horizon"]
+        return 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(progress, 1.0)))

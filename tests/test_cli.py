@@ -1,0 +1,179 @@
+"""The command line, as typed."""
+
+import subprocess
+import sys
+
+import pytest
+
+import evoae
+import evoae.run
+from evoae.cli import main
+from evoae.config import PRESETS
+from evoae.mutations import Sparse
+from evoae.strategies import GeneticAlgorithm
+
+PAPER = ["train", "paper-ten"]
+
+
+@pytest.fixture
+def configured(monkeypatch):
+    """The settings with which the command would train."""
+    configs = []
+
+    class Stopped:
+        stopped = False
+
+    monkeypatch.setattr(evoae.run, "train", lambda config: configs.append(config) or Stopped)
+
+    def run(*arguments):
+        assert main(arguments) == 0
+        return configs.pop()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "command must be one of train, presets, data; got 'trian'"),
+        (["--verbose"], "command must be one of train, presets, data; got '--verbose'"),
+        (["presets", "x"], "Unrecognized options: x"),
+        (["train", "paper-two"], "PRESET must be one of paper-one, paper-ten, digits10"),
+        ([*PAPER, "--strategy.popsize", "3"], "did you mean --strategy.population-size?"),
+        ([*PAPER, "--sead", "3"], "--sead"),
+        ([*PAPER, "--seed"], "Missing value for argument '--seed'"),
+        ([*PAPER, "--seed", "x"], "--seed: invalid literal"),
+        ([*PAPER, "--seed=1.5"], "--seed: invalid literal"),
+        ([*PAPER, "--seed", "-1"], "seed must be a whole number from 0, got -1"),
+        ([*PAPER, "--minutes", "x"], "--minutes"),
+        ([*PAPER, "--minutes", "0"], "minutes must be above 0"),
+        ([*PAPER, "--minutes", "nan"], "minutes must be a finite number, got nan"),
+        ([*PAPER, "--num-generations", "0"], "num_generations must be"),
+        ([*PAPER, "--num-generations", "None"], "num_generations or minutes must be given"),
+        ([*PAPER, "--error", "mea"], "'mea'"),
+        ([*PAPER, "--model.name", "resnet"], "'resnet'"),
+        ([*PAPER, "--model.latent-size", "3"], "model.latent_size must be left out"),
+        ([*PAPER, "--strategy.population-size", "1"], "population_size must be"),
+        ([*PAPER, "--strategy.num-elites", "20"], "num_elites must be an int from 1 to"),
+        ([*PAPER, "--strategy.mutation.num-weights", "0"], "num_weights must be"),
+        ([*PAPER, "--strategy.mutation.scale", "inf"], "scale must be"),
+        ([*PAPER, "--strategy.mutation.distribution", "cauchy"], "'cauchy'"),
+        ([*PAPER, "--batch-size", "11"], "batch_size must be at most 10"),
+        ([*PAPER, "--chunk-size", "0"], "chunk_size must be"),
+        ([*PAPER, "--data.low", "1"], "data.low must be below data.high, got 1.0 and 0.9"),
+        ([*PAPER, "--data.split", "valid"], "'valid'"),
+        ([*PAPER, "--data.split", "test"], "digits10 has the split 'train' only"),
+        ([*PAPER, "--data.num-samples", "11"], "num_samples must be from 1 to 10, got 11"),
+        ([*PAPER, "--data.digit", "10"], "data.digit must be a label of digits10"),
+        ([*PAPER, "--data.source", "mnits"], "source must be one of digits10"),
+        ([*PAPER, "--data.source", "./nowhere.npz"], "there is no file or folder"),
+        ([*PAPER, "--data.source", "broken.npz"], "broken.npz"),
+        ([*PAPER, "--data.source", "."], "both in itself (a.png) and in sub-folders"),
+        ([*PAPER, "--data.source", "wide"], "--model.name mlp"),
+        ([*PAPER, "--out", "wide"], "out must be a new or an empty folder, 'wide' has files"),
+        ([*PAPER, "--out", "broken.npz"], "out must be a folder, got the file"),
+        ([*PAPER, "digits10"], "Unrecognized options: digits10"),
+        (["data", "mnits"], "source must be one of digits10"),
+        (["data", "wide", "--split", "test"], "split='test'"),
+        (["data", "wide", "--split", "valid"], "'valid'"),
+    ],
+)
+def test_what_is_wrong_is_one_line(arguments, message, tmp_path, monkeypatch, capsys):
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.npz").write_bytes(b"PK")
+    (tmp_path / "wide").mkdir()
+    Image.new("L", (40, 20)).save("wide/0.png")
+    Image.new("L", (40, 20)).save("a.png")
+    assert main(arguments) == 2
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert errors.startswith("evoae: error: ")
+    assert errors.count("\n") == 1
+    assert message in errors
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_the_program_returns_the_status():
+    run = lambda *words: subprocess.run(  # noqa: E731
+        [sys.executable, "-m", "evoae", *words], capture_output=True, text=True
+    )
+    wrong = run("train", "paper-two")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.count("\n") == 1
+    assert "Traceback" not in wrong.stderr
+    right = run("--version")
+    assert (right.returncode, right.stdout) == (0, f"evoae {evoae.__version__}\n")
+
+
+def test_alone_it_shows_the_help(capsys):
+    assert main([]) == 0
+    alone = capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert capsys.readouterr().out == alone
+    assert "train [PRESET]" in alone
+
+
+@pytest.mark.parametrize("arguments", [[], ["paper-ten"]])
+def test_train_explains_its_settings(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", *arguments, "--help"])
+    assert not stopped.value.code
+    output = capsys.readouterr().out
+    words = ("--num-generations", "--minutes", "--seed", "--out", "--error", "--data.source")
+    assert all(word in output for word in (*words, "--strategy.population-size"))
+    assert "--preset" not in output
+
+
+def test_train_alone_runs_the_default(configured):
+    assert configured("train") == PRESETS["digits10"]
+    assert configured("train", "paper-one") == PRESETS["paper-one"]
+
+
+def test_settings_replace_those_of_the_preset(configured):
+    config = configured(
+        *("train", "paper-ten", "--strategy.population-size", "64", "--seed", "7"),
+        *("--strategy.mutation.num-weights", "4", "--data.num-samples", "3", "--error", "mse"),
+        *("--model.name", "mlp", "--no-independent-population"),
+    )
+    mutation = Sparse(4, shared_positions=True)
+    assert config.strategy == GeneticAlgorithm(population_size=64, mutation=mutation)
+    assert (config.seed, config.data.num_samples, config.error) == (7, 3, "mse")
+    assert (config.model.name, config.independent_population) == ("mlp", False)
+    assert config.data.low == 0.1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ends"),
+    [
+        (["digits10"], (None, 2.0)),
+        (["digits10", "--num-generations", "5"], (5, None)),
+        (["digits10", "--num_generations=5"], (5, None)),
+        (["digits10", "--minutes", "1"], (None, 1.0)),
+        (["digits10", "--num-generations", "5", "--minutes", "1"], (5, 1.0)),
+        (["paper-ten", "--minutes", "0.5"], (None, 0.5)),
+        (["paper-ten", "--num-generations", "5"], (5, None)),
+    ],
+)
+def test_the_end_that_is_asked_for_is_the_only_one(arguments, ends, configured):
+    config = configured("train", *arguments)
+    assert (config.num_generations, config.minutes) == ends
+
+
+def test_presets_and_data_are_listed(capsys):
+    assert main(["presets"]) == 0
+    output = capsys.readouterr().out
+    assert all(name in output for name in PRESETS)
+    assert main(["data"]) == 0
+    output = capsys.readouterr().out
+    assert all(info.name in output for info in evoae.data.available())
+
+
+def test_data_are_described(capsys):
+    assert main(["data", "mnist-mini", "--split", "test"]) == 0
+    output = capsys.readouterr().out
+    assert "mnist-mini, test: 1,000 images, 28x28, grey" in output
+    assert "0 (85)" in output
+    assert "CC BY-SA 3.0" in output

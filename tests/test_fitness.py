@@ -1,0 +1,150 @@
+"""Errors against NumPy, batches of uint8 against floats, and models of one's own."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import evoae
+
+FORMULAS = {
+    "mae": lambda y, t: np.abs(y - t).mean(),
+    "mse": lambda y, t: np.square(y - t).mean(),
+    "rmse": lambda y, t: np.sqrt(np.square(y - t).mean()),
+    "bce": lambda y, t: -(t * np.log(y) + (1 - t) * np.log(1 - y)).mean(),
+}
+
+
+class FlaxAutoencoder(nn.Module):
+    """A model of one's own, from nothing but Flax: images [N, 8, 8, 1], a latent of 3."""
+
+    def setup(self):
+        self.conv = nn.Conv(4, (3, 3), (2, 2))
+        self.to_latent = nn.Dense(3)
+        self.from_latent = nn.Dense(4 * 4 * 2)
+        self.transposed = nn.ConvTranspose(1, (3, 3), (2, 2))
+
+    def encode(self, images):
+        return self.to_latent(nn.relu(self.conv(images)).reshape(len(images), -1))
+
+    def decode(self, latent):
+        image = nn.relu(self.from_latent(latent)).reshape(-1, 4, 4, 2)
+        return nn.sigmoid(self.transposed(image))
+
+    def __call__(self, images):
+        return self.decode(self.encode(images))
+
+
+@pytest.fixture(
+    scope="module", params=["mlp", "flax"], ids=["evoae.Autoencoder", "any Flax module"]
+)
+def case(request):
+    models = {
+        "mlp": evoae.models.mlp(2, hidden=(5,), image_shape=(8, 8, 1)),
+        "flax": FlaxAutoencoder(),
+    }
+    model = models[request.param]
+    images = jax.random.randint(jax.random.key(1), (6, 8, 8, 1), 0, 256).astype(jnp.uint8)
+    params = model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
+    return model, params, images
+
+
+@pytest.mark.parametrize("error", FORMULAS)
+def test_errors_equal_their_formulas(case, error):
+    model, params, images = case
+    images = evoae.data.scale(images, 0.0, 1.0)
+    output = np.float64(model.apply(params, images))
+    expected = FORMULAS[error](output, np.float64(images))
+    value = evoae.fitness.reconstruction(model, error=error)(params, images)
+    assert value.shape == ()
+    assert value.dtype == jnp.float32
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+
+def test_bce_is_finite_where_the_output_is_saturated():
+    model = evoae.models.mlp(1, hidden=(2,), image_shape=(2, 2, 1))
+    params = model.init(jax.random.key(0), jnp.zeros((1, 2, 2, 1)))
+    params["params"]["decoder"]["1_Dense"]["bias"] = jnp.float32([200.0, -200.0, 200.0, -200.0])
+    fitness = evoae.fitness.reconstruction(model, error="bce")
+    # One error of two kinds in four pixels: -log(1e-6) = 13.8 each.
+    wrong = fitness(params, jnp.float32([0.0, 1.0, 1.0, 0.0]).reshape(1, 2, 2, 1))
+    np.testing.assert_allclose(wrong, 2 * 13.8155 / 4, rtol=1e-2)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.1, 0.9)])
+def test_uint8_scaled_by_the_fitness_equals_floats(case, low, high):
+    model, params, images = case
+    fitness = evoae.fitness.reconstruction(model, error="mse", low=low, high=high)
+    value = fitness(params, images)
+    np.testing.assert_array_equal(value, fitness(params, evoae.data.scale(images, low, high)))
+    expected = low + (high - low) * np.float64(images) / 255
+    output = np.float64(model.apply(params, jnp.float32(expected)))
+    np.testing.assert_allclose(value, np.square(output - expected).mean(), rtol=1e-5)
+
+
+def test_preparing_the_batch_changes_nothing(case):
+    model, params, images = case
+    fitness = evoae.fitness.reconstruction(model, error="mae")
+    prepared = fitness.prepare(images)
+    np.testing.assert_allclose(fitness(params, prepared), fitness(params, images), rtol=1e-6)
+    twice = fitness.prepare(prepared)
+    jax.tree.map(np.testing.assert_array_equal, prepared, twice)
+
+
+def test_any_flax_module_evolves():
+    model = FlaxAutoencoder()
+    images = jax.random.uniform(jax.random.key(1), (6, 8, 8, 1)) ** 4
+    params = model.init(jax.random.key(0), images)
+    fitness = evoae.fitness.reconstruction(model, error="mse")
+    strategy = evoae.strategies.GeneticAlgorithm(
+        population_size=16, mutation=evoae.mutations.Sparse(num_weights=2)
+    )
+    state = strategy.init(jax.random.key(2), params)
+    state, trace = evoae.evolve(
+        jax.random.key(3), strategy, fitness, images, state, num_generations=50
+    )
+    assert trace.best_fitness[-1] < 0.9 * trace.best_fitness[0]
+    np.testing.assert_allclose(state.best_fitness, fitness(state.best, images), atol=1e-6)
+
+
+class Transposing(nn.Module):
+    """Returns images of another shape than it is given."""
+
+    @nn.compact
+    def __call__(self, images):
+        return nn.Dense(2)(images)
+
+
+def test_errors_name_what_came_and_what_is_allowed(case):
+    model, params, images = case
+    make = evoae.fitness.reconstruction
+    for use, message in (
+        (lambda: make(model, error="l1"), "error must be one of mae, mse, rmse, bce; got 'l1'"),
+        (lambda: make("varadi2021"), "model must be a Flax Linen module, got 'varadi2021'"),
+        (lambda: make(model, low=1.0, high=0.5), "low must be below high, got low=1.0, high=0.5"),
+        (lambda: make(model)(params, images[0]), r"images must have shape .*got \(8, 8, 1\)"),
+        (lambda: make(model)(params, images[:0]), r"images must have shape .*got \(0, 8, 8, 1\)"),
+        (
+            lambda: make(model)(params, images.astype(int)),
+            "images must be uint8 or floats, got int",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message) as caught:
+            use()
+        assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_returns_another_shape_is_an_error():
+    model, images = Transposing(), jnp.zeros((3, 4, 4, 1))
+    params = model.init(jax.random.key(0), images)
+    with pytest.raises(
+        ValueError, match=r"model must return images .*\(3, 4, 4, 1\).*\(3, 4, 4, 2\)"
+    ):
+        evoae.fitness.reconstruction(model)(params, images)
+
+
+def test_equal_fitness_is_equal_and_hashes_equally():
+    make = lambda: evoae.fitness.reconstruction(evoae.models.varadi2021(), error="mae")  # noqa: E731
+    assert make() == make()
+    assert hash(make()) == hash(make())

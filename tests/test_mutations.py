@@ -1,0 +1,174 @@
+"""A child differs from its parent exactly where its mutation says, by what it says."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jax.flatten_util import ravel_pytree
+
+import evoae
+from evoae.mutations import Gaussian, Sparse
+
+# Few weights, so that positions are often drawn twice.
+NETWORK = {"a": {"bias": jnp.zeros(2), "kernel": jnp.ones((2, 3))}, "b": jnp.full((2, 3), -2.0)}
+SIZE = 14
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def candidates_of(strategy, key, params, hyper=None):
+    state = strategy.init(key, params, hyper)
+    population, _ = strategy.ask(key, state)
+    return population, population.dense(strategy)
+
+
+def ask(mutation, population_size=12, seed=0, params=NETWORK, hyper=None):
+    """The genotype of one generation, and its candidates as vectors [P, D]."""
+    strategy = evoae.strategies.GeneticAlgorithm(population_size, mutation=mutation)
+    population, dense = candidates_of(strategy, jax.random.key(seed), params, hyper)
+    leaves = [np.asarray(leaf).reshape(population_size, -1) for leaf in jax.tree.leaves(dense)]
+    return population.genotype, np.concatenate(leaves, 1)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    num_weights=st.sampled_from([1, 9]),
+    replace=st.booleans(),
+    shared=st.booleans(),
+    distribution=st.sampled_from(["uniform", "normal"]),
+    seed=st.integers(0, 1000),
+)
+def test_a_child_differs_in_exactly_the_named_places(
+    num_weights, replace, shared, distribution, seed
+):
+    mutation = Sparse(num_weights, 0.5, distribution, replace, shared)
+    genotype, children = ask(mutation, seed=seed)
+    parent = np.asarray(ravel_pytree(NETWORK)[0])
+    positions, values = np.asarray(genotype.positions), np.asarray(genotype.values)
+    assert positions.shape == values.shape == (12, num_weights)
+    assert positions.min() >= 0
+    assert positions.max() < SIZE
+    np.testing.assert_array_equal(children[0], parent)  # the elite
+    for child, places, draws in zip(children[1:], positions[1:], values[1:], strict=True):
+        untouched = np.setdiff1d(np.arange(SIZE), places)
+        np.testing.assert_array_equal(child[untouched], parent[untouched])
+        expected = parent.copy()
+        for place, draw in zip(places, draws, strict=True):  # one after the other
+            expected[place] = draw if replace else expected[place] + draw
+        np.testing.assert_allclose(child, expected, atol=1e-6)
+        assert np.all(child[places] != parent[places])
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_repeated_positions_add_up_or_the_last_holds(replace):
+    mutation = Sparse(num_weights=4, replace=replace)
+    genotype = mutation.sample(jax.random.key(0), jnp.int32(1), NETWORK, {"scale": jnp.float32(1)})
+    genotype = genotype._replace(
+        positions=jnp.int32([3, 5, 3, 3]), values=jnp.float32([0.5, 4.0, 0.25, 2.0])
+    )
+    child = np.asarray(ravel_pytree(mutation.apply(NETWORK, genotype))[0])
+    expected = np.asarray(ravel_pytree(NETWORK)[0]).copy()
+    expected[[3, 5]] = [2.0, 4.0] if replace else expected[[3, 5]] + [2.75, 4.0]
+    np.testing.assert_array_equal(child, expected)
+
+
+def test_positions_are_shared_or_drawn_by_each():
+    shared, _ = ask(Sparse(num_weights=5, shared_positions=True))
+    assert len(np.unique(np.asarray(shared.positions), axis=0)) == 1
+    assert len(np.unique(shared.values)) == 12 * 5  # values are each child's own
+    own, _ = ask(Sparse(num_weights=5))
+    assert len(np.unique(np.asarray(own.positions), axis=0)) == 12
+
+
+def test_shared_positions_change_from_generation_to_generation():
+    drawn = [ask(Sparse(3, shared_positions=True), seed=seed)[0].positions[0] for seed in range(8)]
+    assert len(np.unique(np.asarray(drawn), axis=0)) == 8
+
+
+@pytest.mark.parametrize(
+    ("distribution", "scale", "expected"),
+    [
+        ("uniform", 1.0, scipy.stats.uniform(-1, 2)),
+        ("uniform", 0.3, scipy.stats.uniform(-0.3, 0.6)),
+        ("normal", 0.3, scipy.stats.norm(0, 0.3)),
+    ],
+)
+def test_values_and_positions_have_the_named_distribution(distribution, scale, expected):
+    genotype, _ = ask(Sparse(4, scale, distribution), population_size=1000)
+    values, positions = np.asarray(genotype.values), np.asarray(genotype.positions)
+    assert scipy.stats.kstest(values.ravel(), expected.cdf).pvalue > 0.01
+    counts = np.bincount(positions.ravel(), minlength=SIZE)
+    assert scipy.stats.chisquare(counts).pvalue > 0.01
+    # The draws of one child are independent of each other, and values of positions.
+    assert abs(np.corrcoef(values[:, 0], values[:, 1])[0, 1]) < 0.1
+    assert abs(np.corrcoef(values[:, 0], positions[:, 0])[0, 1]) < 0.1
+
+
+def test_gaussian_noise_is_normal_and_differs_between_leaves_and_children():
+    params = {"a": jnp.zeros((20, 20)), "b": jnp.zeros((20, 20))}
+    _, children = ask(Gaussian(0.3), population_size=6, params=params)
+    np.testing.assert_array_equal(children[0], 0)
+    noise = children[1:]
+    assert scipy.stats.kstest(noise.ravel(), scipy.stats.norm(0, 0.3).cdf).pvalue > 0.01
+    assert len(np.unique(noise)) > 0.99 * noise.size
+    for rows in (noise, np.concatenate([noise[:, :400], noise[:, 400:]])):
+        correlation = np.corrcoef(rows) - np.eye(len(rows))
+        assert np.abs(correlation).max() < 0.2
+
+
+def test_gaussian_adds_its_noise_to_the_parent():
+    ones = jax.tree.map(jnp.ones_like, NETWORK)
+    zeros = jax.tree.map(jnp.zeros_like, NETWORK)
+    _, around_ones = ask(Gaussian(0.3), params=ones)
+    _, around_zeros = ask(Gaussian(0.3), params=zeros)
+    np.testing.assert_allclose(around_ones, 1 + around_zeros, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "mutation",
+    [Sparse(3), Sparse(3, distribution="normal"), Sparse(3, replace=True), Gaussian(1.0)],
+    ids=str,
+)
+def test_another_scale_changes_nothing_else(mutation):
+    zeros = jax.tree.map(jnp.zeros_like, NETWORK)
+    _, whole = ask(mutation, params=zeros)
+    _, quarter = ask(mutation, params=zeros, hyper={"mutation": {"scale": 0.25}})
+    np.testing.assert_array_equal(quarter, whole / 4)  # a power of two: exact
+
+
+def test_draws_do_not_depend_on_the_number_of_candidates():
+    for mutation in (Sparse(3), Sparse(3, shared_positions=True), Gaussian(0.3)):
+        _, few = ask(mutation, population_size=5)
+        _, many = ask(mutation, population_size=12)
+        np.testing.assert_array_equal(few, many[:5])
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
+@pytest.mark.parametrize("mutation", [Sparse(3), Sparse(3, replace=True), Gaussian(0.3)], ids=str)
+def test_weights_keep_their_type(mutation, dtype):
+    params = jax.tree.map(lambda leaf: leaf.astype(dtype), NETWORK)
+    strategy = evoae.strategies.GeneticAlgorithm(6, mutation=mutation)
+    _, dense = candidates_of(strategy, jax.random.key(0), params)
+    assert {leaf.dtype for leaf in jax.tree.leaves(dense)} == {jnp.dtype(dtype)}
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Sparse(0), "Sparse: num_weights must be a positive int, got 0"),
+        (lambda: Sparse(1.5), "Sparse: num_weights must be a positive int, got 1.5"),
+        (lambda: Sparse(scale=0.0), "Sparse: scale must be a finite float above 0, got 0.0"),
+        (lambda: Sparse(scale=float("inf")), "Sparse: scale must be a finite .* got inf"),
+        (lambda: Sparse(distribution="cauchy"), "Sparse: distribution must be .* got 'cauchy'"),
+        (lambda: Gaussian(-1.0), "Gaussian: scale must be a finite float above 0, got -1.0"),
+        (lambda: Gaussian(float("nan")), "Gaussian: scale must be a finite .* got nan"),
+        (lambda: Gaussian("0.1"), "Gaussian: scale must be a finite .* got '0.1'"),
+    ],
+)
+def test_errors_say_what_came_and_what_is_allowed(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
