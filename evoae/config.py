@@ -12,7 +12,7 @@ from evoae import mutations, strategies
 from evoae.fitness import ERRORS, ErrorName
 from evoae.models import MODELS, Autoencoder
 from evoae.mutations import Gaussian, Sparse
-from evoae.strategies import GeneticAlgorithm
+from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy
 from evoae.types import Strategy
 
 
@@ -201,12 +201,14 @@ _PRESETS = {
     "paper-one": ("one digit, as in the paper", _paper(10, 10, digit=0)),
     "paper-ten": ("ten digits, as in the paper", _paper(1, 20)),
     "digits10": (
-        "ten digits, the best that we can",
+        "ten digits, the best that we can in two minutes on two cores",
         RunConfig(
             data=DataConfig("digits10", low=0.1, high=0.9),
             error="mae",
-            strategy=GeneticAlgorithm(population_size=256, mutation=Sparse(1)),
-            minutes=2,
+            strategy=ProbeEvolutionStrategy(
+                population_size=256, learning_rate=0.02, horizon=12_000
+            ),
+            num_generations=12_000,
         ),
     ),
     "mnist-mini": (

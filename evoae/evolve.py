@@ -1,6 +1,7 @@
 """One generation as a pure function, and many of them as one XLA program."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -51,9 +52,11 @@ def prepared(fitness: FitnessFn, batch: Batch) -> Batch:
     return fitness.prepare(batch) if hasattr(fitness, "prepare") else batch
 
 
-@functools.partial(
-    jax.jit, static_argnames=("strategy", "fitness", "block_size", "batch_size", "chunk_size")
-)
+_STATIC = ("strategy", "fitness", "batch_size", "chunk_size")
+_one_generation = jax.jit(generation, static_argnames=_STATIC)
+
+
+@functools.partial(jax.jit, static_argnames=(*_STATIC, "block_size"))
 def _block(
     key: jax.Array,
     batch: Batch,
@@ -82,14 +85,8 @@ def _block(
             centre=centre,
         )
 
-    # The first generation of a whole population is the one whose state changes shape.
-    first = []
-    while _shapes((shapes := jax.eval_shape(step, state))[0]) != _shapes(state):
-        state, row, _ = step(state)
-        first.append(row)
+    shapes = jax.eval_shape(step, state)
     trace = jax.tree.map(lambda row: jnp.zeros((block_size, *row.shape), row.dtype), shapes[1])
-    for i, row in enumerate(first):
-        trace = _write(trace, row, i)
     # Activations of no network, which the first generation replaces; a new batch leaves none over.
     centre = None
     if batch_size is None:
@@ -100,15 +97,11 @@ def _block(
         state, row, after = step(state, centre)
         return state, _write(trace, row, i), None if centre is None else after
 
-    carry = lax.fori_loop(len(first), num_generations, body, (state, trace, centre))
+    carry = lax.fori_loop(0, num_generations, body, (state, trace, centre))
     return carry[:2]
 
 
-def _shapes(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
-
-
-def _write(trace: Info, row: Info, i: jax.Array | int) -> Info:
+def _write(trace: Info, row: Info, i: jax.Array) -> Info:
     return jax.tree.map(lambda rows, one: rows.at[i].set(one), trace, row)
 
 
@@ -164,22 +157,21 @@ def evolve(
     for name, value in (("num_generations", num_generations), ("block_size", block_size)):
         if type(value) is not int or value < 1:
             raise ValueError(f"{name} must be a positive int, got {value!r}")
+    settled: Callable[[Any], bool] = getattr(strategy, "settled", lambda _: True)
+    settings = {"batch_size": batch_size, "chunk_size": chunk_size}
     traces: list[Info] = []
     done = 0
     while done < num_generations:
-        now = min(block_size, num_generations - done)
+        now = min(block_size, num_generations - done) if settled(state) else 1
         try:
-            after, rows = _block(
-                key,
-                batch,
-                state,
-                jnp.int32(now),
-                strategy=strategy,
-                fitness=fitness,
-                block_size=block_size,
-                batch_size=batch_size,
-                chunk_size=chunk_size,
-            )
+            if settled(state):
+                program = functools.partial(_block, block_size=block_size, **settings)
+                after, rows = program(
+                    key, batch, state, jnp.int32(now), strategy=strategy, fitness=fitness
+                )
+            else:
+                after, row, _ = _one_generation(key, strategy, fitness, batch, state, **settings)
+                rows = jax.tree.map(lambda leaf: leaf[None], row)
             trace = jax.tree.map(lambda row, now=now: np.asarray(row)[:now], rows)
         except KeyboardInterrupt:
             if not traces:

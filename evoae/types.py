@@ -73,7 +73,8 @@ class Strategy(Protocol):
     The state has at least the attributes `generation` (int32), `best` (Params) and `best_fitness`.
     A strategy whose candidates 1..P-1 differ from candidate 0, their single parent, in one weight
     each may have a method `single_changes(population) -> (positions, deltas)`, or None when they do
-    not; it is then evaluated faster, see `evoae.evaluate.evaluate`.
+    not; it is then evaluated faster, see `evoae.evaluate.evaluate`. One whose state changes shape
+    in the first generations says so by a method `settled(state) -> bool`.
     """
 
     def init(self, key: jax.Array, params: Params, hyper: Hyper | None = None) -> Any:

@@ -85,6 +85,10 @@ class GeneticAlgorithm:
             hyper=shared.merge_hyper(tree.float_fields(self), hyper),
         )
 
+    def settled(self, state: State) -> bool:
+        """See `evoae.types.Strategy`: a whole first population leaves only its elites."""
+        return state.fitness.shape[0] == self.num_elites
+
     def ask(self, key: jax.Array, state: State) -> tuple[Population, State]:
         """P candidates: the stored parents, then their mutants."""
         for_parent, for_mutation = jax.random.split(key)
