@@ -148,11 +148,10 @@ def test_settings_replace_those_of_the_preset(configured):
 @pytest.mark.parametrize(
     ("arguments", "ends"),
     [
-        (["digits10"], (None, 2.0)),
-        (["digits10", "--num-generations", "5"], (5, None)),
-        (["digits10", "--num_generations=5"], (5, None)),
-        (["digits10", "--minutes", "1"], (None, 1.0)),
-        (["digits10", "--num-generations", "5", "--minutes", "1"], (5, 1.0)),
+        (["mnist-mini", "--num-generations", "5"], (5, None)),
+        (["mnist-mini", "--num_generations=5"], (5, None)),
+        (["mnist-mini", "--minutes", "1"], (None, 1.0)),
+        (["mnist-mini", "--num-generations", "5", "--minutes", "1"], (5, 1.0)),
         (["paper-ten", "--minutes", "0.5"], (None, 0.5)),
         (["paper-ten", "--num-generations", "5"], (5, None)),
     ],

@@ -82,9 +82,8 @@ def test_an_equal_model_built_anew_compiles_nothing(key, compilations):
     assert not compilations
 
 
-@pytest.mark.parametrize("num_elites", [1, 3])
-def test_two_runs_of_500_are_one_of_1000(key, num_elites):
-    strategy = GeneticAlgorithm(8, num_elites, Gaussian(0.1))
+def test_two_runs_of_500_are_one_of_1000(key):
+    strategy = GeneticAlgorithm(8, num_elites=3, mutation=Gaussian(0.1))
     whole, trace = evoae.evolve(key, strategy, square, None, start(strategy), num_generations=1000)
     half, first = evoae.evolve(key, strategy, square, None, start(strategy), num_generations=500)
     ended, second = evoae.evolve(key, strategy, square, None, half, num_generations=500)
@@ -93,16 +92,16 @@ def test_two_runs_of_500_are_one_of_1000(key, num_elites):
     assert int(whole.generation) == 1000
 
 
-@pytest.mark.parametrize("block_size", [1, 7, 41])
-def test_any_block_size_gives_the_same(key, block_size):
+def test_any_block_size_gives_the_same(key):
     strategy = GeneticAlgorithm(8, mutation=Sparse(2))
     networks = evoae.Stacked({"weights": jax.random.normal(key, (8, 5))})
     state = strategy.init(key, networks)
     expected = evoae.evolve(key, strategy, square, None, state, num_generations=40)
-    blocks = evoae.evolve(
-        key, strategy, square, None, state, num_generations=40, block_size=block_size
-    )
-    same(expected, blocks)
+    for block_size in (1, 7):
+        blocks = evoae.evolve(
+            key, strategy, square, None, state, num_generations=40, block_size=block_size
+        )
+        same(expected, blocks)
 
 
 def test_any_chunk_size_gives_the_same(key):
@@ -111,10 +110,9 @@ def test_any_chunk_size_gives_the_same(key):
         evoae.evolve(
             key, strategy, square, None, start(strategy), num_generations=20, chunk_size=chunk_size
         )
-        for chunk_size in (None, 1, 5)
+        for chunk_size in (None, 5)
     ]
-    for other in results[1:]:
-        same(results[0], other)
+    same(*results)
 
 
 def subset(params, batch):
@@ -198,7 +196,7 @@ def test_evolve_vmapped_generations_equal_a_loop(key):
     keys = jax.random.split(key, 3)
 
     def run(key):
-        step = lambda state, _: generation(key, strategy, square, None, state)  # noqa: E731
+        step = lambda state, _: generation(key, strategy, square, None, state)[:2]  # noqa: E731
         return jax.lax.scan(step, start(strategy), length=15)
 
     together, _ = jax.jit(jax.vmap(run))(keys)

@@ -46,7 +46,7 @@ def case(request):
     }
     model = models[request.param]
     images = jax.random.randint(jax.random.key(1), (6, 8, 8, 1), 0, 256).astype(jnp.uint8)
-    params = model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
+    params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
     return model, params, images
 
 
@@ -95,7 +95,7 @@ def test_preparing_the_batch_changes_nothing(case):
 def test_any_flax_module_evolves():
     model = FlaxAutoencoder()
     images = jax.random.uniform(jax.random.key(1), (6, 8, 8, 1)) ** 4
-    params = model.init(jax.random.key(0), images)
+    params = jax.jit(model.init)(jax.random.key(0), images)
     fitness = evoae.fitness.reconstruction(model, error="mse")
     strategy = evoae.strategies.GeneticAlgorithm(
         population_size=16, mutation=evoae.mutations.Sparse(num_weights=2)

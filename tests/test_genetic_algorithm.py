@@ -1,5 +1,7 @@
 """The genetic algorithm: generations against plain NumPy, elites, invalid errors, parents."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,11 +16,31 @@ from tests import numpy_reference
 ONES = {"weights": jnp.ones(4)}
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def ask(strategy, key, state):
+    """As strategy.ask, and the candidates as whole networks."""
+    population, state = strategy.ask(key, state)
+    return population, population.dense(strategy), state
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def tell(strategy, key, population, scores, state):
+    return strategy.tell(key, population, scores, state)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def errors(fitness, candidates, images):
+    return jax.vmap(fitness, (0, None))(candidates, images)
+
+
+vectors_of = jax.jit(jax.vmap(evoae.models.varadi2021_vector))
+
+
 def first_population(count):
     """Independent networks, as vectors in the direct order and as weights."""
     vectors = np.random.default_rng(0).uniform(-1, 1, (count, numpy_reference.NUM_WEIGHTS))
     vectors = vectors.astype(np.float32)
-    return vectors, jax.vmap(evoae.models.varadi2021_params)(jnp.asarray(vectors))
+    return vectors, jax.jit(jax.vmap(evoae.models.varadi2021_params))(vectors)
 
 
 def direct_positions():
@@ -34,7 +56,6 @@ def test_generations_equal_plain_numpy(key, num_weights, shared):
     digits = evoae.data.load("digits10", low=0.1, high=0.9).images[:3]
     images = np.float64(digits[..., 0])
     fitness = evoae.fitness.reconstruction(evoae.models.varadi2021(), error="mae")
-    scores_of = jax.jit(jax.vmap(fitness, (0, None)))
     mutation = Sparse(num_weights, shared_positions=shared)
     strategy = GeneticAlgorithm(population_size=6, mutation=mutation)
     vectors, params = first_population(6)
@@ -42,8 +63,7 @@ def test_generations_equal_plain_numpy(key, num_weights, shared):
     reference = np.float64(vectors)
     where = direct_positions()
     for generation in range(3):
-        population, state = strategy.ask(jax.random.fold_in(key, generation), state)
-        candidates = population.dense(strategy)
+        population, candidates, state = ask(strategy, jax.random.fold_in(key, generation), state)
         if generation > 0:  # the first one evaluates the first population itself
             positions = where[np.asarray(population.genotype.positions)]  # [P, K]
             values = np.float64(population.genotype.values)
@@ -53,12 +73,11 @@ def test_generations_equal_plain_numpy(key, num_weights, shared):
                 for child in range(1, 6):
                     for position, value in zip(positions[child], values[child], strict=True):
                         reference[child, position] += value
-        ours = jax.vmap(evoae.models.varadi2021_vector)(candidates)
-        np.testing.assert_allclose(ours, reference, atol=1e-6)
+        np.testing.assert_allclose(vectors_of(candidates), reference, atol=1e-6)
         expected = numpy_reference.errors(reference, images)
-        scores = scores_of(candidates, digits)
+        scores = errors(fitness, candidates, digits)
         np.testing.assert_allclose(scores, expected, atol=1e-5)
-        state, info = strategy.tell(key, population, scores, state)
+        state, info = tell(strategy, key, population, scores, state)
         reference = numpy_reference.select(reference, expected)
         survivor = evoae.models.varadi2021_vector(state.best)
         np.testing.assert_allclose(survivor, reference[0], atol=1e-6)
@@ -69,11 +88,9 @@ def test_generations_equal_plain_numpy(key, num_weights, shared):
         assert int(state.generation) == generation + 1
 
 
-def one_generation(strategy, state, fitness, seed=1):
-    population, state = strategy.ask(jax.random.key(seed), state)
-    candidates = population.dense(strategy)
-    scores = jnp.asarray(fitness(candidates) if callable(fitness) else fitness)
-    state, info = strategy.tell(jax.random.key(seed), population, scores, state)
+def one_generation(strategy, state, scores, seed=1):
+    population, candidates, state = ask(strategy, jax.random.key(seed), state)
+    state, info = tell(strategy, jax.random.key(seed), population, jnp.asarray(scores), state)
     return candidates, state, info
 
 
@@ -99,14 +116,13 @@ def test_an_elite_gives_way_to_what_is_better_not_to_its_equal(key):
 
 def test_children_descend_from_all_elites(key):
     strategy = GeneticAlgorithm(200, num_elites=3, mutation=Gaussian(1e-3))
-    candidates, state, _ = one_generation(strategy, strategy.init(key, ONES), jnp.arange(200.0))
-    population, _ = strategy.ask(key, state)
+    _, state, _ = one_generation(strategy, strategy.init(key, ONES), jnp.arange(200.0))
+    population, candidates, _ = ask(strategy, key, state)
     assert population.parent.shape == (200, 2)
     counts = np.bincount(np.asarray(population.parent[3:, 0]), minlength=3)
     assert counts.min() > 40  # of 197, a third each
-    candidates = population.dense(strategy)["weights"]
     parents = population.parents["weights"][population.parent[:, 0]]
-    assert float(jnp.abs(candidates - parents).max()) < 1e-2
+    assert float(jnp.abs(candidates["weights"] - parents).max()) < 1e-2
 
 
 @pytest.mark.parametrize("bad", [jnp.nan, jnp.inf, -jnp.inf])

@@ -1,6 +1,7 @@
 """Children evaluated from their parent's activations: equal to the same children computed anew."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -51,25 +52,55 @@ NETWORKS = {
 }
 
 
+ERRORS = dict(zip(NETWORKS, ("mae", "mse", "bce", "rmse", "mae"), strict=True))
+
+
+class Case(NamedTuple):
+    """A network that is the centre, and its fitness on four images."""
+
+    fitness: evoae.fitness.Reconstruction
+    images: jax.Array
+    params: evoae.types.Params
+    batch: evoae.fitness.PreparedBatch
+    around: evoae.incremental.Centre
+
+
 @pytest.fixture(params=NETWORKS, scope="module")
-def network(request):
+def case(request):
     model, shape = NETWORKS[request.param]
+    fitness = evoae.fitness.reconstruction(model, error=ERRORS[request.param])
     images = jax.random.uniform(jax.random.key(1), (4, *shape))
-    params = model.init(jax.random.key(2), images)
-    noise = tree.keys_like(jax.random.key(3), params)  # biases of 0 would hide what they do
-    params = jax.tree.map(
-        lambda leaf, key: leaf + 0.1 * jax.random.normal(key, leaf.shape), params, noise
-    )
-    return model, images, params
+    params = init(model, images)
+    rng = np.random.default_rng(3)  # biases of 0 would hide what they do
+    params = jax.tree.map(lambda leaf: leaf + np.float32(rng.normal(0, 0.1, leaf.shape)), params)
+    return Case(fitness, images, params, *around(fitness, params, images))
 
 
-@pytest.fixture(params=["mae", "rmse"], scope="module")
-def fitness(network, request):
-    return evoae.fitness.reconstruction(network[0], error=request.param)
+@functools.partial(jax.jit, static_argnums=0)
+def init(model, images):
+    return model.init(jax.random.key(2), images)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def around(fitness, params, images):
+    batch = fitness.prepare(images)
+    return batch, fitness.around(params, batch)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def of_changes(fitness, around, batch, positions, deltas):
+    return fitness.of_changes(around, batch, positions, deltas)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def computed_anew(fitness, params, batch, positions, deltas):
+    vector = tree.ravel(params)
+    child = lambda p, d: fitness(tree.unravel(vector.at[p].add(d), params), batch)  # noqa: E731
+    return jax.lax.map(lambda change: child(*change), (positions, deltas))
 
 
 def some_positions(params, each=3):
-    """A few positions of every array of weights, and each array's first and last."""
+    """Each array of weights' first and last position, and a few more of them."""
     rng, chosen, start = np.random.default_rng(0), [], 0
     for leaf in jax.tree.leaves(params):
         chosen += [start, start + leaf.size - 1, *(start + rng.integers(0, leaf.size, each))]
@@ -77,71 +108,75 @@ def some_positions(params, each=3):
     return jnp.asarray(chosen, jnp.int32)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def computed_anew(fitness, params, images, positions, deltas):
-    vector = tree.ravel(params)
-    child = lambda p, d: fitness(tree.unravel(vector.at[p].add(d), params), images)  # noqa: E731
-    return jax.lax.map(lambda change: child(*change), (positions, deltas))
-
-
-def test_children_with_a_position_each(network, fitness):
-    _, images, params = network
-    positions = some_positions(params)
+def test_children_with_a_position_each(case):
+    positions = some_positions(case.params)
     deltas = jax.random.uniform(jax.random.key(4), positions.shape, minval=-1.0)
-    batch = fitness.prepare(images)
-    around = jax.jit(fitness.around)(params, batch)
-    errors = jax.jit(fitness.of_changes)(around, batch, positions, deltas)
-    expected = computed_anew(fitness, params, images, positions, deltas)
+    errors = of_changes(case.fitness, case.around, case.batch, positions, deltas)
+    expected = computed_anew(case.fitness, case.params, case.batch, positions, deltas)
     np.testing.assert_allclose(errors, expected, rtol=1e-5, atol=1e-7)
     assert len(np.unique(expected)) > len(expected) // 2  # the changes matter
 
 
-def test_children_that_share_a_position(network, fitness):
-    _, images, params = network
+def test_children_that_share_a_position(case):
+    positions, deltas = some_positions(case.params), jnp.asarray([-0.7, 0.0, 0.4, 1.0])
+    errors = [
+        of_changes(case.fitness, case.around, case.batch, position, deltas)
+        for position in positions
+    ]
+    expected = computed_anew(
+        case.fitness,
+        case.params,
+        case.batch,
+        jnp.repeat(positions, len(deltas)),
+        jnp.tile(deltas, len(positions)),
+    )
+    np.testing.assert_allclose(np.concatenate(errors), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_the_centre_has_its_own_error(case):
+    position, deltas = jnp.int32([0]), jnp.zeros(1)
+    expected = computed_anew(case.fitness, case.params, case.images, position, deltas)
+    found = case.fitness.of_centre(case.around, case.batch)
+    np.testing.assert_allclose(found, expected[0], rtol=1e-6)
+
+
+@functools.partial(jax.jit, static_argnames=("strategy", "fitness", "chunk_size"))
+def evaluate(strategy, fitness, population, images, chunk_size=None):
     batch = fitness.prepare(images)
-    around = jax.jit(fitness.around)(params, batch)
-    deltas = jnp.asarray([-0.7, 0.0, 0.4, 1.0])
-    of_changes = jax.jit(fitness.of_changes)
-    for position in some_positions(params, each=0):
-        errors = of_changes(around, batch, position, deltas)
-        expected = computed_anew(fitness, params, images, jnp.full(4, position), deltas)
-        np.testing.assert_allclose(errors, expected, rtol=1e-5, atol=1e-7)
+    return evoae.evaluate(strategy, fitness, population, batch, chunk_size=chunk_size)
 
 
-def test_the_centre_has_its_own_error(network, fitness):
-    _, images, params = network
-    batch = fitness.prepare(images)
-    around = jax.jit(fitness.around)(params, batch)
-    np.testing.assert_allclose(fitness.of_centre(around, batch), fitness(params, images), rtol=1e-6)
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def evaluate_whole(strategy, fitness, population, images):
+    return jax.vmap(fitness, (0, None))(population.dense(strategy), images)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def ask(strategy, params):
+    return strategy.ask(jax.random.key(6), strategy.init(jax.random.key(5), params))[0]
+
+
+def generation(name, population_size, **settings):
+    """Strategy, fitness, population and images of one generation of one-weight children."""
+    model, shape = NETWORKS[name]
+    fitness = evoae.fitness.reconstruction(model, error="mse")
+    images = jax.random.uniform(jax.random.key(1), (4, *shape))
+    mutation = evoae.mutations.Sparse(1, **settings)
+    strategy = evoae.strategies.GeneticAlgorithm(population_size, mutation=mutation)
+    return strategy, fitness, ask(strategy, init(model, images)), images
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("replace", [True, False])
-def test_evaluate_by_changes_equals_evaluate_of_whole_networks(network, shared, replace):
-    model, images, params = network
-    fitness = evoae.fitness.reconstruction(model, error="mse")
-    mutation = evoae.mutations.Sparse(1, shared_positions=shared, replace=replace)
-    strategy = evoae.strategies.GeneticAlgorithm(population_size=40, mutation=mutation)
-    state = strategy.init(jax.random.key(5), params)
-    population, _ = strategy.ask(jax.random.key(6), state)
-    evaluate = jax.jit(evoae.evaluate, static_argnums=(0, 1))
-    errors = evaluate(strategy, fitness, population, fitness.prepare(images))
-    dense = jax.jit(population.dense, static_argnums=0)(strategy)
-    expected = jax.jit(jax.vmap(fitness, (0, None)))(dense, images)
-    np.testing.assert_allclose(errors, expected, rtol=1e-5, atol=1e-7)
+def test_evaluate_by_changes_equals_evaluate_of_whole_networks(shared, replace):
+    parts = generation("shared kernels", 40, shared_positions=shared, replace=replace)
+    np.testing.assert_allclose(evaluate(*parts), evaluate_whole(*parts), rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("chunk_size", [7, 13, 39, 1000])
-def test_the_chunk_size_changes_no_bit(chunk_size):
-    model, shape = NETWORKS["varadi2021"]
-    images = jax.random.uniform(jax.random.key(1), (4, *shape))
-    fitness = evoae.fitness.reconstruction(model, error="mae")
-    strategy = evoae.strategies.GeneticAlgorithm(population_size=40)
-    state = strategy.init(jax.random.key(5), model.init(jax.random.key(2), images))
-    population, _ = strategy.ask(jax.random.key(6), state)
-    run = jax.jit(evoae.evaluate, static_argnames=("strategy", "fitness", "chunk_size"))
-    batch = fitness.prepare(images)
-    errors = run(strategy, fitness, population, batch)
-    np.testing.assert_array_equal(
-        run(strategy, fitness, population, batch, chunk_size=chunk_size), errors
-    )
+@pytest.mark.slow
+def test_the_chunk_size_changes_no_bit():
+    parts = generation("varadi2021", 130)
+    errors = evaluate(*parts)
+    for chunk_size in (7, 50):  # seven chunks, and three
+        np.testing.assert_array_equal(evaluate(*parts, chunk_size), errors)

@@ -13,13 +13,16 @@ from evoae.mutations import Gaussian, Sparse
 from evoae.strategies import GeneticAlgorithm
 
 STRATEGIES = {
-    "one weight": GeneticAlgorithm(12, mutation=Sparse(1)),
-    "shared position": GeneticAlgorithm(12, mutation=Sparse(1, shared_positions=True)),
+    "one weight": GeneticAlgorithm(45, mutation=Sparse(1)),
+    "shared position": GeneticAlgorithm(45, mutation=Sparse(1, shared_positions=True)),
     "three replaced, three elites": GeneticAlgorithm(
-        13, num_elites=3, mutation=Sparse(3, distribution="normal", replace=True)
+        45, num_elites=3, mutation=Sparse(3, distribution="normal", replace=True)
     ),
-    "all weights, two elites": GeneticAlgorithm(11, num_elites=2, mutation=Gaussian(0.1)),
+    "all weights, two elites": GeneticAlgorithm(45, num_elites=2, mutation=Gaussian(0.1)),
 }
+# Where errors come from the activations of the parent, that of a child and that of the same network
+# once it is the parent are rounded differently.
+ROUNDING = {"one weight": 1e-6, "shared position": 1e-6}
 every_strategy = pytest.mark.parametrize("name", STRATEGIES)
 
 
@@ -36,7 +39,7 @@ def problem():
         ],
     )
     images = jax.random.uniform(jax.random.key(8), (5, 8, 8, 1)) ** 3
-    params = model.init(jax.random.key(9), images)
+    params = jax.jit(model.init)(jax.random.key(9), images)
     return evoae.fitness.reconstruction(model, error="mse"), images, params
 
 
@@ -56,6 +59,11 @@ def run(name, num_generations=60, seed=0, **settings):
     )
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def errors(fitness, networks, images):
+    return jax.vmap(fitness, (0, None))(networks, images)
+
+
 def same(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
@@ -63,14 +71,14 @@ def same(a, b):
 @every_strategy
 def test_the_best_never_gets_worse_and_is_what_it_is_said_to_be(name):
     state, trace = run(name, 300)
-    assert np.all(np.diff(trace.best_fitness) <= 0)
-    assert trace.best_fitness[-1] < 0.8 * trace.best_fitness[0]
-    assert np.all(trace.mean_fitness >= trace.best_fitness)
-    assert state.best_fitness == trace.best_fitness[-1]
+    best = trace.best_fitness
+    assert np.all(best[1:] <= best[:-1] * np.float32(1 + ROUNDING.get(name, 0)))
+    assert best[-1] < 0.8 * best[0]
+    assert np.all(trace.mean_fitness >= best)
+    assert state.best_fitness == best[-1]
     fitness, images, _ = problem()
-    for index, error in enumerate(state.fitness):  # every elite, not only the first
-        elite = jax.tree.map(lambda leaf, index=index: leaf[index], state.parents)
-        np.testing.assert_allclose(fitness(elite, images), error, atol=1e-6)
+    again = errors(fitness, state.parents, images)  # of every elite, not only of the first
+    np.testing.assert_allclose(again, state.fitness, atol=1e-6)
     assert np.all(np.diff(state.fitness) >= 0)
 
 
@@ -83,9 +91,8 @@ def test_the_same_key_gives_the_same_bits_and_another_one_does_not(name):
 
 @pytest.mark.slow
 @every_strategy
-@pytest.mark.parametrize("chunk_size", [1, 5])
-def test_any_chunk_size_gives_the_same_bits(name, chunk_size):
-    same(run(name), run(name, chunk_size=chunk_size))
+def test_any_chunk_size_gives_the_same_bits(name):
+    same(run(name), run(name, chunk_size=5))  # three chunks
 
 
 @every_strategy
@@ -100,16 +107,15 @@ def test_a_run_cut_in_two_gives_the_same_bits(name):
     same(whole[1], jax.tree.map(lambda *rows: np.concatenate(rows), first, second))
 
 
-@pytest.mark.parametrize("name", ["one weight", "all weights, two elites"])
-def test_elites_are_scored_again_on_each_minibatch(name):
-    _, trace = run(name, batch_size=2)
+def test_elites_are_scored_again_on_each_minibatch():
+    _, trace = run("one weight", batch_size=2)
     assert np.any(np.diff(trace.best_fitness) > 0)  # a harder batch, and no lucky score kept
 
 
-@pytest.mark.parametrize("name", ["shared position", "three replaced, three elites"])
-def test_a_whole_first_population_is_a_start_like_any_other(name):
+@pytest.mark.slow
+def test_a_whole_first_population_is_a_start_like_any_other():
     fitness, images, params = problem()
-    strategy = STRATEGIES[name]
+    strategy = STRATEGIES["three replaced, three elites"]
     size = strategy.population_size
     networks = jax.tree.map(
         lambda leaf: jax.random.normal(jax.random.key(2), (size, *leaf.shape)), params
@@ -119,7 +125,7 @@ def test_a_whole_first_population_is_a_start_like_any_other(name):
         jax.random.key(0), strategy, fitness, images, state, num_generations=count
     )
     ended, trace = go(state, 30)
-    scores = jax.vmap(fitness, (0, None))(networks, images)
+    scores = errors(fitness, networks, images)
     np.testing.assert_allclose(trace.best_fitness[0], scores.min(), atol=1e-6)
     assert np.all(np.diff(trace.best_fitness) <= 0)
     assert jax.tree.leaves(ended.parents)[0].shape[0] == strategy.num_elites
@@ -134,9 +140,8 @@ def test_the_history_holds_scalars_and_states_are_finite(name):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state))
 
 
-@functools.cache
-def first_network(chunk_size):
-    """The paper's network and algorithm on ten digits."""
+@pytest.mark.slow
+def test_the_best_of_the_first_network_is_what_it_is_said_to_be():
     images = jnp.asarray(evoae.data.load("digits10", low=0.1, high=0.9).images)
     model = evoae.models.varadi2021()
     fitness = evoae.fitness.reconstruction(model, error="mae")
@@ -144,24 +149,9 @@ def first_network(chunk_size):
     params = jax.jit(model.init)(jax.random.key(1), images)
     state = strategy.init(jax.random.key(0), params)
     state, trace = evoae.evolve(
-        jax.random.key(2),
-        strategy,
-        fitness,
-        images,
-        state,
-        num_generations=40,
-        chunk_size=chunk_size,
+        jax.random.key(2), strategy, fitness, images, state, num_generations=40
     )
-    return state, trace, jax.jit(fitness)(state.best, images)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("chunk_size", [1, 4, 7])
-def test_any_chunk_size_gives_the_same_bits_for_the_first_network(chunk_size):
-    same(first_network(None), first_network(chunk_size))
-
-
-def test_the_best_of_the_first_network_is_what_it_is_said_to_be():
-    state, trace, again = first_network(None)
-    assert np.all(np.diff(trace.best_fitness) <= 0)
-    np.testing.assert_allclose(again, state.best_fitness, atol=1e-6)
+    best = trace.best_fitness
+    assert np.all(best[1:] <= best[:-1] * np.float32(1 + 1e-6))
+    again = errors(fitness, state.parents, images)
+    np.testing.assert_allclose(again, state.fitness, atol=1e-6)

@@ -155,6 +155,7 @@ def test_gradients_equal_finite_differences(layer, shape):
     )
 
 
+@pytest.mark.slow
 @table([case for case in ALL if case[0].weight_shapes(case[1])])
 def test_vmap_over_weights_equals_a_loop(layer, shape):
     weights, x = random_weights(layer, shape, stack=(3,)), random_images(shape)

@@ -1,5 +1,6 @@
 """Whole networks: against plain NumPy, against Flax, and what is said of lists that do not fit."""
 
+import functools
 import math
 
 import flax.linen as nn
@@ -19,12 +20,19 @@ def digits():
     return evoae.data.load("digits10", low=0.1, high=0.9).images
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def init(model, key, images):
-    return jax.jit(model.init)(key, images)
+    return model.init(key, images)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 3))
 def apply(model, params, images, method=None):
-    return jax.jit(lambda p, x: model.apply(p, x, method=method))(params, images)
+    return model.apply(params, images, method=method)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def error_of(fitness, params, images):
+    return fitness(params, images)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -45,7 +53,7 @@ def test_varadi2021_equals_plain_numpy(digits, seed):
         ("mse", np.square(outputs - images).mean()),
     ):
         fitness = evoae.fitness.reconstruction(model, error=name)
-        np.testing.assert_allclose(jax.jit(fitness)(params, digits), expected, atol=1e-5)
+        np.testing.assert_allclose(error_of(fitness, params, digits), expected, atol=1e-5)
 
 
 def test_the_references_for_one_and_for_many_networks_agree(digits):

@@ -36,20 +36,23 @@ def ask(mutation, population_size=12, seed=0, params=NETWORK, hyper=None):
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    num_weights=st.sampled_from([1, 9]),
-    replace=st.booleans(),
-    shared=st.booleans(),
-    distribution=st.sampled_from(["uniform", "normal"]),
+    mutation=st.sampled_from(
+        [
+            Sparse(1, 0.5),
+            Sparse(9, 0.5, "normal"),
+            Sparse(1, 0.5, "normal", replace=True),
+            Sparse(9, 0.5, replace=True),
+            Sparse(9, 0.5, shared_positions=True),
+            Sparse(9, 0.5, replace=True, shared_positions=True),
+        ]
+    ),
     seed=st.integers(0, 1000),
 )
-def test_a_child_differs_in_exactly_the_named_places(
-    num_weights, replace, shared, distribution, seed
-):
-    mutation = Sparse(num_weights, 0.5, distribution, replace, shared)
+def test_a_child_differs_in_exactly_the_named_places(mutation, seed):
     genotype, children = ask(mutation, seed=seed)
     parent = np.asarray(ravel_pytree(NETWORK)[0])
     positions, values = np.asarray(genotype.positions), np.asarray(genotype.values)
-    assert positions.shape == values.shape == (12, num_weights)
+    assert positions.shape == values.shape == (12, mutation.num_weights)
     assert positions.min() >= 0
     assert positions.max() < SIZE
     np.testing.assert_array_equal(children[0], parent)  # the elite
@@ -58,7 +61,7 @@ def test_a_child_differs_in_exactly_the_named_places(
         np.testing.assert_array_equal(child[untouched], parent[untouched])
         expected = parent.copy()
         for place, draw in zip(places, draws, strict=True):  # one after the other
-            expected[place] = draw if replace else expected[place] + draw
+            expected[place] = draw if mutation.replace else expected[place] + draw
         np.testing.assert_allclose(child, expected, atol=1e-6)
         assert np.all(child[places] != parent[places])
 

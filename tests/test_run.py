@@ -126,6 +126,7 @@ def test_baselines_are_those_of_the_images(result):
     assert result.baselines["mean image"] == pytest.approx(0.1034, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_seed_decides_all(result, tmp_path):
     metrics = {}
     for name, seed in (("again", CONFIG.seed), ("other", CONFIG.seed + 1)):
@@ -135,6 +136,7 @@ def test_the_seed_decides_all(result, tmp_path):
     assert metrics["other"] != metrics["again"]
 
 
+@pytest.mark.slow
 def test_after_minibatches_the_error_is_that_of_all_images(small, tmp_path):
     data = DataConfig(str(small))
     config = dataclasses.replace(SMALL, data=data, error="rmse", batch_size=5, out=tmp_path)
@@ -159,6 +161,7 @@ def test_one_image_has_no_mean_to_beat(small, tmp_path):
         assert picture.size == one.size
 
 
+@pytest.mark.slow
 def test_independent_networks_are_the_first_population(small, tmp_path):
     config = dataclasses.replace(
         SMALL,
@@ -263,6 +266,7 @@ def test_it_prints_the_device_and_the_baselines_first_and_the_folder_last(tmp_pa
     assert lines[-1].split() == ["folder", str(tmp_path)]
 
 
+@pytest.mark.slow
 def test_a_run_in_a_thread_leaves_signals_alone(tmp_path):
     before = signal.getsignal(signal.SIGINT)
     config = dataclasses.replace(CONFIG, num_generations=1, out=tmp_path)

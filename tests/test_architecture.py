@@ -1,0 +1,103 @@
+"""The shape of the package: who imports whom, what is public, and what `import evoae` loads."""
+
+import ast
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import FunctionType
+
+import pytest
+
+import evoae
+
+PACKAGE = Path(evoae.__file__).parent
+COMMON = ("types", "tree", "checks")  # may be imported by all
+ORDER = (
+    *("data", "layers", "models", "incremental", "fitness", "mutations", "strategies"),
+    *("evaluate", "evolve", "report", "config", "run", "cli"),
+)
+SOURCES = [
+    path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE or path.stem[0] != "_"
+]
+
+
+def part_of(path):
+    """The module or sub-package of evoae that a file belongs to."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported_parts(path):
+    """The parts of evoae that a file imports, wherever in it."""
+    parts = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        parts |= {f"{name}.".split(".")[1] for name in names if name.split(".")[0] == "evoae"}
+    return parts - {"__version__", ""}  # "" for evoae itself, which has the version
+
+
+def test_every_part_has_its_place():
+    assert {part_of(path) for path in SOURCES} == {*COMMON, *ORDER}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_from_its_left(path):
+    part = part_of(path)
+    left = ORDER[: ORDER.index(part) + 1] if part in ORDER else ()
+    assert imported_parts(path) <= {*COMMON, *left}
+
+
+def public_objects():
+    """Every public module, and what it holds of our classes and functions, by full name."""
+    found = {name: getattr(evoae, name) for name in evoae.__all__}
+    for name, module in tuple(found.items()):
+        if not inspect.ismodule(module):
+            continue
+        for key in getattr(module, "__all__", vars(module)):
+            value = getattr(module, key)
+            of_ours = str(getattr(value, "__module__", "")).startswith("evoae.")
+            if of_ours and not key.startswith("_") and isinstance(value, type | FunctionType):
+                found[f"{name}.{key}"] = value
+    return found
+
+
+PUBLIC = public_objects()
+
+
+def test_public_names_are_sorted_and_exist():
+    assert evoae.__all__ == sorted(evoae.__all__)
+    assert all(hasattr(evoae, name) for name in evoae.__all__)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_are_documented(name):
+    documentation = PUBLIC[name].__doc__ or ""
+    assert documentation.strip()
+    # Without one of their own, classes of fields get their signature for a docstring.
+    assert not documentation.startswith(f"{name.rpartition('.')[2]}(")
+
+
+def test_import_evoae_loads_no_pictures_no_command_line_and_no_downloads():
+    program = """if True:
+        import json, sys
+        import flax.linen, jax, optax
+        others = set(sys.modules)  # Flax itself loads rich
+        import evoae
+        print(json.dumps(sorted(set(sys.modules) - others)))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
+    )
+    loaded = json.loads(done.stdout)
+    heavy = {"matplotlib", "tyro", "rich", "PIL", "tensorflow_datasets"}
+    assert not heavy & {name.partition(".")[0] for name in loaded}
+    ours = [name for name in loaded if name.startswith("evoae")]
+    assert "evoae.fitness" in ours
+    assert not {"config", "report", "run", "cli"} & {name.split(".")[-1] for name in ours}
