@@ -123,7 +123,7 @@ def test_the_golden_run_is_repeated():
     """Errors are rounded otherwise by another version or setting of XLA, or another way to compute.
 
     Runs then part where two candidates nearly tie: the errors of such runs differed by at most 3e-5
-    (relative) in the first 50 generations, and by 7e-3 in 500. Other seeds differ by a tenth.
+    (relative) in the first 50 generations, and by 7e-3 in 500.
     """
     stored, ours = json.loads((GOLDEN / "paper_ten.json").read_text())["best_fitness"], golden_run()
     np.testing.assert_allclose(ours[0], stored[0], rtol=1e-4)
