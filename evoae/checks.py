@@ -11,8 +11,3 @@ def is_number(value: object) -> bool:
 def is_positive(value: object) -> bool:
     """Whether a value is a finite number above 0."""
     return is_number(value) and value > 0  # type: ignore[operator]
-
-
-def is_positive_int(value: object) -> bool:
-    """Whether a value is an int of at least 1."""
-    return type(value) is int and value >= 1

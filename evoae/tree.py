@@ -15,11 +15,6 @@ def take(stacked: Params, index: jax.Array | int) -> Params:
     return jax.tree.map(lambda leaf: leaf[index], stacked)
 
 
-def stack(members: list[Params]) -> Params:
-    """Members side by side: leaves [...] -> [S, ...]."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
-
-
 def size(params: Params) -> int:
     """The number of weights of one network."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
