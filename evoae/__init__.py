@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from evoae import data, fitness, models, mutations, strategies
+from evoae import crossovers, data, fitness, models, mutations, strategies
 from evoae.evaluate import evaluate
 from evoae.evolve import InvalidFitnessError, evolve
 from evoae.models import Autoencoder
@@ -22,6 +22,7 @@ __all__ = [
     "Population",
     "Stacked",
     "config",
+    "crossovers",
     "data",
     "evaluate",
     "evolve",

@@ -1,32 +1,20 @@
 """The `evoae` command."""
 
-import contextlib
 import dataclasses
-import io
-import itertools
-import re
 import sys
-import typing
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import docstring_parser
 import numpy as np
 import tyro
 from rich.console import Console
 from rich.table import Table
-from tyro.constructors import (
-    ConstructorRegistry,
-    StructConstructorSpec,
-    StructFieldSpec,
-    StructTypeInfo,
-)
 
 import evoae
 from evoae import data
 from evoae.config import DEFAULT_PRESET, DESCRIPTIONS, PRESETS, RunConfig
 from evoae.evolve import InvalidFitnessError
-from evoae.types import Mutation, Strategy
+from evoae.options import parse, parse_run
 
 USAGE = f"""usage: evoae COMMAND [OPTIONS]
 
@@ -34,7 +22,8 @@ Deep autoencoders trained by genetic algorithms, without gradients.
 
 commands:
   train [PRESET]    evolve an autoencoder; PRESET is {DEFAULT_PRESET} unless you name another
-  presets           list the presets of train
+  compare [PRESET]  evolve it, and train it by backpropagation in the same time
+  presets           list the presets of both
   data [SOURCE]     list the named data sets, or describe one, or your own file or folder
 
 options:
@@ -67,26 +56,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def train(arguments: list[str]) -> int:
     """Evolves an autoencoder, from a preset and the settings that are given instead of its own."""
+    config = _run_config("train", arguments)
+    from evoae.run import train as run
+
+    return 130 if run(config).stopped else 0
+
+
+def compare(arguments: list[str]) -> int:
+    """Evolves an autoencoder, and trains the same one by backpropagation in the same time."""
+    config = _run_config("compare", arguments)
+    from evoae.compare import compare as run
+
+    run(config)
+    return 0
+
+
+def _run_config(command: str, arguments: list[str]) -> RunConfig:
     preset = DEFAULT_PRESET
     if arguments and not arguments[0].startswith("-"):
         preset, *arguments = arguments
     if preset not in PRESETS:
         raise ValueError(f"PRESET must be one of {', '.join(PRESETS)}; got {preset!r}")
-    config = _parse(
-        RunConfig,
+    return parse_run(
+        PRESETS[preset],
         arguments,
-        prog=f"evoae train {preset}",
+        prog=f"evoae {command} {preset}",
         description=f"{preset}: {DESCRIPTIONS[preset]}. Other presets: see evoae presets.",
-        default=PRESETS[preset],
     )
-    from evoae.run import train as run
-
-    return 130 if run(_ended_as_asked(config, arguments)).stopped else 0
 
 
 def presets(arguments: list[str]) -> int:
-    """Lists the presets of train."""
-    _parse(_nothing, arguments, prog="evoae presets", description="List the presets of train.")
+    """Lists the presets."""
+    parse(_nothing, arguments, prog="evoae presets", description="List the presets.")
     table = Table("preset", "what it evolves", "until", box=None)
     for name, config in PRESETS.items():
         description = DESCRIPTIONS[name] + (" (default)" if name == DEFAULT_PRESET else "")
@@ -112,7 +113,7 @@ class DataQuery:
 
 def describe_data(arguments: list[str]) -> int:
     """Lists the named data sets, or loads and describes one."""
-    query = _parse(
+    query = parse(
         DataQuery,
         arguments,
         prog="evoae data",
@@ -145,6 +146,7 @@ def describe_data(arguments: list[str]) -> int:
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
+    "compare": compare,
     "presets": presets,
     "data": describe_data,
 }
@@ -152,66 +154,3 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 
 def _nothing() -> None:
     """Takes no options."""
-
-
-def _ended_as_asked(config: RunConfig, arguments: list[str]) -> RunConfig:
-    """Without the preset's own end where the command line names the other kind of end only."""
-    names = {argument.split("=")[0].lstrip("-").replace("-", "_") for argument in arguments}
-    if "num_generations" in names and "minutes" not in names and config.num_generations:
-        return dataclasses.replace(config, minutes=None)
-    if "minutes" in names and "num_generations" not in names and config.minutes:
-        return dataclasses.replace(config, num_generations=None)
-    return config
-
-
-def _parse(target: Any, arguments: list[str], **settings: Any) -> Any:
-    """What tyro returns; its errors as a `ValueError` of one line instead of a box."""
-    box = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(box):
-            return tyro.cli(
-                target,
-                args=arguments,
-                config=(tyro.conf.AvoidSubcommands,),
-                registry=_registry,
-                **settings,
-            )
-    except SystemExit as stopped:
-        if not stopped.code:
-            raise
-        raise ValueError(_message(box.getvalue())) from None
-
-
-def _message(box: str) -> str:
-    """The first paragraph of tyro's box, and the option that it thinks was meant."""
-    lines = [line.strip("│| ") for line in box.splitlines()[1:]]
-    is_text = lambda line: bool(line.strip("─-"))  # noqa: E731
-    paragraph = itertools.takewhile(is_text, itertools.dropwhile(lambda x: not is_text(x), lines))
-    # Our own messages name the argument, so that tyro's name for its group says nothing more.
-    message = re.sub(r"^Error parsing \w\S*: ", "", " ".join(paragraph)).rstrip(".")
-    meant = "Perhaps you meant:"
-    if meant in lines:
-        message += f"; did you mean {lines[lines.index(meant) + 1].split()[0].rstrip(',')}?"
-    return message
-
-
-_registry = ConstructorRegistry()
-
-
-@_registry.struct_rule
-def _options_of(info: StructTypeInfo) -> StructConstructorSpec | None:
-    """Options with help from the docstrings; a strategy has those of the kind in the preset."""
-    if not dataclasses.is_dataclass(info.default):
-        return None
-    kind: Any = type(info.default)
-    types = typing.get_type_hints(kind, include_extras=True)
-    attributes = docstring_parser.parse(kind.__doc__).params
-    help_texts = {text.arg_name: " ".join(str(text.description).split()) for text in attributes}
-    fields = []
-    for field in dataclasses.fields(kind):
-        value = getattr(info.default, field.name)
-        help_text = help_texts.get(field.name, "")
-        if types[field.name] in (Strategy, Mutation):
-            help_text = f"{type(value).__name__}: {help_text}"
-        fields.append(StructFieldSpec(field.name, types[field.name], value, helptext=help_text))
-    return StructConstructorSpec(instantiate=kind, fields=tuple(fields))

@@ -9,15 +9,16 @@ from jax import lax
 
 from evoae import tree
 from evoae.fitness import PreparedBatch
-from evoae.types import Batch, FitnessFn, Population, Strategy
+from evoae.types import Batch, FitnessFn, Params, Population, Strategy
 
-# Candidates at work at a time; with more of them the activations fall out of a CPU's cache.
-DEFAULT_CHUNK_SIZE = 32
-# Below so many candidates XLA's matrix products round differently on a CPU; then a chunk size would
-# change the last bits of a run.
-SMALLEST_CHUNK_SIZE = 20
-# The default where each candidate differs from one parent in one weight.
-DEFAULT_CHANGES_CHUNK_SIZE = 1024
+# Candidates expressed at a time.
+DEFAULT_CHUNK_SIZE = {"cpu": 32, "gpu": 256, "tpu": 256}
+# Of these, evaluated at a time. On a CPU more of them fall out of its cache, and XLA's products
+# round by their shapes: with a size of its own, a run's last bits don't depend on the chunk size.
+LARGEST_TILE = {"cpu": 8}
+# The defaults where each candidate differs from one parent in one weight. Below the smallest one
+# the shapes of products, and with them their last bits, would depend on the chunk size.
+DEFAULT_CHANGES_CHUNK_SIZE, SMALLEST_CHANGES_CHUNK_SIZE = 1024, 20
 
 
 def evaluate(
@@ -40,8 +41,8 @@ def evaluate(
       fitness: (params, batch) -> error.
       population: P candidates.
       batch: shared by all of them.
-      chunk_size: candidates at work at a time, taken as at least 20; memory grows with it, results
-        do not change.
+      chunk_size: candidates expressed at a time, or changes at work at a time; None takes a default
+        for the device. Memory grows with it; on a CPU no bit of the result changes.
       centre: what `centre_of` gave for this population and batch; computed if it is None.
 
     Raises:
@@ -55,7 +56,10 @@ def evaluate(
         if centre is None:
             centre = centre_of(fitness, population, batch)
         of_changes = lambda p, d: fitness.of_changes(centre, batch, p, d)  # type: ignore[attr-defined]  # noqa: E731
-        size = chunk_size or DEFAULT_CHANGES_CHUNK_SIZE
+        size = max(chunk_size or DEFAULT_CHANGES_CHUNK_SIZE, SMALLEST_CHANGES_CHUNK_SIZE)
+        # Equal chunks, since the last one is filled up.
+        size = -(-len(deltas) // -(-len(deltas) // size))
+        size = max(size, SMALLEST_CHANGES_CHUNK_SIZE)
         if positions.ndim == 0:
             errors = in_chunks(lambda d: of_changes(positions, d), size, deltas)
         else:
@@ -63,25 +67,32 @@ def evaluate(
         of_parent = fitness.of_centre(centre, batch)  # type: ignore[attr-defined]
         return jnp.concatenate([of_parent[None], errors])
 
-    def error(index: jax.Array) -> jax.Array:
-        value = fitness(strategy.express(population, index), batch)
+    def error(params: Params) -> jax.Array:
+        value = fitness(params, batch)
         if jnp.shape(value) != ():
             raise ValueError(f"fitness must return a scalar, got shape {jnp.shape(value)}")
         return value.astype(jnp.float32)
 
-    size = chunk_size or DEFAULT_CHUNK_SIZE
-    return in_chunks(jax.vmap(error), size, jnp.arange(population.size))
+    def of_chunk(index: jax.Array) -> jax.Array:
+        candidates = jax.vmap(strategy.express, (None, 0))(population, index)
+        candidates = lax.optimization_barrier(candidates)  # or noise would be drawn at each use
+        return in_chunks(jax.vmap(error), tile, candidates)
+
+    device, count = jax.default_backend(), population.size
+    size = chunk_size or DEFAULT_CHUNK_SIZE.get(device, DEFAULT_CHUNK_SIZE["gpu"])
+    tile = min(LARGEST_TILE.get(device, size), count)
+    tile = -(-count // -(-count // tile))  # equal tiles
+    return in_chunks(of_chunk, max(size // tile, 1) * tile, jnp.arange(count))
 
 
-def in_chunks(function: Callable[..., jax.Array], chunk_size: int, *arrays: jax.Array) -> jax.Array:
-    """function(*arrays) for arrays [P], at most `chunk_size` rows at a time, one after another."""
-    count = arrays[0].shape[0]
-    chunks = -(-count // max(chunk_size, SMALLEST_CHUNK_SIZE))
+def in_chunks(function: Callable[..., jax.Array], size: int, *trees: Any) -> jax.Array:
+    """function(*trees) for trees with leaves [P, ...], `size` rows at a time, one after another."""
+    count = jax.tree.leaves(trees)[0].shape[0]
+    chunks = -(-count // size)
     if chunks == 1:
-        return function(*arrays)
-    size = max(-(-count // chunks), SMALLEST_CHUNK_SIZE)  # equal chunks: the least padding
+        return function(*trees)
     index = jnp.minimum(jnp.arange(chunks * size), count - 1).reshape(chunks, size)
-    rows = lax.map(lambda at: function(*(array[at] for array in arrays)), index)
+    rows = lax.map(lambda at: function(*tree.take(trees, at)), index)
     return rows.reshape(-1)[:count]
 
 

@@ -34,7 +34,7 @@ PixelError = Callable[[jax.Array, jax.Array], jax.Array]
 
 # Neighbours of one layer evaluated at a time, where each changes a weight of its own: in proportion
 # to the layer's weights. The sizes don't depend on the population, and so neither does rounding.
-TILES, SMALLEST_TILE, LARGEST_TILE = 256, 4, 64
+TILES, SMALLEST_TILE, LARGEST_TILE = 128, 4, 64
 TAIL_TILE = 16
 
 
@@ -106,16 +106,20 @@ class Neighbours:
         """Summed errors [C] of C neighbours: weight `position` changes by deltas [C]."""
         layer, index = self._locate(position)
 
-        def branch(first: int) -> Callable[[jax.Array, jax.Array], jax.Array]:
-            whole = self._whole_from(first)
-            if whole == self.last:
-                return jax.vmap(functools.partial(self._error, first, each=False), (None, 0))
-            head = functools.partial(self._pre_activation, first, until=whole, each=False)
-            return lambda index, deltas: self._errors_of_pre_activations(
-                whole, jax.vmap(head, (None, 0))(index, deltas)
-            )
+        branches = [self._of_layer(first, (None, 0), each=False) for first in self.weighted]
+        return lax.switch(layer, branches, index, deltas)
 
-        return lax.switch(layer, [branch(first) for first in self.weighted], index, deltas)
+    def _of_layer(
+        self, first: int, axes: tuple[int | None, int], *, each: bool
+    ) -> Callable[[jax.Array, jax.Array], jax.Array]:
+        """(index, deltas) -> summed errors of neighbours whose change is in layer `first`."""
+        whole = self._whole_from(first)
+        if each or whole == self.last:
+            return jax.vmap(functools.partial(self._error, first, each=each), axes)
+        head = functools.partial(self._pre_activation, first, until=whole, each=each)
+        return lambda index, deltas: self._errors_of_pre_activations(
+            whole, lax.optimization_barrier(jax.vmap(head, axes)(index, deltas))
+        )
 
     def of_positions(self, positions: jax.Array, deltas: jax.Array) -> jax.Array:
         """Summed errors [C] of C neighbours: weight positions [C] change by deltas [C], one each.
@@ -155,10 +159,8 @@ class Neighbours:
             tail = functools.partial(self._errors_of_pre_activations, meeting)
             errors = in_tiles(tail, TAIL_TILE, 0, ends[before[-1]], errors, met)
         for n in range(len(before), len(self.weighted)):
-            one = functools.partial(self._error, self.weighted[n], each=True)
-            errors = in_tiles(
-                jax.vmap(one), self._tile(n), starts[n], ends[n], errors, index, deltas
-            )
+            of_layer = self._of_layer(self.weighted[n], (0, 0), each=True)
+            errors = in_tiles(of_layer, self._tile(n), starts[n], ends[n], errors, index, deltas)
         return jnp.zeros(count, jnp.float32).at[sort].set(errors[:count])
 
     def _locate(self, position: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -221,10 +223,11 @@ class Neighbours:
             if spans(change, pre.shape[:-1]):
                 pre = self._forward(number, pre + change.values, self.last)
                 pixels = activate(self.stages[-1].layer, pre)
-                return self.pixel_error(pixels, self.targets).sum()
+                return lax.optimization_barrier(self.pixel_error(pixels, self.targets)).sum()
         stage, block = self.stages[-1], (change.start, change.sizes)
         pixels = activation_after(stage.layer, stage.pre, change)
-        inside = self.pixel_error(pixels, cut(self.targets, *block)).sum()
+        inside = self.pixel_error(pixels.reshape(-1), cut(self.targets, *block).reshape(-1))
+        inside = lax.optimization_barrier(inside).sum()
         return self.centre.error_sum - cut(self.centre.pixel_errors, *block).sum() + inside
 
     def _pre_activation(
@@ -256,4 +259,4 @@ class Neighbours:
         pixels = activate(self.stages[-1].layer, pre)
         pixels = pixels.reshape(*pixels.shape[:-1], children, images)
         errors = self.pixel_error(pixels, jnp.expand_dims(self.targets, -2))
-        return errors.sum((0, 1, 2, 4))
+        return lax.optimization_barrier(errors).sum((0, 1, 2, 4))

@@ -51,7 +51,12 @@ class Info(NamedTuple):
 
 
 class Mutation(Protocol):
-    """A frozen description of how a child comes to differ from its parent."""
+    """A frozen description of how a child comes to differ from its parent.
+
+    Self-adaptation can change one of its floats: the one that its class attribute `adapted` names,
+    for which `sample` then takes one float for each layer as well. The float stays in what a
+    method `adapted_range() -> (smallest, largest)` returns, if there is one.
+    """
 
     def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> Genotype:
         """Describes the mutation of candidate `index`.
@@ -67,6 +72,67 @@ class Mutation(Protocol):
         ...
 
 
+class Crossover(Protocol):
+    """A frozen description of how a child is put together from two parents."""
+
+    def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> Genotype:
+        """Describes the crossover of candidate `index`; keys as for `Mutation.sample`."""
+        ...
+
+    def apply(self, first: Params, second: Params, genotype: Genotype) -> Params:
+        """The child of two parents; equal parents have their equal for a child."""
+        ...
+
+
+class Selection(Protocol):
+    """A frozen description of which of the elites become parents."""
+
+    def select(self, key: jax.Array, count: int, hyper: Hyper) -> jax.Array:
+        """One of `count` elites, which are numbered from the best, 0, to the worst; int32."""
+        ...
+
+
+class Adaptation(Protocol):
+    """A frozen description of how a mutation's rate follows from its success.
+
+    The rate is the float hyperparameter that the mutation names, in its units and range. All that
+    an adaptation keeps is rates: float32 [N], or [N, L] with one for each of L layers.
+    """
+
+    def init(self, start: jax.Array, num_parents: int, num_layers: int) -> jax.Array:
+        """The first rates, from the hyperparameter."""
+        ...
+
+    def sample(
+        self, key: jax.Array, index: jax.Array, parent: jax.Array, rates: jax.Array, hyper: Hyper
+    ) -> jax.Array:
+        """The rate of candidate `index`, () or [L]; keys as for `Mutation.sample`."""
+        ...
+
+    def update(
+        self,
+        key: jax.Array,
+        candidate_rates: jax.Array,
+        improvement: jax.Array,
+        survivors: jax.Array,
+        rates: jax.Array,
+        hyper: Hyper,
+    ) -> jax.Array:
+        """The next rates.
+
+        Args:
+          key: for random changes of the rates.
+          candidate_rates: what `sample` gave, [P] or [P, L].
+          improvement: error of each candidate less that of its better parent, on the same data:
+            below 0 for a child that is better; infinite for an invalid one; float32 [P].
+          survivors: the candidates that become the elites, best first, int32 [E]. Candidates
+            0..E-1 are copies, so that the children are candidates E..P-1.
+          rates: those before.
+          hyper: the floats of the adaptation.
+        """
+        ...
+
+
 class Strategy(Protocol):
     """A frozen description of a search; its arrays live in the state that its methods hand on.
 
@@ -74,7 +140,11 @@ class Strategy(Protocol):
     A strategy whose candidates 1..P-1 differ from candidate 0, their single parent, in one weight
     each may have a method `single_changes(population) -> (positions, deltas)`, or None when they do
     not; it is then evaluated faster, see `evoae.evaluate.evaluate`. One whose state changes shape
-    in the first generations says so by a method `settled(state) -> bool`.
+    in the first generations says so by a method `settled(state) -> bool`; one that begins with
+    several networks (`evoae.Stacked`), how many by `num_networks`. One that takes in networks from
+    elsewhere has `immigrate(state, params, fitness) -> state`, see `evoae.strategies.Islands`.
+    Candidates of several populations may be joined to one, so `express` reads the parents that
+    `population.parent` names.
     """
 
     def init(self, key: jax.Array, params: Params, hyper: Hyper | None = None) -> Any:

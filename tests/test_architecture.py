@@ -15,8 +15,10 @@ import evoae
 PACKAGE = Path(evoae.__file__).parent
 COMMON = ("types", "tree", "checks")  # may be imported by all
 ORDER = (
-    *("data", "layers", "models", "incremental", "fitness", "mutations", "strategies"),
-    *("evaluate", "evolve", "report", "config", "run", "cli"),
+    *("data", "layers", "models", "incremental", "fitness"),
+    *("mutations", "crossovers", "strategies"),
+    *("evaluate", "evolve", "pace", "backprop", "report", "config", "task", "run", "training"),
+    *("compare", "bench", "options", "cli"),
 )
 SOURCES = [
     path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE or path.stem[0] != "_"
@@ -52,6 +54,12 @@ def test_a_module_imports_only_from_its_left(path):
     part = part_of(path)
     left = ORDER[: ORDER.index(part) + 1] if part in ORDER else ()
     assert imported_parts(path) <= {*COMMON, *left}
+
+
+def test_no_strategy_comes_near_backpropagation():
+    users = {part_of(path) for path in SOURCES if "backprop" in imported_parts(path)}
+    assert users == {"training"}  # which the comparison alone uses
+    assert {part_of(path) for path in SOURCES if "training" in imported_parts(path)} == {"compare"}
 
 
 def public_objects():

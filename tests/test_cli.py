@@ -1,16 +1,20 @@
 """The command line, as typed."""
 
+import dataclasses
+import json
 import subprocess
 import sys
 
 import pytest
 
 import evoae
+import evoae.compare
 import evoae.run
 from evoae.cli import main
-from evoae.config import PRESETS
-from evoae.mutations import Sparse
-from evoae.strategies import GeneticAlgorithm
+from evoae.config import PRESETS, from_json, to_json
+from evoae.crossovers import Uniform
+from evoae.mutations import Gaussian, Sparse
+from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy
 
 PAPER = ["train", "paper-ten"]
 
@@ -35,8 +39,8 @@ def configured(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "command must be one of train, presets, data; got 'trian'"),
-        (["--verbose"], "command must be one of train, presets, data; got '--verbose'"),
+        (["trian"], "command must be one of train, compare, presets, data; got 'trian'"),
+        (["--verbose"], "command must be one of train, compare, presets, data; got '--verbose'"),
         (["presets", "x"], "Unrecognized options: x"),
         (["train", "paper-two"], "PRESET must be one of paper-one, paper-ten, digits10"),
         ([*PAPER, "--strategy.popsize", "3"], "did you mean --strategy.population-size?"),
@@ -46,8 +50,8 @@ def configured(monkeypatch):
         ([*PAPER, "--seed=1.5"], "--seed: invalid literal"),
         ([*PAPER, "--seed", "-1"], "seed must be a whole number from 0, got -1"),
         ([*PAPER, "--minutes", "x"], "--minutes"),
-        ([*PAPER, "--minutes", "0"], "minutes must be above 0"),
-        ([*PAPER, "--minutes", "nan"], "minutes must be a finite number, got nan"),
+        ([*PAPER, "--minutes", "0"], "minutes must be a finite number above 0"),
+        ([*PAPER, "--minutes", "nan"], "minutes must be a finite number above 0, got nan"),
         ([*PAPER, "--num-generations", "0"], "num_generations must be"),
         ([*PAPER, "--num-generations", "None"], "num_generations or minutes must be given"),
         ([*PAPER, "--error", "mea"], "'mea'"),
@@ -58,6 +62,23 @@ def configured(monkeypatch):
         ([*PAPER, "--strategy.mutation.num-weights", "0"], "num_weights must be"),
         ([*PAPER, "--strategy.mutation.scale", "inf"], "scale must be"),
         ([*PAPER, "--strategy.mutation.distribution", "cauchy"], "'cauchy'"),
+        (
+            [*PAPER, "--strategy.kind", "Genetic"],
+            "strategy.kind must be one of Evosax, GeneticAlgorithm, ",
+        ),
+        ([*PAPER, "--strategy.kind"], "Missing value for argument '--strategy.kind'"),
+        (
+            [*PAPER, "--strategy.mutation.kind=Cauchy"],
+            "strategy.mutation.kind must be one of Binomial, Gaussian",
+        ),
+        (
+            ["train", "digits10", "--strategy.mutation.kind", "Gaussian"],
+            "strategy.mutation.kind: there is no 'mutation' in Race",
+        ),
+        ([*PAPER, "--strategy.crossover.kind", "Uniform"], "num_elites must be at least 2"),
+        ([*PAPER, "--data.kind", "x"], "data.kind must be left out"),
+        (["compare", "paper-two"], "PRESET must be one of paper-one, paper-ten, digits10"),
+        (["compare", "--seed", "x"], "--seed: invalid literal"),
         ([*PAPER, "--batch-size", "11"], "batch_size must be at most 10"),
         ([*PAPER, "--chunk-size", "0"], "chunk_size must be"),
         ([*PAPER, "--data.low", "1"], "data.low must be below data.high, got 1.0 and 0.9"),
@@ -123,13 +144,20 @@ def test_train_explains_its_settings(arguments, capsys):
     assert not stopped.value.code
     output = capsys.readouterr().out
     words = ("--num-generations", "--minutes", "--seed", "--out", "--error", "--data.source")
-    assert all(word in output for word in (*words, "--strategy.population-size"))
+    assert all(word in output for word in (*words, "population-size"))
     assert "--preset" not in output
 
 
 def test_train_alone_runs_the_default(configured):
     assert configured("train") == PRESETS["digits10"]
     assert configured("train", "paper-one") == PRESETS["paper-one"]
+
+
+def test_compare_takes_the_settings_of_train(monkeypatch):
+    configs = []
+    monkeypatch.setattr(evoae.compare, "compare", configs.append)
+    assert main(["compare", "paper-one", "--num-generations", "7"]) == 0
+    assert configs == [dataclasses.replace(PRESETS["paper-one"], num_generations=7)]
 
 
 def test_settings_replace_those_of_the_preset(configured):
@@ -143,6 +171,33 @@ def test_settings_replace_those_of_the_preset(configured):
     assert (config.seed, config.data.num_samples, config.error) == (7, 3, "mse")
     assert (config.model.name, config.independent_population) == ("mlp", False)
     assert config.data.low == 0.1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "strategy"),
+    [
+        (["--strategy.mutation.kind", "Gaussian"], GeneticAlgorithm(20, mutation=Gaussian())),
+        (
+            ["--strategy.mutation.scale=0.5", "--strategy.mutation.kind=Gaussian"],
+            GeneticAlgorithm(20, mutation=Gaussian(0.5)),
+        ),
+        (["--strategy.mutation.kind", "Sparse"], PRESETS["paper-ten"].strategy),
+        (["--strategy.kind", "ProbeEvolutionStrategy"], ProbeEvolutionStrategy()),
+        (
+            ["--strategy.kind", "ProbeEvolutionStrategy", "--strategy.population-size", "9"],
+            ProbeEvolutionStrategy(9),
+        ),
+        (
+            ["--strategy.crossover.kind", "Uniform", "--strategy.num-elites", "5"],
+            dataclasses.replace(PRESETS["paper-ten"].strategy, num_elites=5, crossover=Uniform()),
+        ),
+        (["--strategy.crossover.kind", "None"], PRESETS["paper-ten"].strategy),
+    ],
+)
+def test_kinds_are_chosen_by_name_and_begin_with_their_defaults(arguments, strategy, configured):
+    config = configured("train", "paper-ten", *arguments)
+    assert config == dataclasses.replace(PRESETS["paper-ten"], strategy=strategy)
+    assert from_json(json.loads(json.dumps(to_json(config)))) == config
 
 
 @pytest.mark.parametrize(

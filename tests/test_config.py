@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from evoae import strategies
 from evoae.config import (
     DEFAULT_PRESET,
     DESCRIPTIONS,
@@ -17,9 +18,12 @@ from evoae.config import (
     from_json,
     to_json,
 )
+from evoae.config.kinds import kinds
 from evoae.models import MODELS
 from evoae.mutations import Gaussian, Sparse
+from evoae.options import parse_run
 from evoae.strategies import GeneticAlgorithm
+from evoae.types import Crossover, Mutation, Strategy
 
 OTHERS = (
     RunConfig(num_generations=1),
@@ -54,7 +58,8 @@ def test_settings_come_back_from_json(config):
 def test_json_names_the_kinds():
     strategy = to_json(OTHERS[1])["strategy"]
     assert strategy["kind"] == "GeneticAlgorithm"
-    assert strategy["mutation"] == {"kind": "Gaussian", "scale": 0.1}
+    assert strategy["mutation"]["kind"] == "Gaussian"
+    assert strategy["mutation"]["scale"] == 0.1
 
 
 @pytest.mark.parametrize(
@@ -63,11 +68,14 @@ def test_json_names_the_kinds():
         ({"sead": 1}, "config must have the fields .* got 'sead'"),
         ({"data": {"sauce": "x"}}, "data must have the fields .* got 'sauce'"),
         ({"data": 3}, "data must be an object of settings, got 3"),
-        ({"strategy": {"kind": "Genetic"}}, "kind must be one of GeneticAlgorithm.* got 'Genetic'"),
-        ({"strategy": {}}, "strategy: kind must be one of .* got None"),
+        (
+            {"strategy": {"kind": "Genetic"}},
+            "strategy.kind must be one of .*GeneticAlgorithm.* got 'Genetic'",
+        ),
+        ({"strategy": {}}, "strategy.kind must be one of .* got None"),
         (
             {"strategy": {"kind": "GeneticAlgorithm", "mutation": {"kind": "Cauchy"}}},
-            "mutation: kind must be one of Gaussian, Sparse; got 'Cauchy'",
+            "strategy.mutation.kind must be one of .*Gaussian, .*Sparse.*; got 'Cauchy'",
         ),
         ({"seed": "1"}, "seed must be a whole number from 0, got '1'"),
         ({"out": 3}, "out must be .* got 3"),
@@ -82,9 +90,9 @@ def test_wrong_json_says_what_is_wrong(change, message):
     ("settings", "message"),
     [
         ({"minutes": None}, "num_generations or minutes must be given"),
-        ({"minutes": 0}, "minutes must be above 0, got 0"),
-        ({"minutes": float("nan")}, "minutes must be a finite number, got nan"),
-        ({"minutes": "2"}, "minutes must be a finite number, got '2'"),
+        ({"minutes": 0}, "minutes must be a finite number above 0, got 0"),
+        ({"minutes": float("nan")}, "minutes must be a finite number above 0, got nan"),
+        ({"minutes": "2"}, "minutes must be a finite number above 0, got '2'"),
         ({"num_generations": 0}, "num_generations must be None or a whole number from 1, got 0"),
         ({"num_generations": 1.0}, "num_generations must be .* got 1.0"),
         ({"num_generations": True}, "num_generations must be .* got True"),
@@ -110,7 +118,7 @@ def test_a_wrong_setting_is_named(settings, message):
     [
         (lambda: DataConfig(""), "data.source must be a name or a path, got ''"),
         (lambda: DataConfig(split="valid"), "data.split must be one of train, test; got 'valid'"),
-        (lambda: DataConfig(low=1), "data.low must be below data.high, got 1.0 and 1.0"),
+        (lambda: DataConfig(low=1), "data.low must be below data.high, got 1 and 1.0"),
         (lambda: DataConfig(high=float("inf")), "data.high must be a finite number, got inf"),
         (lambda: DataConfig(num_samples=0), "data.num_samples must be .* got 0"),
         (lambda: DataConfig(digit=-1), "data.digit must be .* got -1"),
@@ -128,6 +136,52 @@ def test_a_model_that_cannot_take_the_images_says_which_can():
     with pytest.raises(ValueError, match=r"24x32x3 .*--model.name mlp"):
         ModelConfig("varadi2021").build((24, 32, 3))
     assert ModelConfig("mlp", latent_size=4).build((24, 32, 3)).latent_size((24, 32, 3)) == 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Wrapper:
+    """A strategy around a strategy, which `evoae.strategies` does not know."""
+
+    strategy: Strategy = GeneticAlgorithm()
+    num_starts: int = 4
+    lengths: tuple[int, ...] = (1, 2)
+    init = ask = tell = express = GeneticAlgorithm.ask
+
+
+@pytest.fixture
+def wrapper(monkeypatch):
+    monkeypatch.setattr(strategies, "Wrapper", Wrapper, raising=False)
+    monkeypatch.setattr(strategies, "__all__", [*strategies.__all__, "Wrapper"])
+
+
+def test_a_strategy_that_is_made_public_is_known_at_once(wrapper):
+    assert kinds(Strategy)["Wrapper"] is Wrapper
+    assert "Wrapper" not in kinds(Mutation)
+    strategy = Wrapper(GeneticAlgorithm(9, mutation=Gaussian(0.1)), lengths=(3,))
+    config = RunConfig(num_generations=1, strategy=strategy)
+    assert from_json(json.loads(json.dumps(to_json(config)))) == config
+
+
+def test_a_wrapper_is_put_around_what_was_there(wrapper):
+    words = ["--strategy.kind", "Wrapper", "--strategy.num-starts", "2"]
+    words += ["--strategy.strategy.mutation.kind", "Sparse"]
+    preset = RunConfig(num_generations=1, strategy=GeneticAlgorithm(9, mutation=Gaussian(0.1)))
+    found = parse_run(preset, words).strategy
+    assert found == Wrapper(GeneticAlgorithm(9, mutation=Sparse()), 2)
+
+
+def test_kinds_have_what_their_field_needs():
+    assert {"GeneticAlgorithm", "ProbeEvolutionStrategy"} <= kinds(Strategy).keys()
+    assert {"Gaussian", "Sparse"} <= kinds(Mutation).keys()
+    assert not kinds(Strategy).keys() & (kinds(Mutation).keys() | {"Stacked"})
+    assert {"Uniform", "None"} <= kinds(Crossover | None).keys()
+    assert kinds(int | None) == kinds(DataConfig) == {}
+
+
+def test_an_independent_population_needs_a_population(wrapper):
+    message = "independent_population must be False .* got True with Wrapper"
+    with pytest.raises(ValueError, match=message):
+        RunConfig(num_generations=1, strategy=Wrapper(), independent_population=True)
 
 
 def test_names_are_complete():

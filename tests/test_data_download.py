@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import http.server
 import importlib
 import os
 import struct
@@ -54,17 +55,24 @@ def archives():
     return files
 
 
-def publish(network, monkeypatch, name):
-    """Answers the URLs with the small data set, and registers its checksums in place of theirs."""
-    registered = {}
-    for file, content in archives().items():
-        network.add(responses.GET, URLS[name] + file, body=content)
-        registered[URLS[name] + file] = checksums.UrlInfo(
+def register(monkeypatch, url):
+    """Registers the checksums of the small data set in place of theirs."""
+    registered = {
+        url + file: checksums.UrlInfo(
             size=tfds.core.utils.Size(len(content)),
             checksum=hashlib.sha256(content).hexdigest(),
             filename=file,
         )
+        for file, content in archives().items()
+    }
     monkeypatch.setattr(checksums, "get_all_url_infos", lambda: dict(registered))
+
+
+def publish(network, monkeypatch, name):
+    """Answers the URLs with the small data set, whose checksums are registered."""
+    for file, content in archives().items():
+        network.add(responses.GET, URLS[name] + file, body=content)
+    register(monkeypatch, URLS[name])
 
 
 def fails_to_download(name, cache, *words):
@@ -166,6 +174,64 @@ def test_an_archive_with_other_content(network, monkeypatch, tmp_path):
         body=archives()["train-images-idx3-ubyte.gz"],
     )
     fails_to_download("mnist", tmp_path, "wrong checksum", "t10k-images-idx3-ubyte.gz")
+
+
+@pytest.mark.parametrize("name", URLS)
+def test_the_installed_library_has_a_checksum_for_every_archive(network, tmp_path, name):
+    for file, content in archives().items():
+        network.add(responses.GET, URLS[name] + file, body=content)
+    # Files of the right form but of our making have another checksum than the published ones.
+    fails_to_download(name, tmp_path, "wrong checksum", "train-images-idx3-ubyte.gz")
+    known = checksums.get_all_url_infos()
+    assert {URLS[name] + file for file in archives()} <= known.keys()
+    assert len({known[URLS[name] + file].checksum for file in archives()}) == 4
+
+
+@pytest.fixture
+def stalling(monkeypatch):
+    """A server of MNIST's archives that falls silent within, or before, the training images."""
+    released = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        silent_at_once = False
+
+        def do_GET(self):
+            content = archives()[self.path.removeprefix("/")]
+            stalls = "train-images" in self.path
+            if stalls and self.silent_at_once:
+                released.wait()
+            self.send_response(200)
+            self.send_header("Content-Length", len(content))
+            self.end_headers()
+            self.wfile.write(content[:100] if stalls else content)
+            if stalls:
+                self.wfile.flush()
+                released.wait()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}/"
+    monkeypatch.setattr(tfds.builder_cls("mnist"), "URL", url)
+    monkeypatch.setitem(URLS, "mnist", url)
+    monkeypatch.setattr(download, "_SECONDS_WITHOUT_DATA", 0.2)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    register(monkeypatch, url)
+    yield Handler
+    released.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("silent_at_once", [False, True])
+def test_a_transfer_that_stalls(stalling, tmp_path, silent_at_once):
+    stalling.silent_at_once = silent_at_once
+    fails_to_download("mnist", tmp_path, "timed out")
 
 
 def test_an_archive_without_a_registered_checksum_is_refused(network, monkeypatch, tmp_path):

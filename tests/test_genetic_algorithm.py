@@ -178,7 +178,7 @@ def test_errors_at_construction(make, message):
             None,
             r"stack population_size=8 .*\(7, 4\)",
         ),
-        (ONES, {"rate": 1.0}, "hyper has no 'rate'; it has mutation"),
+        (ONES, {"rate": 1.0}, "hyper has no 'rate'; it has crossover_rate, mutation, selection"),
         (ONES, {"mutation": {"sigma": 1.0}}, r"hyper\['mutation'\] has no 'sigma'; it has scale"),
     ],
 )

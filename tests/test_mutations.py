@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
 
 import evoae
-from evoae.mutations import Gaussian, Sparse
+from evoae.mutations import Binomial, Gaussian, HeavyTailed, LowRank, Sparse, Zeroing
 
 # Few weights, so that positions are often drawn twice.
 NETWORK = {"a": {"bias": jnp.zeros(2), "kernel": jnp.ones((2, 3))}, "b": jnp.full((2, 3), -2.0)}
@@ -131,9 +131,102 @@ def test_gaussian_adds_its_noise_to_the_parent():
     np.testing.assert_allclose(around_ones, 1 + around_zeros, rtol=1e-6)
 
 
+def test_gaussian_noise_has_a_scale_for_each_layer():
+    params = {"a": {"bias": jnp.zeros(40), "kernel": jnp.zeros((8, 10))}, "b": jnp.zeros(400)}
+    mutation = Gaussian(0.5, layer_scales=(1.0, 0.01))
+    genotype, children = ask(mutation, population_size=30, params=params)
+    assert jax.tree.map(jnp.shape, genotype) == ((30,), (30, 2))
+    noise = children[1:]
+    for part, scale in ((noise[:, :40], 0.5), (noise[:, 40:120], 0.5), (noise[:, 120:], 0.005)):
+        assert scipy.stats.kstest(part.ravel(), scipy.stats.norm(0, scale).cdf).pvalue > 0.01
+    _, plain = ask(Gaussian(0.5), population_size=30, params=params)
+    np.testing.assert_array_equal(children[:, :120], plain[:, :120])  # the same draws
+
+
+def test_low_rank_noise_is_a_product_of_thin_factors():
+    params = {
+        "kernel": jnp.zeros((12, 20)),
+        "images": jnp.zeros((16, 3, 3, 3)),
+        "small": jnp.zeros((3, 2)),  # factors would be larger
+        "bias": jnp.zeros(50),
+    }
+    strategy = evoae.strategies.GeneticAlgorithm(60, mutation=LowRank(0.3, rank=2))
+    population, dense = candidates_of(strategy, jax.random.key(0), params)
+    assert jax.tree.map(jnp.shape, population.genotype) == ((60,), (60,))
+    for name, leaf in dense.items():
+        noise = np.asarray(leaf[1:])
+        assert abs(noise.std() - 0.3) < 0.03
+        assert abs(noise.mean()) < 0.03
+        if name in ("kernel", "images"):
+            ranks = np.linalg.matrix_rank(noise.reshape(59, noise.shape[1], -1), rtol=1e-4)
+            np.testing.assert_array_equal(ranks, 2)
+        else:
+            normal = scipy.stats.norm(0, 0.3)
+            assert scipy.stats.kstest(noise.ravel(), normal.cdf).pvalue > 0.01
+    flat = np.concatenate([np.asarray(leaf[1:]).reshape(59, -1) for leaf in dense.values()], 1)
+    assert np.abs(np.corrcoef(flat) - np.eye(59)).max() < 0.4  # children differ
+
+
+@pytest.mark.parametrize("rate", [1.0, 3.5, 8.0])
+def test_binomial_draws_as_many_weights_as_its_rate_says(rate):
+    genotype, children = ask(
+        Binomial(1.0, 0.5, max_weights=8), 2000, hyper={"mutation": {"rate": rate}}
+    )
+    positions, values = np.asarray(genotype.positions[1:]), np.asarray(genotype.values[1:])
+    used = values != 0
+    counts = np.bincount(used.sum(1), minlength=9)
+    expected = 1999 * scipy.stats.binom(7, (rate - 1) / 7).pmf(np.arange(8))
+    np.testing.assert_allclose(used.sum(1).mean(), rate, rtol=0.03)
+    assert counts[0] == 0  # no child is its parent
+    likely = expected > 5
+    np.testing.assert_allclose(counts[1:][likely], expected[likely], atol=4 * np.sqrt(1999) / 2)
+    assert np.abs(children[1:] - children[0]).max(1).min() > 0
+    draws = scipy.stats.kstest(values[used], scipy.stats.uniform(-0.5, 1).cdf)
+    assert draws.pvalue > 0.01
+    places = np.bincount(positions[used], minlength=SIZE)
+    assert scipy.stats.chisquare(places).pvalue > 0.01
+
+
+def test_heavy_tails_of_number_and_step():
+    genotype, _ = ask(HeavyTailed(0.2, exponent=1.7, max_weights=30), population_size=4000)
+    positions, values = np.asarray(genotype.positions[1:]), np.asarray(genotype.values[1:])
+    used = values != 0
+    number = used.sum(1)
+    np.testing.assert_array_equal(used, np.arange(30) < number[:, None])
+    chances = np.arange(1.0, 31) ** -1.7
+    expected = 3999 * chances / chances.sum()
+    counts = np.bincount(number, minlength=31)[1:]
+    assert scipy.stats.chisquare(counts, expected).pvalue > 0.01
+    assert scipy.stats.kstest(values[used], scipy.stats.cauchy(0, 0.2).cdf).pvalue > 0.01
+    assert scipy.stats.chisquare(np.bincount(positions[used], minlength=SIZE)).pvalue > 0.01
+
+
+def test_zeroing_sets_the_named_weights_to_zero_and_no_others():
+    params = jax.tree.map(lambda leaf: leaf + 3.0, NETWORK)
+    genotype, children = ask(Zeroing(2.5, max_weights=6), population_size=1500, params=params)
+    positions = np.asarray(genotype.positions[1:])
+    used = positions < SIZE
+    assert positions.max() == SIZE  # which names no weight
+    np.testing.assert_allclose(used.sum(1).mean(), 2.5, rtol=0.05)
+    assert used[:, 0].all()
+    for child, places in zip(children[1:], positions, strict=True):
+        expected = np.asarray(ravel_pytree(params)[0]).copy()
+        expected[places[places < SIZE]] = 0
+        np.testing.assert_array_equal(child, expected)
+    assert scipy.stats.chisquare(np.bincount(positions[used], minlength=SIZE)).pvalue > 0.01
+
+
+def test_a_number_of_scales_that_is_not_that_of_the_layers_is_an_error():
+    with pytest.raises(ValueError, match=r"scale must be one .* 2 layers, got shape \(3,\)"):
+        ask(Gaussian(0.1, layer_scales=(1.0, 2.0, 3.0)))
+
+
 @pytest.mark.parametrize(
     "mutation",
-    [Sparse(3), Sparse(3, distribution="normal"), Sparse(3, replace=True), Gaussian(1.0)],
+    [
+        *(Sparse(3), Sparse(3, distribution="normal"), Sparse(3, replace=True), Gaussian(1.0)),
+        *(Binomial(2.0, max_weights=4), HeavyTailed(1.0, max_weights=4), LowRank(1.0)),
+    ],
     ids=str,
 )
 def test_another_scale_changes_nothing_else(mutation):
@@ -144,14 +237,19 @@ def test_another_scale_changes_nothing_else(mutation):
 
 
 def test_draws_do_not_depend_on_the_number_of_candidates():
-    for mutation in (Sparse(3), Sparse(3, shared_positions=True), Gaussian(0.3)):
+    several = (Sparse(3, shared_positions=True), Binomial(2.0, max_weights=4), Gaussian(0.3))
+    for mutation in (Sparse(3), *several):
         _, few = ask(mutation, population_size=5)
         _, many = ask(mutation, population_size=12)
         np.testing.assert_array_equal(few, many[:5])
 
 
 @pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16])
-@pytest.mark.parametrize("mutation", [Sparse(3), Sparse(3, replace=True), Gaussian(0.3)], ids=str)
+@pytest.mark.parametrize(
+    "mutation",
+    [Sparse(3), Sparse(3, replace=True), Gaussian(0.3), LowRank(0.3), Zeroing(max_weights=3)],
+    ids=str,
+)
 def test_weights_keep_their_type(mutation, dtype):
     params = jax.tree.map(lambda leaf: leaf.astype(dtype), NETWORK)
     strategy = evoae.strategies.GeneticAlgorithm(6, mutation=mutation)
@@ -162,13 +260,21 @@ def test_weights_keep_their_type(mutation, dtype):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Sparse(0), "Sparse: num_weights must be a positive int, got 0"),
-        (lambda: Sparse(1.5), "Sparse: num_weights must be a positive int, got 1.5"),
-        (lambda: Sparse(scale=0.0), "Sparse: scale must be a finite float above 0, got 0.0"),
+        (lambda: Sparse(0), "Sparse: num_weights must be a whole number from 1, got 0"),
+        (lambda: Sparse(1.5), "Sparse: num_weights must be a whole number from 1, got 1.5"),
+        (lambda: Sparse(scale=0.0), "Sparse: scale must be a finite number above 0, got 0.0"),
         (lambda: Sparse(scale=float("inf")), "Sparse: scale must be a finite .* got inf"),
         (lambda: Sparse(distribution="cauchy"), "Sparse: distribution must be .* got 'cauchy'"),
-        (lambda: Gaussian(-1.0), "Gaussian: scale must be a finite float above 0, got -1.0"),
+        (lambda: Gaussian(-1.0), "Gaussian: scale must be a finite number above 0, got -1.0"),
         (lambda: Gaussian(float("nan")), "Gaussian: scale must be a finite .* got nan"),
+        (lambda: Gaussian(layer_scales=0.1), "layer_scales must be None or a tuple .* got 0.1"),
+        (lambda: Gaussian(layer_scales=(1, 0)), r"layer_scales\[1\] must be .* above 0, got 0"),
+        (lambda: LowRank(rank=0), "LowRank: rank must be a whole number from 1, got 0"),
+        (lambda: Binomial(0.5), "Binomial: rate must be from 1 to max_weights=256, got 0.5"),
+        (lambda: Binomial(9, max_weights=8), "rate must be from 1 to max_weights=8, got 9"),
+        (lambda: Zeroing(True), "Zeroing: rate must be a finite number, got True"),
+        (lambda: Zeroing(max_weights=0), "Zeroing: max_weights must be a whole number .* got 0"),
+        (lambda: HeavyTailed(exponent=1), "HeavyTailed: exponent must be above 1, got 1"),
         (lambda: Gaussian("0.1"), "Gaussian: scale must be a finite .* got '0.1'"),
     ],
 )

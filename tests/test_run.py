@@ -11,15 +11,18 @@ import subprocess
 import sys
 import threading
 import time
+import typing
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
 
 import evoae
-import evoae.run
+import evoae.report.folder
+from evoae import task
 from evoae.config import DataConfig, ModelConfig, RunConfig, from_json, to_json
 from evoae.mutations import Gaussian
 from evoae.report.device import unused_accelerator
@@ -39,8 +42,9 @@ CONFIG = RunConfig(
 SMALL = dataclasses.replace(CONFIG, model=ModelConfig("mlp", latent_size=3), num_generations=2)
 COMMAND = [
     *(sys.executable, "-m", "evoae", "train", "mnist-mini", "--batch-size", "None"),
-    *("--model.name", "mlp", "--model.latent-size", "3", "--strategy.population-size", "8"),
-    *("--minutes", "5", "--data.source"),
+    *("--model.name", "mlp", "--model.latent-size", "3"),
+    *("--strategy.kind", "GeneticAlgorithm", "--strategy.population-size", "8"),
+    *("--error", "mse", "--minutes", "5", "--data.source"),
 ]
 
 
@@ -116,7 +120,9 @@ def test_the_film_has_few_generations_between_frames(result):
 
 def test_the_gallery_shows_what_the_written_weights_make(result, digits):
     outputs = reconstructions(result.folder, digits, evoae.models.varadi2021())
-    expected = np.asarray(evoae.report.gallery(digits, outputs, low=0.1, high=0.9), int)
+    expected = np.asarray(
+        evoae.report.gallery(digits, outputs, name="evolved", low=0.1, high=0.9), int
+    )
     with Image.open(result.folder / "gallery.png") as picture:
         assert np.abs(np.asarray(picture, int) - expected).max() <= 1  # rounding
 
@@ -146,7 +152,7 @@ def test_after_minibatches_the_error_is_that_of_all_images(small, tmp_path):
     assert result.error == pytest.approx(np.sqrt(np.square(outputs - images).mean()), rel=1e-5)
     assert result.error != pytest.approx(float(result.state.best_fitness), rel=1e-5)
     with Image.open(tmp_path / "gallery.png") as picture:
-        expected = evoae.report.gallery(images[:10], outputs[:10])
+        expected = evoae.report.gallery(images[:10], outputs[:10], name="evolved")
         assert np.abs(np.asarray(picture, int) - np.asarray(expected, int)).max() <= 1
 
 
@@ -157,7 +163,7 @@ def test_one_image_has_no_mean_to_beat(small, tmp_path):
     assert result.baselines == {"black image": pytest.approx(float(image.mean() - 0.1), abs=1e-6)}
     assert np.isnan(result.diversity)
     with Image.open(tmp_path / "gallery.png") as picture:
-        one = evoae.report.gallery(image[None], image[None], low=0.1, high=0.9)
+        one = evoae.report.gallery(image[None], image[None], name="evolved", low=0.1, high=0.9)
         assert picture.size == one.size
 
 
@@ -185,18 +191,31 @@ def test_whichever_end_comes_first(tmp_path, settings, expected):
     assert len(train(config, progress=False).trace.best_fitness) == expected
 
 
-def test_blocks_are_short_at_first_and_then_take_half_a_second():
-    generation, ends = 0, []
-    while generation < 1_000:
-        generation += evoae.run._block_length(generation, 3_000.0, 1_000 - generation, np.inf)
-        ends.append(generation)
-    assert ends[:4] == [1, 5, 10, 15]
-    assert ends[-1] == 1_000
-    assert len(ends) < 120
-    assert evoae.run._block_length(10**6, 100.0, np.inf, np.inf) == 50
-    assert evoae.run._block_length(10**6, 100.0, np.inf, 0.1) == 10
-    assert evoae.run._block_length(10**6, 0.01, np.inf, np.inf) == 1
-    assert evoae.run._block_length(10**6, 1e9, np.inf, np.inf) == evoae.run.BLOCK_SIZE
+@dataclasses.dataclass(frozen=True)
+class FromThree(GeneticAlgorithm):
+    """A strategy that asks for three networks to begin with."""
+
+    num_networks: typing.ClassVar[int] = 3
+
+
+@pytest.mark.parametrize(
+    ("strategy", "independent", "number"),
+    [(GeneticAlgorithm(3), False, 1), (GeneticAlgorithm(3), True, 3), (FromThree(3), False, 3)],
+)
+def test_a_strategy_begins_with_the_networks_that_it_asks_for(strategy, independent, number):
+    config = dataclasses.replace(
+        CONFIG, strategy=strategy, independent_population=independent, seed=5
+    )
+    begun = task.prepare(config)
+    image = begun.images[:1] / np.float32(255) * np.float32(0.8) + np.float32(0.1)
+    # The weights of a seed are what they were in all versions.
+    key = jax.random.split(jax.random.key(5))[0]
+    keys = jax.random.split(key, number) if number > 1 else [key]
+    for index, one in enumerate(keys):
+        expected = begun.model.init(one, image)
+        found = jax.tree.map(lambda leaf, index=index: leaf[index], begun.state.parents)
+        jax.tree.map(np.testing.assert_array_equal, found, expected)
+    assert begun.state.fitness.shape == (number,)
 
 
 def test_a_folder_with_files_is_refused_and_kept(tmp_path):
@@ -215,10 +234,10 @@ def test_runs_of_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch
             return cls(2026, 1, 2, 3, 4, 5)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(evoae.run.dt, "datetime", Clock)
+    monkeypatch.setattr(evoae.report.folder.dt, "datetime", Clock)
     found = []
     for _ in range(3):
-        found.append(evoae.run._free_folder(CONFIG))
+        found.append(evoae.report.folder.free_folder(None, "test"))
         found[-1].mkdir(parents=True)
     names = ["test-20260102-030405", "test-20260102-030405-2", "test-20260102-030405-3"]
     assert found == [Path("runs") / name for name in names]
@@ -240,7 +259,7 @@ def test_what_does_not_fit_is_said_before_a_folder_is_made(tmp_path, settings, m
 
 
 def test_what_was_found_before_an_invalid_generation_is_written(tmp_path, monkeypatch):
-    evolve = evoae.run.evolve
+    evolve = task.evolve
 
     def failing(*arguments, **settings):
         state, trace = evolve(*arguments, **settings)
@@ -249,7 +268,7 @@ def test_what_was_found_before_an_invalid_generation_is_written(tmp_path, monkey
             raise evoae.InvalidFitnessError(state, trace)
         return state, trace
 
-    monkeypatch.setattr(evoae.run, "evolve", failing)
+    monkeypatch.setattr(task, "evolve", failing)
     with pytest.raises(evoae.InvalidFitnessError):
         train(dataclasses.replace(CONFIG, out=tmp_path), progress=False)
     assert sorted(os.listdir(tmp_path)) == FILES
@@ -376,7 +395,7 @@ def test_an_unused_accelerator_is_named_with_its_remedy(tmp_path, monkeypatch):
 def test_a_terminal_gets_a_bar(monkeypatch):
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
     with ProgressBar(console) as bar:
-        bar.show(Status(0.5, 50, 0.1, 0.2, 1_234.5, 3.0, 61.0))
+        bar.show(Status(0.5, 50, 0.1, 0.2, 1_234.5, 61.0))
     output = console.file.getvalue()
     assert "50%" in output
     assert "best 0.1000  mean 0.2000  1,234 generations/s  1:01 left" in output

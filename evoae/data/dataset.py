@@ -5,6 +5,8 @@ from typing import NamedTuple, TypeVar
 import jax
 import numpy as np
 
+from evoae.checks import check_range
+
 ArrayT = TypeVar("ArrayT", np.ndarray, jax.Array)
 
 
@@ -20,15 +22,6 @@ class Dataset(NamedTuple):
     images: np.ndarray
     labels: np.ndarray | None
     name: str
-
-
-def check_range(low: float, high: float) -> None:
-    """Raises a ValueError unless low and high are finite numbers and low < high."""
-    for argument, value in (("low", low), ("high", high)):
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-            raise ValueError(f"{argument} must be a number, got {value!r}")
-    if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        raise ValueError(f"low must be below high and both finite, got low={low}, high={high}")
 
 
 def scale(images: ArrayT, low: float, high: float) -> ArrayT:

@@ -6,6 +6,7 @@ reads the archives as they are and hands over PNG bytes.
 """
 
 import contextlib
+import functools
 import io
 import logging
 import os
@@ -24,6 +25,8 @@ from evoae.data.npz import read_npz
 
 _IMAGE_SHAPE = (28, 28, 1)
 _SECONDS_TO_CONNECT = 8
+_SECONDS_WITHOUT_DATA = 30  # after which a transfer counts as broken off
+_RETRIES = 2
 _logger = logging.getLogger("evoae")
 
 
@@ -70,17 +73,16 @@ def _prepare(info: DatasetInfo, scratch: str, folder: Path) -> dict[str, Any]:
     """Downloads a data set and returns its arrays under the keys that `read_npz` reads."""
     import requests
     import tensorflow_datasets as tfds
-    from tensorflow_datasets.core.download import download_manager, downloader
+    from tensorflow_datasets.core.download import download_manager
 
     if not sys.stderr.isatty():
         tfds.display_progress_bar(False)
     builder = _builder(info.name, scratch)
-    retries, downloader.MAX_RETRIES = downloader.MAX_RETRIES, 2
     _logger.info("Downloading %s from %s to %s, once.", info.name, builder.URL, folder)
     try:
         _connect(builder.URL + _archive("train", "labels-idx1"))
         # What it prints names the scratch folder, which would mislead.
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), _impatience():
             builder.download_and_prepare(
                 file_format="array_record",
                 download_config=tfds.download.DownloadConfig(
@@ -98,9 +100,21 @@ def _prepare(info: DatasetInfo, scratch: str, folder: Path) -> dict[str, Any]:
             f"{info.name} cannot be downloaded from {builder.URL} to {folder}; without a network, "
             f"put {archives} into a folder and load that folder by its path. The cause: {reason}"
         ) from error
-    finally:
-        downloader.MAX_RETRIES = retries
     return _read_records(builder)
+
+
+@contextlib.contextmanager
+def _impatience() -> Iterator[None]:
+    """Has tensorflow-datasets give up in time: by itself it waits for ever, and tries ten times."""
+    from tensorflow_datasets.core.download import downloader
+
+    before = downloader.MAX_RETRIES, downloader._open_url
+    downloader.MAX_RETRIES = _RETRIES
+    downloader._open_url = functools.partial(before[1], timeout=_SECONDS_WITHOUT_DATA)
+    try:
+        yield
+    finally:
+        downloader.MAX_RETRIES, downloader._open_url = before
 
 
 def _read_records(builder: Any) -> dict[str, Any]:
@@ -126,7 +140,7 @@ def _archive(split: str, kind: str) -> str:
 def _connect(url: str) -> None:
     """Raises a requests.RequestException soon if there is no way to the URL.
 
-    tensorflow-datasets sets no time limit, and requests' limit counts for each address of a host
+    It is far sooner than a download gives up, and requests' limit counts for each address of a host
     and not for looking up its name. So a thread that may be left behind tries it.
     """
     import requests

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from evoae.checks import check_choice, check_range
 from evoae.data import idx
 from evoae.data.catalogue import DatasetInfo, available
-from evoae.data.dataset import Dataset, check_range, scale
+from evoae.data.dataset import Dataset, scale
 from evoae.data.npz import read_npz
 from evoae.data.png import read_png_folder
 
@@ -79,10 +80,8 @@ def load(
 def _check_arguments(
     split: str, low: float, high: float, dtype: str, num_samples: int | None
 ) -> None:
-    if split not in _SPLITS:
-        raise ValueError(f"split must be one of {_SPLITS}, got {split!r}")
-    if dtype not in _DTYPES:
-        raise ValueError(f"dtype must be one of {_DTYPES}, got {dtype!r}")
+    check_choice("split", split, _SPLITS)
+    check_choice("dtype", dtype, _DTYPES)
     check_range(low, high)
     if dtype == "uint8" and (low, high) != (0, 1):
         raise ValueError(

@@ -73,8 +73,9 @@ def fit(change: Change, shape: Shape) -> Change:
 
 def activation_after(layer: Layer, pre: jax.Array, change: Change) -> jax.Array:
     """The child's values after the activation, in the block of a change before it."""
-    before = cut(pre, change.start, change.sizes) + change.values
-    return ACTIVATIONS[layer.activation](before)
+    before = cut(pre, change.start, change.sizes)
+    flat = before.reshape(-1) + change.values.reshape(-1)
+    return ACTIVATIONS[layer.activation](flat).reshape(before.shape)
 
 
 def activation_change(layer: Layer, pre: jax.Array, out: jax.Array, change: Change) -> Change:
@@ -84,5 +85,7 @@ def activation_change(layer: Layer, pre: jax.Array, out: jax.Array, change: Chan
     """
     if layer.activation == "linear":
         return change
-    after = activation_after(layer, pre, change)
-    return Change(after - cut(out, change.start, change.sizes), change.start)
+    before = cut(pre, change.start, change.sizes)
+    flat = before.reshape(-1) + change.values.reshape(-1)
+    moved = ACTIVATIONS[layer.activation](flat) - cut(out, change.start, change.sizes).reshape(-1)
+    return Change(materialize(moved).reshape(before.shape), change.start)

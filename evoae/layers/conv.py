@@ -183,7 +183,8 @@ def channel_change(
     groups = seen.shape[0]
     is_bias = index < biases
     channel = jnp.where(is_bias, index, feature)
-    seen = jnp.where(is_bias, jnp.ones_like(seen), seen)
+    if biases:
+        seen = jnp.where(is_bias, jnp.ones_like(seen), seen)
     if groups == 1:
         return Change(delta * materialize(seen), (channel, 0, 0))
     # A weight changes one feature of all groups, a bias one channel of one group.

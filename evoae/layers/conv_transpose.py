@@ -183,8 +183,12 @@ class ConvTranspose:
         layer = dataclasses.replace(layer, padding="full")
         if each and layer.is_dense(change.sizes):
             # The matrices of all channels are made once, and each child takes its own.
-            matrix = layer.matrix(weights["kernel"], *change.sizes[1:])[source % group]
-            pre = layer.of_matrix(matrix, change.values)
+            matrix = layer.matrix(weights["kernel"], *change.sizes[1:])
+            matrix = materialize(jnp.swapaxes(matrix, 1, 2))[source % group]
+            # A product with few columns is slow: images are its rows.
+            rows = materialize(change.values.reshape(len(matrix), -1).T)
+            pre = materialize(rows @ materialize(matrix)).T
+            pre = pre.reshape(*layer.output_shape(change.sizes), -1)
         else:
             pre = layer.pre_activation({"kernel": kernel}, change.values)
         row, column = (self.step * begin - self.crop for begin in change.start[1:])
@@ -235,8 +239,10 @@ class ConvTranspose:
         channels, height, width, images = x.shape
         x = jnp.swapaxes(x.reshape(channels, height * width, images), 0, 1)
         pre = materialize(matrix @ materialize(x).reshape(height * width, -1))
-        # The caller's activation reads the product in this order: no pass of its own.
-        pre = jnp.swapaxes(pre.reshape(-1, channels, images), 0, 1)
+        # A copy channel by channel: XLA would join a transposition to the activation, and then
+        # computes that one value at a time.
+        pre = pre.reshape(-1, channels, images)
+        pre = jnp.stack([pre[:, channel] for channel in range(channels)])
         return pre.reshape(*self.output_shape((channels, height, width)), images)
 
     def _places(self, height: int, width: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Layers that are small in themselves: dense, reshape, max pool, unpool."""
 
 import dataclasses
+import functools
 import math
 from typing import ClassVar
 
@@ -154,16 +155,14 @@ class MaxPool:
         return {}
 
     def pre_activation(self, weights: Weights, x: jax.Array) -> jax.Array:
-        # Maxima of whole arrays: a maximum over an axis costs five times as much.
+        # Maxima of whole arrays: a maximum over an axis costs five times as much. Rows are joined,
+        # which leaves long runs of neighbouring values.
+        channels, height, width, images = x.shape
         s = self.size
-        rows = [x[:, i::s] for i in range(s)]
-        x = rows[0]
-        for row in rows[1:]:
-            x = jnp.maximum(x, row)
-        columns = [x[:, :, j::s] for j in range(s)]
-        x = columns[0]
-        for column in columns[1:]:
-            x = jnp.maximum(x, column)
+        x = x.reshape(channels, height // s, s, width * images)
+        x = functools.reduce(jnp.maximum, [x[:, :, i] for i in range(s)])
+        x = x.reshape(channels, height // s, width // s, s, images)
+        x = functools.reduce(jnp.maximum, [x[:, :, :, i] for i in range(s)])
         return materialize(x)
 
     def input_change(

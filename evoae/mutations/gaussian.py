@@ -1,25 +1,42 @@
 """Gaussian mutation: noise on every weight, described by a key."""
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from evoae import tree
-from evoae.checks import is_positive
+from evoae.checks import check_positive
+from evoae.mutations.layers import of_leaves
 from evoae.types import Hyper, Params
 
+Draw = Callable[[jax.Array, tuple[int, ...], Any], jax.Array]  # key, shape, dtype -> noise
 
-class GaussianGenotype(NamedTuple):
+
+class NoiseGenotype(NamedTuple):
     """Noise that is drawn again whenever the candidate is expressed.
 
     Attributes:
       key: the key of the noise.
-      scale: its standard deviation, float32.
+      scale: its standard deviation, float32 (), or one a layer [L].
     """
 
     key: jax.Array
     scale: jax.Array
+
+
+def add_noise(params: Params, genotype: NoiseGenotype, draw: Draw) -> Params:
+    """Params + scale * noise, with a key and a draw for each array."""
+    return jax.tree.map(
+        lambda leaf, key, scale: (
+            leaf + scale.astype(leaf.dtype) * draw(key, leaf.shape, leaf.dtype)
+        ),
+        params,
+        tree.keys_like(genotype.key, params),
+        of_leaves("scale", genotype.scale, params),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +48,9 @@ class Gaussian:
 
     Attributes:
       scale: the standard deviation, above 0; may be changed during a run without compiling again.
+        What self-adaptation changes.
+      layer_scales: what `scale` is multiplied by in each layer, in the order of `jax.tree.leaves`
+        (weights under one node, such as kernel and bias, are a layer); None for 1 in all.
 
     >>> import jax
     >>> mutation = Gaussian(scale=0.1)
@@ -41,25 +61,36 @@ class Gaussian:
     """
 
     scale: float = 0.02
+    layer_scales: tuple[float, ...] | None = None
+
+    adapted: ClassVar[str] = "scale"
 
     def __post_init__(self) -> None:
-        if not is_positive(self.scale):
-            raise ValueError(f"Gaussian: scale must be a finite float above 0, got {self.scale!r}")
+        check_positive("Gaussian: scale", self.scale)
         object.__setattr__(self, "scale", float(self.scale))
+        if self.layer_scales is None:
+            return
+        if not isinstance(self.layer_scales, tuple | list) or not self.layer_scales:
+            raise ValueError(
+                "Gaussian: layer_scales must be None or a tuple with a float for each layer, "
+                f"got {self.layer_scales!r}"
+            )
+        for layer, value in enumerate(self.layer_scales):
+            check_positive(f"Gaussian: layer_scales[{layer}]", value)
+        object.__setattr__(self, "layer_scales", tuple(map(float, self.layer_scales)))
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> GaussianGenotype:
+    ) -> NoiseGenotype:
         """Only a key: the noise is drawn by `apply`."""
-        return GaussianGenotype(jax.random.fold_in(key, index), jax.numpy.float32(hyper["scale"]))
+        scale = jnp.float32(hyper["scale"])
+        if self.layer_scales is not None:
+            scale = scale * jnp.float32(self.layer_scales)
+        return NoiseGenotype(jax.random.fold_in(key, index), scale)
 
-    def apply(self, params: Params, genotype: GaussianGenotype) -> Params:
+    def apply(self, params: Params, genotype: NoiseGenotype) -> Params:
         """Params + scale * noise."""
-        return jax.tree.map(
-            lambda leaf, key: (
-                leaf
-                + genotype.scale.astype(leaf.dtype) * jax.random.normal(key, leaf.shape, leaf.dtype)
-            ),
-            params,
-            tree.keys_like(genotype.key, params),
-        )
+        # One draw for all arrays: many small ones cost more than the numbers themselves.
+        noise = tree.unravel(jax.random.normal(genotype.key, (tree.size(params),)), params)
+        scales = of_leaves("scale", genotype.scale, params)
+        return jax.tree.map(lambda p, n, s: p + s.astype(p.dtype) * n, params, noise, scales)

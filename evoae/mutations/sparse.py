@@ -1,13 +1,14 @@
 """Sparse mutation: a few weights change, all others stay."""
 
 import dataclasses
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from evoae import tree
-from evoae.checks import is_positive
+from evoae.checks import check_choice, check_positive, check_whole
+from evoae.mutations.layers import at_positions
 from evoae.types import Hyper, Params, Population
 
 
@@ -23,6 +24,13 @@ class SparseGenotype(NamedTuple):
     values: jax.Array
 
 
+def add_at(params: Params, genotype: SparseGenotype) -> Params:
+    """The weights with the values added at their positions; repeated ones add up."""
+    vector = tree.ravel(params)
+    vector = vector.at[genotype.positions].add(genotype.values.astype(vector.dtype))
+    return tree.unravel(vector, params)
+
+
 @dataclasses.dataclass(frozen=True)
 class Sparse:
     """Changes `num_weights` randomly chosen weights.
@@ -33,7 +41,7 @@ class Sparse:
     Attributes:
       num_weights: draws a child, at least 1.
       scale: values come from U(-scale, scale), or from N(0, scale^2); above 0, and may be changed
-        during a run without compiling again.
+        during a run without compiling again. What self-adaptation changes.
       distribution: "uniform" or "normal".
       replace: replace the weight by the value instead of adding it.
       shared_positions: all children of a generation change the same positions, each by values of
@@ -53,17 +61,12 @@ class Sparse:
     replace: bool = False
     shared_positions: bool = False
 
+    adapted: ClassVar[str] = "scale"
+
     def __post_init__(self) -> None:
-        if type(self.num_weights) is not int or self.num_weights < 1:
-            raise ValueError(
-                f"Sparse: num_weights must be a positive int, got {self.num_weights!r}"
-            )
-        if not is_positive(self.scale):
-            raise ValueError(f"Sparse: scale must be a finite float above 0, got {self.scale!r}")
-        if self.distribution not in ("uniform", "normal"):
-            raise ValueError(
-                f"Sparse: distribution must be 'uniform' or 'normal', got {self.distribution!r}"
-            )
+        check_whole("Sparse: num_weights", self.num_weights, 1)
+        check_positive("Sparse: scale", self.scale)
+        check_choice("Sparse: distribution", self.distribution, ("uniform", "normal"))
         object.__setattr__(self, "scale", float(self.scale))
 
     def sample(
@@ -79,17 +82,18 @@ class Sparse:
             values = jax.random.uniform(for_values, (self.num_weights,), minval=-1.0, maxval=1.0)
         else:
             values = jax.random.normal(for_values, (self.num_weights,))
-        return SparseGenotype(positions, values * hyper["scale"])
+        return SparseGenotype(
+            positions, values * at_positions("scale", hyper["scale"], positions, params)
+        )
 
     def apply(self, params: Params, genotype: SparseGenotype) -> Params:
         """The child: `params` changed at the positions alone."""
-        vector = tree.ravel(params)
-        positions, values = genotype.positions, genotype.values.astype(vector.dtype)
-        if self.replace:
-            later = jnp.triu(positions[:, None] == positions[None, :], 1).any(1)
-            vector = vector.at[jnp.where(later, vector.size, positions)].set(values, mode="drop")
-        else:
-            vector = vector.at[positions].add(values)
+        if not self.replace:
+            return add_at(params, genotype)
+        vector, positions = tree.ravel(params), genotype.positions
+        later = jnp.triu(positions[:, None] == positions[None, :], 1).any(1)
+        places = jnp.where(later, vector.size, positions)
+        vector = vector.at[places].set(genotype.values.astype(vector.dtype), mode="drop")
         return tree.unravel(vector, params)
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:

@@ -5,20 +5,25 @@ Host side only: NumPy arrays (or what turns into them) come in, files and pictur
 
 from evoae.report.animation import animation
 from evoae.report.baselines import baselines, diversity
+from evoae.report.comparison import Course, comparison
 from evoae.report.curve import curve
 from evoae.report.gallery import gallery
 from evoae.report.latent import latent_map
 from evoae.report.metrics import write_metrics
+from evoae.report.principal_components import pca_error
 from evoae.report.recorder import Frame, FrameRecorder
 
 __all__ = [
+    "Course",
     "Frame",
     "FrameRecorder",
     "animation",
     "baselines",
+    "comparison",
     "curve",
     "diversity",
     "gallery",
     "latent_map",
+    "pca_error",
     "write_metrics",
 ]

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from evoae.report.checks import check_count, check_pair, check_range
+from evoae.checks import check_range, check_whole
+from evoae.report.checks import check_pair
 from evoae.report.files import destination, replacing
 from evoae.report.gallery import MARGIN, gallery
 from evoae.report.recorder import Frame
@@ -23,6 +24,7 @@ def animation(
     targets: npt.ArrayLike,
     frames: Sequence[Frame],
     *,
+    name: str = "output",
     low: float = 0.0,
     high: float = 1.0,
     scale: int | None = None,
@@ -35,6 +37,7 @@ def animation(
         targets: [N, H, W, C], C = 1 (grey) or 3 (RGB).
         frames: F frames in the order of time: images of the shape of `targets`, and a caption such
             as "generation 120   error 0.0931". `FrameRecorder` chooses them.
+        name: what is written beside the reconstructions, such as "evolved".
         low: the value that is drawn black.
         high: the value that is drawn white (or full colour).
         scale: the side of the square that one pixel becomes; by default the picture is near
@@ -61,7 +64,7 @@ def animation(
         raise ValueError("frames: got none; allowed: one frame or more")
     pairs = [check_pair(targets, frame.images, f"frames[{i}]") for i, frame in enumerate(frames)]
     check_range(low, high)
-    check_count("scale", scale)
+    check_whole("scale", scale, 1, optional=True)
     if not (math.isfinite(seconds) and seconds > 0):
         raise ValueError(f"seconds: got {seconds}; allowed: a finite number above 0")
     number, height, width, _ = pairs[0][0].shape
@@ -72,7 +75,7 @@ def animation(
     caption_width = math.ceil(max(font.getlength(frame.caption) for frame in frames)) + 2 * MARGIN
     pictures = []
     for (above, below), frame in zip(pairs, frames, strict=True):
-        images = gallery(above, below, low=low, high=high, columns=columns, scale=scale)
+        images = gallery(above, below, name=name, low=low, high=high, columns=columns, scale=scale)
         size = (max(images.width, caption_width), images.height + CAPTION_SIZE + MARGIN)
         picture = Image.new(images.mode, size, "white")
         picture.paste(images, (0, CAPTION_SIZE + MARGIN))

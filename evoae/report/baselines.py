@@ -5,27 +5,33 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from evoae.report.checks import check_images, check_pair, check_range
+from evoae.checks import check_choice, check_range
+from evoae.report.checks import check_images, check_pair
 
 Array = npt.NDArray[np.float64]
 
 
-def _binary_cross_entropy(images: Array, constant: Array) -> float:
-    guess = np.clip(constant, 1e-6, 1 - 1e-6)
+def _binary_cross_entropy(images: Array, output: Array) -> float:
+    guess = np.clip(output, 1e-6, 1 - 1e-6)
     return float(-(images * np.log(guess) + (1 - images) * np.log(1 - guess)).mean())
 
 
-# By the names and definitions of `evoae.fitness`, in NumPy.
-_ERRORS: dict[str, Callable[[Array, Array], float]] = {
-    "mae": lambda images, constant: float(np.abs(images - constant).mean()),
-    "mse": lambda images, constant: float(((images - constant) ** 2).mean()),
-    "rmse": lambda images, constant: float(np.sqrt(((images - constant) ** 2).mean())),
+# By the names and definitions of `evoae.fitness`, in NumPy: (images, outputs) -> error.
+ERRORS: dict[str, Callable[[Array, Array], float]] = {
+    "mae": lambda images, output: float(np.abs(images - output).mean()),
+    "mse": lambda images, output: float(((images - output) ** 2).mean()),
+    "rmse": lambda images, output: float(np.sqrt(((images - output) ** 2).mean())),
     "bce": _binary_cross_entropy,
 }
 
 
 def baselines(
-    images: npt.ArrayLike, *, error: str, low: float = 0.0, high: float = 1.0
+    images: npt.ArrayLike,
+    *,
+    error: str,
+    low: float = 0.0,
+    high: float = 1.0,
+    fitted_to: npt.ArrayLike | None = None,
 ) -> dict[str, float]:
     """Return the error of three constant reconstructions: all black, the mean, the median image.
 
@@ -36,6 +42,8 @@ def baselines(
             1e-6..1 - 1e-6.
         low: the value of black, from 0 for "bce".
         high: the value of white, up to 1 for "bce".
+        fitted_to: the images whose mean and median are taken, such as the training images where
+            `images` are the test images; [M, H, W, C]. None takes `images` themselves.
 
     Returns:
         The errors of "black image", "mean image" and "median image".
@@ -47,22 +55,29 @@ def baselines(
     >>> {name: round(value, 3) for name, value in baselines(pixels, error="mae").items()}
     {'black image': 0.3, 'mean image': 0.4, 'median image': 0.3}
     """
-    if error not in _ERRORS:
-        raise ValueError(f"error: got {error!r}; allowed: {', '.join(map(repr, _ERRORS))}")
-    data = check_images("images", images).astype(np.float64)
+    check_choice("error", error, ERRORS)
     check_range(low, high)
     if error == "bce" and (low < 0 or high > 1):
         raise ValueError(f"low, high: got {low}, {high}; allowed: 0..1, as error is 'bce'")
-    if data.min() < low - 1e-5 or data.max() > high + 1e-5:  # the rounding of float32
-        raise ValueError(
-            f"images: got {data.min():g}..{data.max():g}; allowed: low..high, {low:g}..{high:g}"
-        )
+    data = _within("images", images, low, high)
+    fitted = data if fitted_to is None else _within("fitted_to", fitted_to, low, high)
+    if fitted.shape[1:] != data.shape[1:]:
+        raise ValueError(f"fitted_to: got shape {fitted.shape}; allowed: images as in {data.shape}")
     constants = {
         "black image": np.full(data.shape[1:], low),
-        "mean image": data.mean(axis=0),
-        "median image": np.median(data, axis=0),
+        "mean image": fitted.mean(axis=0),
+        "median image": np.median(fitted, axis=0),
     }
-    return {name: _ERRORS[error](data, constant) for name, constant in constants.items()}
+    return {name: ERRORS[error](data, constant) for name, constant in constants.items()}
+
+
+def _within(name: str, images: npt.ArrayLike, low: float, high: float) -> Array:
+    data = check_images(name, images).astype(np.float64)
+    if data.min() < low - 1e-5 or data.max() > high + 1e-5:  # the rounding of float32
+        raise ValueError(
+            f"{name}: got {data.min():g}..{data.max():g}; allowed: low..high, {low:g}..{high:g}"
+        )
+    return data
 
 
 def diversity(reconstructions: npt.ArrayLike, targets: npt.ArrayLike) -> float:

@@ -1,7 +1,5 @@
 """Checks that all of the pictures share."""
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
@@ -43,15 +41,3 @@ def check_pair(
             f"{name}: got shape {second.shape}; allowed: that of targets {first.shape}"
         )
     return first, second
-
-
-def check_range(low: float, high: float) -> None:
-    """Raise a `ValueError` unless `low` < `high`, both finite."""
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ValueError(f"low, high: got {low}, {high}; allowed: finite, low < high")
-
-
-def check_count(name: str, value: int | None) -> None:
-    """Raise a `ValueError` unless `value` is a whole number from 1, or None."""
-    if value is not None and (not isinstance(value, int) or value < 1):
-        raise ValueError(f"{name}: got {value!r}; allowed: a whole number from 1, or None")

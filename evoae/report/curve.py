@@ -66,7 +66,7 @@ def curve(
         axes.set_title(title, loc="left", fontsize=style.FONT_SIZE, color=style.INK)
     _scale_generations(axes, steps)
     finite = [line[np.isfinite(line)] for line in lines.values()]
-    _scale_errors(axes, np.concatenate([*finite, [*baselines.values()]]))
+    scale_errors(axes, np.concatenate([*finite, [*baselines.values()]]))
 
     labels = []
     for name, value in baselines.items():
@@ -101,7 +101,8 @@ def _scale_generations(axes: Axes, steps: Array) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
 
 
-def _scale_errors(axes: Axes, values: Array) -> None:
+def scale_errors(axes: Axes, values: Array) -> None:
+    """Make the error axis logarithmic where the values [V] differ more than tenfold."""
     if values.size and values.min() > 0 and values.max() > 10 * values.min():
         axes.set_yscale("log")
         few_decades = values.max() < 1000 * values.min()

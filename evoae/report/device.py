@@ -1,9 +1,13 @@
-"""Which device JAX computes on, and whether a better one lies idle."""
+"""On what a run computes: the device, whether a better one lies idle, the versions."""
 
 import os
+import platform
+from importlib.metadata import version
 from pathlib import Path
 
 import jax
+
+from evoae import __version__
 
 # What the machine has: its device files, and the extra of evoae that makes JAX use it.
 _ACCELERATORS = (("an NVIDIA GPU", "nvidia[0-9]*", "cuda12"), ("a TPU", "accel[0-9]*", "tpu"))
@@ -29,3 +33,14 @@ def unused_accelerator(folder: str | os.PathLike[str] = "/dev") -> str | None:
                 return f"{kind} is present and unused, as JAX_PLATFORMS is {platforms!r}"
             return f'{kind} is present and unused; to use it: pip install "evoae[{extra}]"'
     return None
+
+
+def environment() -> dict[str, str]:
+    """Return the device, and the versions of Python, evoae and what it computes with.
+
+    >>> sorted(environment())
+    ['device', 'evoae', 'flax', 'jax', 'jaxlib', 'python']
+    """
+    packages = {name: version(name) for name in ("jax", "jaxlib", "flax")}
+    here = {"evoae": __version__, "python": platform.python_version()}
+    return {**here, **packages, "device": device()}

@@ -1,5 +1,6 @@
 """The folder of a run: what is written at its start, after every block, and at its end."""
 
+import datetime as dt
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,44 @@ from evoae.report.weights import save_weights
 from evoae.types import Params
 
 
+def free_folder(out: Path | None, name: str) -> Path:
+    """Return a folder that does not exist or is empty, so that nothing the user had is lost.
+
+    Args:
+        out: the wanted one; None takes "runs/NAME-DATE-TIME", with a number where that exists.
+        name: the name.
+
+    Raises:
+        ValueError: `out` is a file, or has files in it.
+    """
+    if out is not None:
+        if out.exists() and not out.is_dir():
+            raise ValueError(f"out must be a folder, got the file {str(out)!r}")
+        if out.is_dir() and any(out.iterdir()):
+            raise ValueError(f"out must be a new or an empty folder, {str(out)!r} has files")
+        return out
+    name = f"{name}-{dt.datetime.now():%Y%m%d-%H%M%S}"
+    candidates = [Path("runs") / name, *(Path("runs") / f"{name}-{i}" for i in range(2, 100))]
+    return next(path for path in candidates if not path.exists())
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Make an OSError say which folder could not be written."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"out: {str(folder)!r} cannot be written: {reason}") from error
+
+
+def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Make the folder, and write JSON values to its config.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / "config.json") as temporary:
+        temporary.write_text(json.dumps(settings, indent=2) + "\n")
+
+
 class RunFolder:
     """Write config.json, best.npz, metrics.csv, gallery.png, curve.png and evolution.gif.
 
@@ -29,6 +68,8 @@ class RunFolder:
         high: the value that they draw white.
         baselines: errors by name, for the curve.
         error_name: what the errors are, such as "mean absolute error per pixel".
+        minibatches: whether errors of different generations are of different images; where they
+            are not, the curve shows the best error so far.
 
     Raises:
         OSError: from every method, when the folder cannot be written.
@@ -43,7 +84,9 @@ class RunFolder:
         high: float,
         baselines: Mapping[str, float],
         error_name: str,
+        minibatches: bool = False,
     ) -> None:
+        self._minibatches = minibatches
         self.path, self._targets, self._low, self._high = path, targets, low, high
         self._baselines, self._error_name = baselines, error_name
         self._recorder = FrameRecorder()
@@ -52,10 +95,8 @@ class RunFolder:
 
     def begin(self, settings: Mapping[str, Any], params: Params) -> None:
         """Make the folder; write the settings, JSON values, and the first weights."""
-        with self._writing():
-            self.path.mkdir(parents=True, exist_ok=True)
-            with replacing(self.path / "config.json") as temporary:
-                temporary.write_text(json.dumps(settings, indent=2) + "\n")
+        with writing(self.path):
+            write_settings(self.path, settings)
             save_weights(self.path / "best.npz", params)
 
     def add(
@@ -79,7 +120,7 @@ class RunFolder:
         self._rows.append(rows)
         caption = f"generation {self._generation:,}   error {error:.4f}"
         self._recorder.record(self._generation, outputs, caption)
-        with self._writing():
+        with writing(self.path):
             write_metrics(self.path / "metrics.csv", rows, append=True)
             save_weights(self.path / "best.npz", params)
 
@@ -90,23 +131,25 @@ class RunFolder:
             np.concatenate([rows[name] for rows in self._rows])
             for name in ("generation", "best_fitness", "mean_fitness")
         )
-        with self._writing():
-            picture = gallery(self._targets, frames[-1].images, low=low, high=high)
+        series = {"best": best, "mean": mean}
+        if not self._minibatches:
+            series = {"best so far": np.fmin.accumulate(best), "mean": mean}
+        with writing(self.path):
+            picture = gallery(self._targets, frames[-1].images, name="evolved", low=low, high=high)
             with replacing(self.path / "gallery.png") as temporary:
                 picture.save(temporary, format="png")
             curve(
                 self.path / "curve.png",
                 generations,
-                {"best": best, "mean": mean},
+                series,
                 baselines=self._baselines,
                 ylabel=self._error_name,
             )
-            animation(self.path / "evolution.gif", self._targets, frames, low=low, high=high)
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            reason = error.strerror or error
-            raise OSError(f"out: {str(self.path)!r} cannot be written: {reason}") from error
+            animation(
+                self.path / "evolution.gif",
+                self._targets,
+                frames,
+                name="evolved",
+                low=low,
+                high=high,
+            )

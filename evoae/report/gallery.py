@@ -6,11 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from evoae.report.checks import check_count, check_pair, check_range
+from evoae.checks import check_range, check_whole
+from evoae.report.checks import check_pair
 
 GUTTER = 2  # between neighbouring images, in pixels of the picture
 MARGIN = 8  # around the picture and between double rows
-ROW_LABELS = ("target", "evolved")
 
 
 def _tiles(
@@ -28,6 +28,7 @@ def gallery(
     targets: npt.ArrayLike,
     reconstructions: npt.ArrayLike,
     *,
+    name: str = "output",
     low: float = 0.0,
     high: float = 1.0,
     columns: int | None = None,
@@ -38,6 +39,7 @@ def gallery(
     Args:
         targets: [N, H, W, C], C = 1 (grey) or 3 (RGB).
         reconstructions: the same shape, in the same order.
+        name: what is written beside the reconstructions, such as "evolved".
         low: the value that is drawn black; smaller ones are, too.
         high: the value that is drawn white (or full colour); larger ones are, too.
         columns: images in a row; by default all up to 20, above that equal rows of at most 20.
@@ -56,14 +58,15 @@ def gallery(
     """
     targets, reconstructions = check_pair(targets, reconstructions)
     check_range(low, high)
-    check_count("columns", columns)
-    check_count("scale", scale)
+    check_whole("columns", columns, 1, optional=True)
+    check_whole("scale", scale, 1, optional=True)
     number, height, width, channels = targets.shape
     columns = min(columns or math.ceil(number / math.ceil(number / 20)), number)
     scale = scale or max(1, min(1200 // (columns * width), 224 // max(height, width)))
 
+    row_labels = ("target", name)
     font = ImageFont.load_default(size=max(10, min(16, height * scale // 4)))
-    label_width = math.ceil(max(font.getlength(label) for label in ROW_LABELS)) + MARGIN
+    label_width = math.ceil(max(font.getlength(label) for label in row_labels)) + MARGIN
     step_x, step_y = width * scale + GUTTER, height * scale + GUTTER
     block = 2 * step_y - GUTTER + MARGIN
     rows = math.ceil(number / columns)
@@ -72,7 +75,7 @@ def gallery(
 
     draw = ImageDraw.Draw(picture)
     for line, (label, images) in enumerate(
-        zip(ROW_LABELS, (targets, reconstructions), strict=True)
+        zip(row_labels, (targets, reconstructions), strict=True)
     ):
         for index, tile in enumerate(_tiles(images, low, high, scale)):
             row, column = divmod(index, columns)

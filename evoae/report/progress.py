@@ -15,30 +15,30 @@ class Status(NamedTuple):
 
     Attributes:
       done: the part that is behind it, from 0 to 1.
-      generation: generations so far.
-      best: the smallest error of the last one.
+      steps: generations, or other steps, so far.
+      best: the smallest error in the last one.
       mean: its mean error.
-      generations_per_second: the speed of late; NaN when it is not known yet.
-      seconds: since the start.
+      speed: steps a second of late; NaN when it is not known yet.
       seconds_left: until the end at this speed.
+      unit: what one step is.
     """
 
     done: float
-    generation: int
+    steps: int
     best: float
     mean: float
-    generations_per_second: float
-    seconds: float
+    speed: float
     seconds_left: float
+    unit: str = "generation"
 
     def __str__(self) -> str:
         errors = f"best {self.best:.4f}  mean {self.mean:.4f}"
-        speed = self.generations_per_second
-        if math.isnan(speed):
+        if math.isnan(self.speed):
             return errors
         minutes, seconds = divmod(round(self.seconds_left), 60)
-        digits = 0 if speed >= 10 else 1
-        return f"{errors}  {speed:,.{digits}f} generations/s  {minutes}:{seconds:02} left"
+        digits = 0 if self.speed >= 10 else 1
+        speed = f"{self.speed:,.{digits}f} {self.unit}s/s"
+        return f"{errors}  {speed}  {minutes}:{seconds:02} left"
 
 
 class ProgressBar:
@@ -46,7 +46,7 @@ class ProgressBar:
 
     >>> import io
     >>> with ProgressBar(Console(file=io.StringIO(), width=100)) as bar:
-    ...     bar.show(Status(1.0, 50, 0.1, 0.2, 25.0, 2.0, 0.0))
+    ...     bar.show(Status(1.0, 50, 0.1, 0.2, 25.0, 0.0))
     ...     print(bar.console.file.getvalue().strip())
     generation 50  best 0.1000  mean 0.2000  25 generations/s  0:00 left
     """
@@ -81,4 +81,4 @@ class ProgressBar:
         self._bar.update(self._task, completed=status.done, description=str(status))
         if not self.console.is_terminal and status.done * LINES >= self._lines + 1:
             self._lines = int(status.done * LINES)
-            self.console.print(f"generation {status.generation:,}  {status}", soft_wrap=True)
+            self.console.print(f"{status.unit} {status.steps:,}  {status}", soft_wrap=True)

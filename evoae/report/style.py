@@ -15,6 +15,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK = "#222222"
 MUTED = "#6B6B6B"
 FONT_SIZE = 9.0
+PANEL_GAP = 0.5  # between axes side by side, in inches
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
@@ -26,16 +27,32 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     >>> axes.spines["top"].get_visible()
     False
     """
-    figure = Figure(figsize=(width + 1.0, height + 1.0), dpi=200, facecolor="white")
-    FigureCanvasAgg(figure)
-    outer = (0.6 / (width + 1.0), 0.5 / (height + 1.0))
-    axes = figure.add_axes((*outer, width / (width + 1.0), height / (height + 1.0)))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(MUTED)
-    axes.tick_params(which="both", color=MUTED, labelcolor=INK, labelsize=FONT_SIZE)
-    axes.xaxis.label.set(color=INK, fontsize=FONT_SIZE)
-    axes.yaxis.label.set(color=INK, fontsize=FONT_SIZE)
+    figure, (axes,) = new_panels(width, height, 1)
     return figure, axes
+
+
+def new_panels(width: float, height: float, number: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure with several such axes side by side.
+
+    >>> figure, panels = new_panels(3.0, 3.0, 2)
+    >>> len(panels)
+    2
+    """
+    whole_width, whole_height = number * (width + PANEL_GAP) + 1.0 - PANEL_GAP, height + 1.0
+    figure = Figure(figsize=(whole_width, whole_height), dpi=200, facecolor="white")
+    FigureCanvasAgg(figure)
+    panels = []
+    for index in range(number):
+        left = 0.6 + index * (width + PANEL_GAP)
+        place = (left / whole_width, 0.5 / whole_height, width / whole_width, height / whole_height)
+        axes = figure.add_axes(place)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(MUTED)
+        axes.tick_params(which="both", color=MUTED, labelcolor=INK, labelsize=FONT_SIZE)
+        axes.xaxis.label.set(color=INK, fontsize=FONT_SIZE)
+        axes.yaxis.label.set(color=INK, fontsize=FONT_SIZE)
+        panels.append(axes)
+    return figure, panels
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -1,7 +1,27 @@
 """Search strategies, one a file: what to try next, given the errors of what was tried."""
 
+from evoae.strategies.adaptation import GESMR, SAMR, OneFifth
+from evoae.strategies.evosax import Evosax
 from evoae.strategies.genetic_algorithm import GeneticAlgorithm
+from evoae.strategies.islands import Islands
 from evoae.strategies.probe_evolution import ProbeEvolutionStrategy
+from evoae.strategies.race import Race
+from evoae.strategies.restarts import Restarts
+from evoae.strategies.selection import LinearRank, Tournament, Truncation
 from evoae.strategies.shared import Stacked
 
-__all__ = ["GeneticAlgorithm", "ProbeEvolutionStrategy", "Stacked"]
+__all__ = [
+    "GESMR",
+    "SAMR",
+    "Evosax",
+    "GeneticAlgorithm",
+    "Islands",
+    "LinearRank",
+    "OneFifth",
+    "ProbeEvolutionStrategy",
+    "Race",
+    "Restarts",
+    "Stacked",
+    "Tournament",
+    "Truncation",
+]

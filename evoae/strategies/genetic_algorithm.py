@@ -1,4 +1,4 @@
-"""The genetic algorithm: elites, and children that are their mutants."""
+"""The genetic algorithm: elites, and children that are crossed and mutated from them."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -8,9 +8,26 @@ import jax.numpy as jnp
 from jax import lax
 
 from evoae import tree
+from evoae.checks import is_number
 from evoae.mutations import Sparse
+from evoae.mutations.layers import layer_sizes
 from evoae.strategies import shared
-from evoae.types import Hyper, Info, Mutation, Params, Population
+from evoae.strategies.selection import Truncation
+from evoae.types import (
+    Adaptation,
+    Crossover,
+    Genotype,
+    Hyper,
+    Info,
+    Mutation,
+    Params,
+    Population,
+    Selection,
+)
+
+# Between which a mutation's float adapts where the mutation does not say it: steps that are lost in
+# float32, and steps that saturate any network.
+SCALES = (1e-6, 1e3)
 
 
 class State(NamedTuple):
@@ -21,13 +38,15 @@ class State(NamedTuple):
       parents: the elites, best first; leaves [S, ...], S = num_elites (or, before the first
         generation of a whole population, its size).
       fitness: their errors when last evaluated, float32 [S]; infinite before.
-      hyper: the floats of the strategy and its mutation.
+      hyper: the floats of the strategy and its operators.
+      rates: what the adaptation keeps, float32 [N] or [N, L]; None without one.
     """
 
     generation: jax.Array
     parents: Params
     fitness: jax.Array
     hyper: Hyper
+    rates: jax.Array | None = None
 
     @property
     def best(self) -> Params:
@@ -40,18 +59,40 @@ class State(NamedTuple):
         return self.fitness[0]
 
 
+class Genes(NamedTuple):
+    """What makes each candidate of two parents, where more than a mutation does; leaves [P, ...].
+
+    Attributes:
+      mutation: the genotype of the mutation.
+      crossover: that of the crossover; None without one.
+      rate: the adapted float of the mutation, float32 [P] or [P, L]; None without adaptation.
+    """
+
+    mutation: Genotype
+    crossover: Genotype
+    rate: jax.Array | None
+
+
 @dataclasses.dataclass(frozen=True)
 class GeneticAlgorithm:
-    """An elitist genetic algorithm without crossover.
+    """An elitist genetic algorithm: selection, crossover, mutation.
 
-    Candidates 0..num_elites-1 are exact copies of the elites, evaluated again; each other one is
-    the mutant of an elite drawn at random. The `num_elites` best of all become the next elites.
-    With one elite it is the single-parent algorithm of Varadi (2021), a (1 + lambda) scheme.
+    Candidates 0..num_elites-1 are exact copies of the elites, evaluated again. Each other one is
+    made from an elite that `selection` draws; with the probability `crossover_rate` it is crossed
+    with a second one; then it is mutated. The `num_elites` best of all become the next elites. With
+    one elite it is the single-parent algorithm of Varadi (2021), a (1 + lambda) scheme.
 
     Attributes:
       population_size: candidates a generation, P.
       num_elites: parents kept, from 1 to P - 1.
       mutation: how a child differs from its parent.
+      crossover: how a child is put together from two parents, of which there must be two; None for
+        children of one parent.
+      crossover_rate: the probability that a child is crossed, from 0 to 1; may be changed during a
+        run without compiling again. Prellberg and Kramer (2018, arXiv 1806.09819) found 0.75.
+      selection: which elites become parents; all alike unless given.
+      adaptation: how the mutation's rate follows from its success; None leaves it as it is. It
+        changes one float, which the mutation's documentation names, beginning with its value.
 
     >>> import jax, evoae
     >>> strategy = GeneticAlgorithm(population_size=8, mutation=evoae.mutations.Gaussian(0.1))
@@ -67,22 +108,51 @@ class GeneticAlgorithm:
     population_size: int = 256
     num_elites: int = 1
     mutation: Mutation = Sparse()
+    crossover: Crossover | None = None
+    crossover_rate: float = 0.75
+    selection: Selection = Truncation()
+    adaptation: Adaptation | None = None
 
     def __post_init__(self) -> None:
         shared.check_population(self, self.population_size, self.num_elites)
-        if not hasattr(self.mutation, "sample") or isinstance(self.mutation, type):
+        shared.check_operator(self, "mutation", "sample", "one of evoae.mutations")
+        shared.check_operator(self, "selection", "select", "one of the selections")
+        if not (is_number(self.crossover_rate) and 0 <= self.crossover_rate <= 1):
             raise ValueError(
-                f"GeneticAlgorithm: mutation must be one of evoae.mutations, got {self.mutation!r}"
+                f"GeneticAlgorithm: crossover_rate must be from 0 to 1, got {self.crossover_rate!r}"
             )
+        object.__setattr__(self, "crossover_rate", float(self.crossover_rate))
+        if self.crossover is not None:
+            shared.check_operator(self, "crossover", "sample", "None or one of evoae.crossovers")
+            if self.num_elites < 2:
+                raise ValueError(
+                    "GeneticAlgorithm: num_elites must be at least 2 with a crossover, got 1"
+                )
+        if self.adaptation is not None:
+            shared.check_operator(self, "adaptation", "update", "None or one of the adaptations")
+            if not hasattr(self.mutation, "adapted"):
+                raise ValueError(
+                    "GeneticAlgorithm: mutation must name its `adapted` float with an adaptation, "
+                    f"got {self.mutation!r}"
+                )
+            num_children = self.population_size - self.num_elites
+            num_groups = getattr(self.adaptation, "num_groups", 1)
+            if num_groups > num_children:
+                raise ValueError(
+                    f"GeneticAlgorithm: adaptation.num_groups must be at most {num_children}, the "
+                    f"number of children, got {num_groups}"
+                )
 
     def init(self, key: jax.Array, params: Params, hyper: Hyper | None = None) -> State:
         """The first state, from one network, or from a whole population (`evoae.Stacked`)."""
         parents, count = shared.first_parents(params, self.num_elites, self.population_size)
+        all_hyper = shared.merge_hyper(tree.float_fields(self), hyper)
         return State(
             generation=jnp.int32(0),
             parents=parents,
             fitness=jnp.full((count,), jnp.inf, jnp.float32),
-            hyper=shared.merge_hyper(tree.float_fields(self), hyper),
+            hyper=all_hyper,
+            rates=self._first_rates(parents, count, all_hyper),
         )
 
     def settled(self, state: State) -> bool:
@@ -90,32 +160,31 @@ class GeneticAlgorithm:
         return state.fitness.shape[0] == self.num_elites
 
     def ask(self, key: jax.Array, state: State) -> tuple[Population, State]:
-        """P candidates: the stored parents, then their mutants."""
-        for_parent, for_mutation = jax.random.split(key)
-        count = state.fitness.shape[0]
+        """P candidates: the stored parents, then their children."""
+        keys = jax.random.split(key, 2 if self._only_mutates else 6)
         index = jnp.arange(self.population_size)
-        drawn = jax.vmap(
-            lambda i: jax.random.randint(jax.random.fold_in(for_parent, i), (), 0, count)
-        )(index)
-        parent = jnp.where(index < count, index, drawn)
-        one = tree.take(state.parents, 0)
-        genotype = jax.vmap(
-            lambda i: self.mutation.sample(for_mutation, i, one, state.hyper["mutation"])
-        )(index)
-        return Population(state.parents, jnp.stack([parent, parent], 1), genotype), state
+        parent, genotype = jax.vmap(self._describe, (None, None, 0))(keys, state, index)
+        return Population(state.parents, parent, genotype), state
 
     def express(self, population: Population, index: jax.Array) -> Params:
         """Candidate `index` as a whole network."""
-        parent = tree.take(population.parents, population.parent[index, 0])
-        child = self.mutation.apply(parent, tree.take(population.genotype, index))
+        first, second = population.parent[index]
+        parent = tree.take(population.parents, first)
+        genotype = tree.take(population.genotype, index)
+        child = parent
+        if self.crossover is not None:
+            other = tree.take(population.parents, second)
+            child = self.crossover.apply(parent, other, genotype.crossover)
+        child = self.mutation.apply(child, self._of_mutation(genotype))
         copied = index < jax.tree.leaves(population.parents)[0].shape[0]
         return jax.tree.map(lambda p, c: jnp.where(copied, p, c), parent, child)
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
         """See `evoae.types.Strategy`."""
-        if not isinstance(self.mutation, Sparse):
+        if self.crossover is not None or not isinstance(self.mutation, Sparse):
             return None
-        return self.mutation.single_changes(population)
+        genotype = self._of_mutation(population.genotype)
+        return self.mutation.single_changes(population._replace(genotype=genotype))
 
     def tell(
         self, key: jax.Array, population: Population, fitness: jax.Array, state: State
@@ -125,4 +194,102 @@ class GeneticAlgorithm:
         # Of equal errors the first wins, so an elite gives way to what is better, not to its equal.
         _, survivors = lax.top_k(-fitness, self.num_elites)
         parents: Any = jax.vmap(self.express, (None, 0))(population, survivors)
-        return State(state.generation + 1, parents, fitness[survivors], state.hyper), info
+        after = State(
+            generation=state.generation + 1,
+            parents=parents,
+            fitness=fitness[survivors],
+            hyper=state.hyper,
+            rates=self._next_rates(key, population, fitness, survivors, state),
+        )
+        return after, info
+
+    def immigrate(self, state: State, params: Params, fitness: jax.Array) -> State:
+        """See `evoae.types.Strategy`: the best of the migrants and the elites stay.
+
+        Adapted rates stay with the rank that they belong to.
+        """
+        errors = jnp.concatenate([state.fitness, fitness])
+        _, kept = lax.top_k(-errors, self.num_elites)
+        parents = jax.tree.map(lambda a, b: jnp.concatenate([a, b])[kept], state.parents, params)
+        return state._replace(parents=parents, fitness=errors[kept])
+
+    @property
+    def _only_mutates(self) -> bool:
+        return self.crossover is None and self.adaptation is None
+
+    def _of_mutation(self, genotype: Any) -> Genotype:
+        return genotype if self._only_mutates else genotype.mutation
+
+    def _describe(
+        self, keys: jax.Array, state: State, index: jax.Array
+    ) -> tuple[jax.Array, Genotype]:
+        """The two parents [2] of one candidate, and its genotype."""
+        for_first, for_mutation, *others = keys
+        hyper, one = state.hyper["mutation"], tree.take(state.parents, 0)
+        first = self._select(for_first, state, index)
+        if self._only_mutates:
+            return jnp.stack([first, first]), self.mutation.sample(for_mutation, index, one, hyper)
+        for_second, for_choice, for_crossover, for_rate = others
+        second, crossed, rate = first, None, None
+        if self.crossover is not None:
+            chance = jax.random.uniform(jax.random.fold_in(for_choice, index))
+            drawn = self._select(for_second, state, index)
+            second = jnp.where(chance < state.hyper["crossover_rate"], drawn, first)
+            crossed = self.crossover.sample(for_crossover, index, one, state.hyper["crossover"])
+        if self.adaptation is not None:
+            its = state.hyper["adaptation"]
+            rate = self._bounded(
+                self.adaptation.sample(for_rate, index, first, state.rates, its)  # type: ignore[arg-type]
+            )
+            hyper = {**hyper, self._adapted: rate}
+        genotype = Genes(self.mutation.sample(for_mutation, index, one, hyper), crossed, rate)
+        return jnp.stack([first, second]), genotype
+
+    def _select(self, key: jax.Array, state: State, index: jax.Array) -> jax.Array:
+        """A parent of candidate `index`: itself, if it is the copy of one."""
+        count = state.fitness.shape[0]
+        if count == 1:
+            return jnp.int32(0)
+        drawn = self.selection.select(
+            jax.random.fold_in(key, index), count, state.hyper["selection"]
+        )
+        return jnp.where(index < count, index, drawn)
+
+    @property
+    def _adapted(self) -> str:
+        return self.mutation.adapted  # type: ignore[attr-defined]
+
+    def _bounded(self, rates: jax.Array) -> jax.Array:
+        smallest, largest = getattr(self.mutation, "adapted_range", lambda: SCALES)()
+        return jnp.clip(rates, smallest, largest)
+
+    def _first_rates(self, parents: Params, count: int, hyper: Hyper) -> jax.Array | None:
+        if self.adaptation is None:
+            return None
+        num_layers = len(layer_sizes(tree.take(parents, 0)))
+        return self.adaptation.init(hyper["mutation"][self._adapted], count, num_layers)
+
+    def _next_rates(
+        self,
+        key: jax.Array,
+        population: Population,
+        fitness: jax.Array,
+        survivors: jax.Array,
+        state: State,
+    ) -> jax.Array | None:
+        if self.adaptation is None:
+            return None
+        if not self.settled(state) and state.fitness.shape[0] == self.population_size:
+            # No children, so nothing to learn from.
+            return self._first_rates(population.parents, self.num_elites, state.hyper)
+        of_parents = fitness[population.parent].min(1)
+        improvement = jnp.where(jnp.isfinite(fitness), fitness - of_parents, jnp.inf)
+        rates = self.adaptation.update(
+            key,
+            population.genotype.rate,
+            improvement,
+            survivors,
+            state.rates,  # type: ignore[arg-type]
+            state.hyper["adaptation"],
+        )
+        return self._bounded(rates)

@@ -134,7 +134,7 @@ class ProbeEvolutionStrategy:
 
     def express(self, population: Population, index: jax.Array) -> Params:
         """Candidate `index` as a whole network."""
-        centre = tree.take(population.parents, 0)
+        centre = tree.take(population.parents, population.parent[index, 0])
         return Sparse().apply(centre, tree.take(population.genotype, index))
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:

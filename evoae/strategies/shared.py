@@ -34,6 +34,13 @@ def check_population(strategy: object, population_size: int, num_elites: int) ->
         )
 
 
+def check_operator(strategy: object, name: str, method: str, allowed: str) -> None:
+    """Raises a `ValueError` unless the field `name` holds an instance with that method."""
+    value = getattr(strategy, name)
+    if not hasattr(value, method) or isinstance(value, type):
+        raise ValueError(f"{type(strategy).__name__}: {name} must be {allowed}, got {value!r}")
+
+
 def first_parents(
     params: Params | Stacked, num_parents: int, population_size: int
 ) -> tuple[Params, int]:

@@ -1,0 +1,58 @@
+"""The named runs that `evoae train` knows."""
+
+import dataclasses
+
+from evoae.config.settings import DataConfig, RunConfig
+from evoae.mutations import Sparse
+from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy, Race
+
+
+def _paper(num_weights: int, population_size: int, digit: int | None = None) -> RunConfig:
+    """An experiment of Varadi (2021), run as the original program does."""
+    return RunConfig(
+        data=DataConfig("digits10", low=0.1, high=0.9, digit=digit),
+        error="mae",
+        strategy=GeneticAlgorithm(
+            population_size=population_size, mutation=Sparse(num_weights, shared_positions=True)
+        ),
+        independent_population=True,
+        num_generations=1_000,
+    )
+
+
+_PRESETS = {
+    "paper-one": ("one digit, as in the paper", _paper(10, 10, digit=0)),
+    "paper-ten": ("ten digits, as in the paper", _paper(1, 20)),
+    "digits10": (
+        "ten digits, the best that we can in two minutes on two cores",
+        RunConfig(
+            data=DataConfig("digits10", low=0.1, high=0.9),
+            # Learns from cross entropy, which does not reward black images; see docs/design.md.
+            error="bce",
+            strategy=Race(
+                ProbeEvolutionStrategy(256, learning_rate=0.02, horizon=19_000),
+                num_starts=3,
+                generations_each=1_500,
+            ),
+            num_generations=22_000,
+        ),
+    ),
+    "mnist-mini": (
+        "2,000 digits in minibatches, five minutes on two cores",
+        RunConfig(
+            data=DataConfig("mnist-mini"),
+            error="bce",
+            strategy=Race(
+                ProbeEvolutionStrategy(256, learning_rate=0.02, horizon=9_000, elitist=False),
+                num_starts=3,
+                generations_each=500,
+            ),
+            batch_size=64,
+            num_generations=10_000,
+        ),
+    ),
+}
+
+DEFAULT_PRESET = "digits10"
+PRESETS = {name: dataclasses.replace(run, preset=name) for name, (_, run) in _PRESETS.items()}
+DESCRIPTIONS = {name: description for name, (description, _) in _PRESETS.items()}

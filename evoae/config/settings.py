@@ -1,0 +1,165 @@
+"""What one run is: frozen settings and their checks."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from evoae.checks import check_choice, check_positive, check_range, check_whole
+from evoae.fitness import ERRORS, ErrorName
+from evoae.models import MODELS, Autoencoder
+from evoae.strategies import GeneticAlgorithm
+from evoae.types import Strategy
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """The images to learn.
+
+    Attributes:
+      source: a name that `evoae data` lists, an .npz file, or a folder of IDX or PNG files.
+      split: "train" or "test".
+      low: the value of black.
+      high: the value of white, above low.
+      num_samples: take the first ones, this many; None takes all.
+      digit: take only the first image with this label; None takes any label.
+    """
+
+    source: str = "digits10"
+    split: Literal["train", "test"] = "train"
+    low: float = 0.0
+    high: float = 1.0
+    num_samples: int | None = None
+    digit: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.source, str) or not self.source:
+            raise ValueError(f"data.source must be a name or a path, got {self.source!r}")
+        check_choice("data.split", self.split, ("train", "test"))
+        check_range(self.low, self.high, prefix="data.")
+        for name in ("low", "high"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        check_whole("data.num_samples", self.num_samples, 1, optional=True)
+        check_whole("data.digit", self.digit, 0, optional=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The autoencoder.
+
+    Attributes:
+      name: "varadi2021" (1,397 weights, 28x28 grey), "conv16" (18,955 weights, 28x28 grey) or "mlp"
+        (images of any size).
+      latent_size: the number of latent values, for conv16 and mlp; None takes the model's own.
+    """
+
+    name: Literal["varadi2021", "conv16", "mlp"] = "varadi2021"
+    latent_size: int | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("model.name", self.name, MODELS)
+        check_whole("model.latent_size", self.latent_size, 1, optional=True)
+        if self.name == "varadi2021" and self.latent_size is not None:
+            raise ValueError(
+                f"model.latent_size must be left out with varadi2021, which has 2; "
+                f"got {self.latent_size}"
+            )
+
+    def build(self, image_shape: Sequence[int]) -> Autoencoder:
+        """The model for images of (height, width, channels).
+
+        Raises:
+          ValueError: the model cannot take such images.
+
+        >>> ModelConfig("mlp", latent_size=3).build((32, 20, 3)).latent_size((32, 20, 3))
+        3
+        """
+        settings: dict[str, Any] = {}
+        if self.latent_size is not None:
+            settings["latent_size"] = self.latent_size
+        if self.name == "mlp":
+            settings["image_shape"] = tuple(image_shape)
+        model = MODELS[self.name](**settings)
+        try:
+            model.latent_size(image_shape)
+        except ValueError as error:
+            size = "x".join(map(str, image_shape))
+            raise ValueError(
+                f"model.name: {self.name} cannot take images of {size} (height x width x channels);"
+                f" mlp takes any size (--model.name mlp). The cause: {error}"
+            ) from None
+        return model
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """One run: the data, the model, the search and where it ends.
+
+    Attributes:
+      preset: the name under which it is known; a run's folder is named after it.
+      data: the images to learn.
+      model: the autoencoder.
+      error: "mae" mean absolute, "mse" mean squared, "rmse" root mean squared error per pixel, or
+        "bce" binary cross entropy, for pixels in 0..1.
+      strategy: the search, one of `evoae.strategies`.
+      independent_population: begin with independent networks, as many as the population has,
+        instead of mutants of one network.
+      batch_size: images drawn anew for each generation; None takes all of them.
+      chunk_size: candidates evaluated at a time; memory and speed change with it, results do not.
+      num_generations: end after this many; None sets no such end.
+      minutes: end after this time; None sets no such end.
+      seed: of all randomness, from 0.
+      out: a new or empty folder for what the run writes; None makes runs/PRESET-DATE-TIME.
+
+    Raises:
+      ValueError: a setting that is out of range, or num_generations and minutes both None.
+
+    >>> RunConfig(num_generations=100).strategy.population_size
+    256
+    """
+
+    preset: Annotated[str, tyro.conf.Suppress] = "custom"
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    error: ErrorName = "mse"
+    strategy: Strategy = GeneticAlgorithm()
+    independent_population: bool = False
+    batch_size: int | None = None
+    chunk_size: int | None = None
+    num_generations: int | None = None
+    minutes: float | None = None
+    seed: int = 0
+    out: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name, kind in (("data", DataConfig), ("model", ModelConfig)):
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name} must be a {kind.__name__}, got {getattr(self, name)!r}")
+        check_choice("error", self.error, ERRORS)
+        if self.error == "bce" and not 0 <= self.data.low < self.data.high <= 1:
+            raise ValueError(
+                f"error: bce needs data.low and data.high in 0..1, "
+                f"got {self.data.low} and {self.data.high}"
+            )
+        if not hasattr(self.strategy, "ask") or isinstance(self.strategy, type):
+            raise ValueError(f"strategy must be one of evoae.strategies, got {self.strategy!r}")
+        if self.independent_population and not hasattr(self.strategy, "population_size"):
+            raise ValueError(
+                "independent_population must be False with a strategy without a population_size, "
+                f"got True with {type(self.strategy).__name__}"
+            )
+        check_whole("batch_size", self.batch_size, 1, optional=True)
+        check_whole("chunk_size", self.chunk_size, 1, optional=True)
+        check_whole("num_generations", self.num_generations, 1, optional=True)
+        check_whole("seed", self.seed, 0)
+        if self.seed >= 2**32:
+            raise ValueError(f"seed must be below 2**32, got {self.seed}")
+        if self.minutes is not None:
+            check_positive("minutes", self.minutes)
+            object.__setattr__(self, "minutes", float(self.minutes))
+        elif self.num_generations is None:
+            raise ValueError("num_generations or minutes must be given, got None for both")
+        if self.out is not None and not isinstance(self.out, Path):
+            raise ValueError(f"out must be a pathlib.Path or None, got {self.out!r}")

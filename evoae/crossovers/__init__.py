@@ -1,0 +1,8 @@
+"""Crossover operators, one a file: how a child is put together from two parents."""
+
+from evoae.crossovers.arithmetic import Arithmetic
+from evoae.crossovers.by_layer import ByLayer
+from evoae.crossovers.one_point import OnePoint
+from evoae.crossovers.uniform import Uniform
+
+__all__ = ["Arithmetic", "ByLayer", "OnePoint", "Uniform"]

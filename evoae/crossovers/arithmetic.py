@@ -1,0 +1,45 @@
+"""Arithmetic crossover: a point on the line between the parents."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+
+from evoae.types import Hyper, Params
+
+
+class ArithmeticGenotype(NamedTuple):
+    """Where on the line.
+
+    Attributes:
+      share: of the second parent, float32 in 0..1.
+    """
+
+    share: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Arithmetic:
+    """child = first + share * (second - first), one share a child from U(0, 1).
+
+    Whole arithmetical crossover (Michalewicz 1992, Genetic Algorithms + Data Structures = Evolution
+    Programs).
+
+    >>> import jax
+    >>> first, second = {"bias": jax.numpy.zeros(2)}, {"bias": jax.numpy.ones(2)}
+    >>> child = Arithmetic().apply(first, second, ArithmeticGenotype(jax.numpy.float32(0.25)))
+    >>> child["bias"].tolist()
+    [0.25, 0.25]
+    """
+
+    def sample(
+        self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
+    ) -> ArithmeticGenotype:
+        """The share of candidate `index`."""
+        return ArithmeticGenotype(jax.random.uniform(jax.random.fold_in(key, index)))
+
+    def apply(self, first: Params, second: Params, genotype: ArithmeticGenotype) -> Params:
+        """The child; exactly the first parent where both are equal."""
+        return jax.tree.map(
+            lambda a, b: a + genotype.share.astype(a.dtype) * (b - a), first, second
+        )

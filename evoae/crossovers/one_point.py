@@ -1,0 +1,47 @@
+"""One-point crossover: the first weights of one parent, the last of the other."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from evoae import tree
+from evoae.types import Hyper, Params
+
+
+class OnePointGenotype(NamedTuple):
+    """Where the parents are cut.
+
+    Attributes:
+      point: int32 in 1..D-1, of D weights; weights from this position on are the second parent's.
+    """
+
+    point: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class OnePoint:
+    """Cuts both parents at one point of their weights, and joins the first part and the other last.
+
+    Holland (1975, Adaptation in Natural and Artificial Systems, chapter 6). Weights are in the
+    order of `evoae.tree.ravel`: layer after layer, so that most layers come whole from one parent.
+    The point is drawn uniformly.
+
+    >>> import jax
+    >>> first, second = {"bias": jax.numpy.zeros(4)}, {"bias": jax.numpy.ones(4)}
+    >>> OnePoint().apply(first, second, OnePointGenotype(jax.numpy.int32(3)))["bias"].tolist()
+    [0.0, 0.0, 0.0, 1.0]
+    """
+
+    def sample(
+        self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
+    ) -> OnePointGenotype:
+        """The point of candidate `index`."""
+        last = max(tree.size(params), 2)  # a network of one weight has no place to be cut
+        return OnePointGenotype(jax.random.randint(jax.random.fold_in(key, index), (), 1, last))
+
+    def apply(self, first: Params, second: Params, genotype: OnePointGenotype) -> Params:
+        """The child."""
+        a, b = tree.ravel(first), tree.ravel(second)
+        return tree.unravel(jnp.where(jnp.arange(a.size) < genotype.point, a, b), first)

@@ -1,0 +1,102 @@
+"""Binomial mutation: a random number of weights change, with a float for its mean."""
+
+import dataclasses
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from evoae import tree
+from evoae.checks import check_number, check_positive, check_whole
+from evoae.mutations.layers import layer_sizes, of_leaves
+from evoae.mutations.sparse import SparseGenotype, add_at
+from evoae.types import Hyper, Params
+
+
+def check_rate(name: str, rate: float, max_weights: int) -> None:
+    """Raises a `ValueError` for a mean number of draws that cannot be."""
+    check_whole(f"{name}: max_weights", max_weights, 1)
+    check_number(f"{name}: rate", rate)
+    if not 1 <= rate <= max_weights:
+        raise ValueError(f"{name}: rate must be from 1 to max_weights={max_weights}, got {rate!r}")
+
+
+def draw_positions(
+    key: jax.Array, rate: jax.Array, max_weights: int, params: Params
+) -> tuple[jax.Array, jax.Array]:
+    """Positions int32 [max_weights], and which of them are used: bool, `rate` of them expected.
+
+    The first draw is always used, each other one with probability (rate - 1) / (max_weights - 1).
+    With a rate for each layer, [L], layer l has the share rate_l * size_l / D of the draws.
+    """
+    for_used, for_layer, for_position = jax.random.split(key, 3)
+    rate, shape, size = jnp.float32(rate), (max_weights,), tree.size(params)
+    if rate.ndim == 0:
+        positions = jax.random.randint(for_position, shape, 0, size)
+    else:
+        of_leaves("rate", rate, params)  # raises if it has another length
+        sizes = layer_sizes(params)
+        starts, sizes = jnp.int32(sizes.cumsum() - sizes), jnp.int32(sizes)
+        shares = jnp.cumsum(rate * sizes.astype(jnp.float32) / size)
+        rate = shares[-1]
+        drawn = jax.random.uniform(for_layer, shape) * rate
+        layer = jnp.minimum(jnp.searchsorted(shares, drawn, side="right"), len(sizes) - 1)
+        positions = starts[layer] + jax.random.randint(for_position, shape, 0, sizes[layer])
+    chance = (rate - 1) / max(max_weights - 1, 1)
+    used = jax.random.uniform(for_used, shape) < chance
+    return positions, used.at[0].set(True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Binomial:
+    """Adds U(-scale, scale) to a random number of weights, 1 + Binomial(max_weights - 1, p).
+
+    The standard mutation of genetic algorithms, where each gene changes with a small probability
+    (Goldberg 1989), for weights: p = (rate - 1) / (max_weights - 1), so that `rate` draws are
+    expected. One draw is sure, as in the binomial crossover of differential evolution (Storn and
+    Price 1997), so that no child is its parent. Draws may repeat a weight, and then add up. With
+    rate 1 it is `Sparse(1)`; unlike the number of weights there, the rate is a float that can
+    change during a run, by hand or by self-adaptation.
+
+    Attributes:
+      rate: the expected number of draws a child, from 1 to max_weights; may be changed during a run
+        without compiling again. What self-adaptation changes.
+      scale: values come from U(-scale, scale); above 0; may be changed likewise.
+      max_weights: the most draws a child, at least 1: a child is described by so many pairs.
+
+    >>> import jax
+    >>> mutation = Binomial(rate=3.0, max_weights=5)
+    >>> params = {"kernel": jax.numpy.zeros(100)}
+    >>> genotype = mutation.sample(jax.random.key(0), 1, params, {"rate": 3.0, "scale": 1.0})
+    >>> 1 <= int((mutation.apply(params, genotype)["kernel"] != 0).sum()) <= 5
+    True
+    """
+
+    rate: float = 1.0
+    scale: float = 1.0
+    max_weights: int = 256
+
+    adapted: ClassVar[str] = "rate"
+
+    def __post_init__(self) -> None:
+        check_rate("Binomial", self.rate, self.max_weights)
+        check_positive("Binomial: scale", self.scale)
+        for name in ("rate", "scale"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+
+    def adapted_range(self) -> tuple[float, float]:
+        """See `evoae.types.Mutation`."""
+        return 1.0, float(self.max_weights)
+
+    def sample(
+        self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
+    ) -> SparseGenotype:
+        """Positions and values of candidate `index`; what is unused has the value 0."""
+        for_positions, for_values = jax.random.split(jax.random.fold_in(key, index))
+        positions, used = draw_positions(for_positions, hyper["rate"], self.max_weights, params)
+        values = jax.random.uniform(for_values, (self.max_weights,), minval=-1.0, maxval=1.0)
+        return SparseGenotype(positions, jnp.where(used, values * hyper["scale"], 0.0))
+
+    def apply(self, params: Params, genotype: SparseGenotype) -> Params:
+        """The child: `params` changed at the positions alone."""
+        return add_at(params, genotype)

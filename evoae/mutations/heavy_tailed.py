@@ -1,0 +1,74 @@
+"""Heavy-tailed mutation: mostly few and small changes, now and then many or large ones."""
+
+import dataclasses
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from evoae import tree
+from evoae.checks import check_number, check_positive, check_whole
+from evoae.mutations.layers import at_positions
+from evoae.mutations.sparse import SparseGenotype, add_at
+from evoae.types import Hyper, Params
+
+
+@dataclasses.dataclass(frozen=True)
+class HeavyTailed:
+    """Changes k weights by steps from a Cauchy distribution, k from a power law.
+
+    P(k) is proportional to k^-exponent for k = 1 .. max_weights (Doerr, Le, Makhmara and Nguyen
+    2017, "Fast genetic algorithms", arXiv 1703.03334); each step is `scale` times a
+    standard Cauchy variable (Yao, Liu and Lin 1999, "Evolutionary programming made faster", IEEE
+    Transactions on Evolutionary Computation 3(2)). Neither a number of weights nor a length need be
+    right: all occur, the small ones most often. Draws may repeat a weight, and then add up.
+
+    Attributes:
+      scale: half of all steps are shorter; above 0; may be changed during a run without compiling
+        again. What self-adaptation changes.
+      exponent: of the power law, above 1; may be changed likewise. The paper recommends 1.5.
+      max_weights: the most draws a child, at least 1: a child is described by so many pairs.
+
+    >>> import jax
+    >>> mutation = HeavyTailed(max_weights=8)
+    >>> params = {"kernel": jax.numpy.zeros(100)}
+    >>> hyper = {"scale": 0.1, "exponent": 1.5}
+    >>> genotype = mutation.sample(jax.random.key(0), 1, params, hyper)
+    >>> 1 <= int((mutation.apply(params, genotype)["kernel"] != 0).sum()) <= 8
+    True
+    """
+
+    scale: float = 0.1
+    exponent: float = 1.5
+    max_weights: int = 256
+
+    adapted: ClassVar[str] = "scale"
+
+    def __post_init__(self) -> None:
+        check_positive("HeavyTailed: scale", self.scale)
+        check_number("HeavyTailed: exponent", self.exponent)
+        if not self.exponent > 1:
+            raise ValueError(f"HeavyTailed: exponent must be above 1, got {self.exponent!r}")
+        check_whole("HeavyTailed: max_weights", self.max_weights, 1)
+        for name in ("scale", "exponent"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+
+    def sample(
+        self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
+    ) -> SparseGenotype:
+        """Positions and values of candidate `index`; what is unused has the value 0."""
+        key = jax.random.fold_in(key, index)
+        for_count, for_positions, for_values = jax.random.split(key, 3)
+        numbers = jnp.arange(1, self.max_weights + 1, dtype=jnp.float32)
+        up_to = jnp.cumsum(numbers ** -jnp.float32(hyper["exponent"]))
+        drawn = jax.random.uniform(for_count) * up_to[-1]
+        count = jnp.searchsorted(up_to, drawn, side="right") + 1
+        positions = jax.random.randint(for_positions, (self.max_weights,), 0, tree.size(params))
+        scale = at_positions("scale", hyper["scale"], positions, params)
+        values = jax.random.cauchy(for_values, (self.max_weights,)) * scale
+        used = jnp.arange(self.max_weights) < count
+        return SparseGenotype(positions, jnp.where(used, values, 0.0))
+
+    def apply(self, params: Params, genotype: SparseGenotype) -> Params:
+        """The child: `params` changed at the positions alone."""
+        return add_at(params, genotype)

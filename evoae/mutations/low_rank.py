@@ -1,0 +1,65 @@
+"""Low-rank mutation: the noise of a matrix is a product of thin factors."""
+
+import dataclasses
+import math
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from evoae.checks import check_positive, check_whole
+from evoae.mutations.gaussian import NoiseGenotype, add_noise
+from evoae.types import Hyper, Params
+
+
+@dataclasses.dataclass(frozen=True)
+class LowRank:
+    """Adds noise of low rank to every matrix, plain noise to all other weights.
+
+    A matrix [m, n] changes by scale / sqrt(r) * A B^T with A [m, r] and B [n, r] from N(0, 1), so
+    that each weight's change has the standard deviation `scale` (EGGROLL, Sarkar et al. 2025, arXiv
+    2511.16652). Kernels of more dimensions are matrices of their first and all other axes. Where
+    the factors hold no fewer numbers than the matrix, and for vectors, the noise is N(0, scale^2).
+    A child is described by its key alone; `apply` draws the factors again.
+
+    Attributes:
+      scale: the standard deviation, above 0; may be changed during a run without compiling again.
+        What self-adaptation changes.
+      rank: r, at least 1.
+
+    >>> import jax
+    >>> params = {"kernel": jax.numpy.zeros((6, 8))}
+    >>> mutation = LowRank(scale=0.1, rank=2)
+    >>> genotype = mutation.sample(jax.random.key(0), 1, params, {"scale": 0.1})
+    >>> int(jax.numpy.linalg.matrix_rank(mutation.apply(params, genotype)["kernel"]))
+    2
+    """
+
+    scale: float = 0.02
+    rank: int = 1
+
+    adapted: ClassVar[str] = "scale"
+
+    def __post_init__(self) -> None:
+        check_positive("LowRank: scale", self.scale)
+        check_whole("LowRank: rank", self.rank, 1)
+        object.__setattr__(self, "scale", float(self.scale))
+
+    def sample(
+        self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
+    ) -> NoiseGenotype:
+        """Only a key: the factors are drawn by `apply`."""
+        return NoiseGenotype(jax.random.fold_in(key, index), jnp.float32(hyper["scale"]))
+
+    def apply(self, params: Params, genotype: NoiseGenotype) -> Params:
+        """Params + scale * noise."""
+        return add_noise(params, genotype, self._draw)
+
+    def _draw(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        rows = shape[0] if shape else 1
+        columns = math.prod(shape[1:])
+        if self.rank * (rows + columns) >= rows * columns:
+            return jax.random.normal(key, shape, dtype)
+        factors = jax.random.normal(key, (rows + columns, self.rank), dtype)
+        product = factors[:rows] @ factors[rows:].T
+        return (product / math.sqrt(self.rank)).astype(dtype).reshape(shape)

@@ -1,0 +1,69 @@
+"""Zeroing: random weights become 0."""
+
+import dataclasses
+from typing import ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from evoae import tree
+from evoae.mutations.binomial import check_rate, draw_positions
+from evoae.types import Hyper, Params
+
+
+class ZeroingGenotype(NamedTuple):
+    """Which weights become 0.
+
+    Attributes:
+      positions: int32 [K] in the order of `evoae.tree.ravel`; D, the number of weights, for none.
+    """
+
+    positions: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Zeroing:
+    """Sets a random number of weights to 0, which deletes connections.
+
+    The structural mutation of GNARL that removes links (Angeline, Saunders and Pollack 1994, IEEE
+    Transactions on Neural Networks 5(1)), in a network of fixed shape. The number
+    is drawn as in `Binomial`.
+
+    Attributes:
+      rate: the expected number of draws a child, from 1 to max_weights; may be changed during a run
+        without compiling again. What self-adaptation changes.
+      max_weights: the most draws a child, at least 1.
+
+    >>> import jax
+    >>> mutation = Zeroing(rate=2.0, max_weights=8)
+    >>> params = {"kernel": jax.numpy.ones(100)}
+    >>> genotype = mutation.sample(jax.random.key(0), 1, params, {"rate": 2.0})
+    >>> 1 <= int((mutation.apply(params, genotype)["kernel"] == 0).sum()) <= 8
+    True
+    """
+
+    rate: float = 1.0
+    max_weights: int = 256
+
+    adapted: ClassVar[str] = "rate"
+
+    def __post_init__(self) -> None:
+        check_rate("Zeroing", self.rate, self.max_weights)
+        object.__setattr__(self, "rate", float(self.rate))
+
+    def adapted_range(self) -> tuple[float, float]:
+        """See `evoae.types.Mutation`."""
+        return 1.0, float(self.max_weights)
+
+    def sample(
+        self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
+    ) -> ZeroingGenotype:
+        """The positions of candidate `index`."""
+        key = jax.random.fold_in(key, index)
+        positions, used = draw_positions(key, hyper["rate"], self.max_weights, params)
+        return ZeroingGenotype(jnp.where(used, positions, tree.size(params)))
+
+    def apply(self, params: Params, genotype: ZeroingGenotype) -> Params:
+        """The child: `params` with zeros at the positions."""
+        vector = tree.ravel(params)
+        return tree.unravel(vector.at[genotype.positions].set(0, mode="drop"), params)

@@ -1,0 +1,103 @@
+"""What a run prints before its first generation and after its last."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from evoae.report.device import device, unused_accelerator
+
+COLLAPSED = 0.05  # the diversity below which the outputs are one and the same
+
+ERROR_NAMES = {
+    "mae": "mean absolute error per pixel",
+    "mse": "mean squared error per pixel",
+    "rmse": "root mean squared error per pixel",
+    "bce": "binary cross entropy per pixel",
+}
+
+
+def new_console(*, quiet: bool) -> Console:
+    """A console that prints lines as they are: no colours by guess, no breaks."""
+    return Console(quiet=quiet, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_start(
+    console: Console,
+    *,
+    source: str,
+    image_shape: tuple[int, ...],
+    model: str,
+    num_weights: int,
+    baselines: Mapping[str, float],
+    error: str,
+) -> None:
+    """Prints the device, the data, the model and the errors to beat.
+
+    Args:
+      console: where to.
+      source: the name of the data.
+      image_shape: (N, height, width, channels).
+      model: the name of the model.
+      num_weights: how many it has.
+      baselines: errors of constant images, by name.
+      error: one of `ERROR_NAMES`.
+
+    >>> import sys
+    >>> console = Console(file=sys.stdout, width=80)
+    >>> print_start(console, source="digits10", image_shape=(10, 28, 28, 1), model="mlp",
+    ...     num_weights=1_234, baselines={"mean image": 0.1}, error="mae")  # doctest: +ELLIPSIS
+    device       ...
+    data         digits10: 10 images of 28x28
+    model        mlp: 1,234 weights
+    baselines    mean image 0.1000 (mean absolute error per pixel)
+    """
+    console.print(f"device       {device()}")
+    if unused := unused_accelerator():
+        console.print(f"warning      {unused}", style="yellow")
+    number, height, width, _ = image_shape
+    images = "1 image" if number == 1 else f"{number:,} images"
+    console.print(f"data         {source}: {images} of {height}x{width}")
+    console.print(f"model        {model}: {num_weights:,} weights")
+    errors = ", ".join(f"{name} {value:.4f}" for name, value in baselines.items())
+    console.print(f"baselines    {errors} ({ERROR_NAMES[error]})")
+
+
+def print_end(
+    console: Console,
+    *,
+    error: float,
+    baselines: Mapping[str, float],
+    absolute_error: tuple[float, Mapping[str, float]] | None = None,
+    diversity: float,
+    num_generations: int,
+    num_evaluations: int,
+    seconds: float,
+    folder: Path,
+    stopped: bool,
+) -> None:
+    """Prints what a run came to; the arguments are those of `evoae.run.Result`.
+
+    With `absolute_error`, the mean absolute error and its baselines, these are printed as well.
+    """
+    if stopped:
+        console.print("stopped      by Ctrl-C; everything up to here is written", style="yellow")
+    console.print(f"error        {_against(error, baselines)}", style="bold")
+    if absolute_error is not None:
+        console.print(f"absolute     {_against(*absolute_error)} ({ERROR_NAMES['mae']})")
+    if not math.isnan(diversity):
+        console.print(f"diversity    {diversity:.2f} of that of the images")
+        if diversity < COLLAPSED:
+            console.print("warning      collapsed: the outputs are all the same", style="yellow")
+    console.print(
+        f"generations  {num_generations:,} in {seconds:,.1f} s, "
+        f"{num_evaluations:,} candidates evaluated"
+    )
+    console.print(f"folder       {folder}")
+
+
+def _against(error: float, baselines: Mapping[str, float]) -> str:
+    name, smallest = min(baselines.items(), key=lambda item: item[1])
+    relation = "below" if error < smallest else "not below"
+    return f"{error:.4f}, {relation} the {name}, {smallest:.4f}"

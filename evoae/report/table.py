@@ -1,0 +1,53 @@
+"""A table of names and numbers, printed and as a CSV file."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from evoae.report.files import replacing
+
+
+def print_table(console: Console, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows below the names of their columns; numbers at the right, NaN and None as blanks.
+
+    >>> import sys
+    >>> console = Console(file=sys.stdout, width=80)
+    >>> rows = [["mean image", 0.1, None]]
+    >>> print_table(console, ["", "error", "seconds"], rows)  # doctest: +NORMALIZE_WHITESPACE
+                error  seconds
+    mean image  0.1000
+    """
+    table = Table(box=None)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*(_text(cell) for cell in row))
+    console.print(table)
+
+
+def _text(cell: object) -> str:
+    if cell is None or cell != cell:
+        return ""
+    if isinstance(cell, float):
+        return f"{cell:.4f}" if abs(cell) < 10 else f"{cell:,.1f}"
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write rows below the names of their columns, as CSV; None as nothing.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "table.csv"
+    ...     write_table(file, ["name", "error"], [["mean", 0.1], ["other", None]])
+    ...     print(file.read_text().split())
+    ['name,error', 'mean,0.1', 'other,']
+    """
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    with replacing(path) as temporary:
+        temporary.write_text(text.getvalue(), newline="")

@@ -1,0 +1,210 @@
+"""Islands: several populations side by side that now and then exchange their best."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from evoae import tree
+from evoae.checks import check_whole
+from evoae.strategies import shared
+from evoae.types import Hyper, Info, Params, Population, Strategy
+
+
+class IslandsState(NamedTuple):
+    """What the next generation needs.
+
+    Attributes:
+      generation: generations told so far, int32.
+      islands: the states of the strategy on I islands, stacked; leaves [I, ...].
+    """
+
+    generation: jax.Array
+    islands: Any
+
+    @property
+    def hyper(self) -> Hyper:
+        """The floats of the strategy; all islands begin with the same ones."""
+        return tree.take(self.islands.hyper, 0)
+
+    @property
+    def best(self) -> Params:
+        """The best network of the island that has the best one."""
+        networks = jax.vmap(lambda state: state.best)(self.islands)
+        return tree.take(networks, jnp.argmin(self._errors))
+
+    @property
+    def best_fitness(self) -> jax.Array:
+        """Its error."""
+        return self._errors.min()
+
+    @property
+    def _errors(self) -> jax.Array:
+        return jax.vmap(lambda state: state.best_fitness)(self.islands)
+
+
+@dataclasses.dataclass(frozen=True)
+class Islands:
+    """The same strategy on several islands; each sends copies of its best to the next, in a ring.
+
+    Every `migration_interval` generations the `num_migrants` best candidates of island i go, with
+    their errors, to island i + 1, and those of the last one to the first (the stepping-stone model
+    with a unidirectional ring: Whitley, Rana and Heckendorn 1999, "The island model genetic
+    algorithm"). How they are taken in is up to the strategy, by a method
+    `immigrate(state, params, fitness) -> state`: networks with leaves [M, ...] and their errors [M]
+    on the data of this generation, called right after its `tell`. The strategy must not lose its
+    own best by it. Without migrants the islands are independent runs.
+
+    A generation evaluates I populations, and the state holds I states. All candidates are evaluated
+    as whole networks, since they have several parents: the faster evaluation of candidates that
+    differ from one parent in one weight is lost. Migration itself costs I * M networks.
+
+    Island i draws from the key folded with i. The candidates of all islands make one population, in
+    which candidate j of island i is number j * I + i, so that copies of the parents come first, as
+    in every `Population`. The strategy's `express` reads that population; it must therefore find
+    a candidate's parents by `population.parent`.
+
+    Attributes:
+      strategy: what runs on each island.
+      num_islands: I, at least 2.
+      migration_interval: generations from one migration to the next, at least 1.
+      num_migrants: M, networks that leave each island, from 0 to the size of its population.
+
+    >>> import jax, evoae
+    >>> inner = evoae.strategies.GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian(0.1))
+    >>> strategy = Islands(inner, num_islands=3, num_migrants=0)
+    >>> state = strategy.init(jax.random.key(0), {"weights": jax.numpy.ones(3)})
+    >>> population, state = strategy.ask(jax.random.key(1), state)
+    >>> errors = (population.dense(strategy)["weights"] ** 2).sum(1)
+    >>> state, info = strategy.tell(jax.random.key(2), population, errors, state)
+    >>> errors.shape, bool(state.best_fitness == errors.min())
+    ((24,), True)
+    """
+
+    strategy: Strategy
+    num_islands: int = 4
+    migration_interval: int = 20
+    num_migrants: int = 1
+
+    def __post_init__(self) -> None:
+        if isinstance(self.strategy, type) or not hasattr(self.strategy, "ask"):
+            raise ValueError(
+                f"Islands: strategy must be one of evoae.strategies, got {self.strategy!r}"
+            )
+        check_whole("Islands: num_islands", self.num_islands, 2)
+        check_whole("Islands: migration_interval", self.migration_interval, 1)
+        check_whole("Islands: num_migrants", self.num_migrants, 0)
+        size = self.strategy.population_size  # type: ignore[attr-defined]
+        if self.num_migrants > size:
+            raise ValueError(
+                f"Islands: num_migrants must be at most {size}, the population_size of an island; "
+                f"got {self.num_migrants}"
+            )
+        if self.num_migrants and not hasattr(self.strategy, "immigrate"):
+            raise ValueError(
+                f"Islands: num_migrants must be 0 for {type(self.strategy).__name__}, which has no "
+                f"method immigrate; got {self.num_migrants}"
+            )
+
+    @property
+    def population_size(self) -> int:
+        """Candidates a generation, of all islands."""
+        return self.num_islands * self.strategy.population_size  # type: ignore[attr-defined]
+
+    @property
+    def num_networks(self) -> int:
+        """Networks for `init`, so that each island begins with its own."""
+        return self.num_islands * getattr(self.strategy, "num_networks", 1)
+
+    def init(
+        self, key: jax.Array, params: Params | shared.Stacked, hyper: Hyper | None = None
+    ) -> IslandsState:
+        """The first state: from one network for all islands, or from as many for each of them."""
+        keys = self._keys(key)
+        if isinstance(params, shared.Stacked):
+            networks = grouped(params, self.num_islands)
+            islands = jax.vmap(lambda key, own: self.strategy.init(key, own, hyper))(keys, networks)
+        else:
+            islands = jax.vmap(lambda key: self.strategy.init(key, params, hyper))(keys)
+        return IslandsState(jnp.int32(0), islands)
+
+    def settled(self, state: IslandsState) -> bool:
+        """See `evoae.types.Strategy`."""
+        settled = getattr(self.strategy, "settled", lambda _: True)
+        return settled(tree.take(state.islands, 0))
+
+    def ask(self, key: jax.Array, state: IslandsState) -> tuple[Population, IslandsState]:
+        """The candidates of all islands."""
+        populations, islands = jax.vmap(self.strategy.ask)(self._keys(key), state.islands)
+        # Parent s of island i becomes number s * I + i, like the candidates.
+        island = jnp.arange(self.num_islands)[:, None, None]
+        parent = populations.parent * self.num_islands + island
+        population = populations._replace(parent=parent)
+        return jax.tree.map(_joined, population), IslandsState(state.generation, islands)
+
+    def express(self, population: Population, index: jax.Array) -> Params:
+        """Candidate `index` as a whole network."""
+        return self.strategy.express(population, index)
+
+    def tell(
+        self, key: jax.Array, population: Population, fitness: jax.Array, state: IslandsState
+    ) -> tuple[IslandsState, Info]:
+        """Each island's next state; then the best may move on."""
+        fitness, info = shared.ranked_fitness(fitness, self.population_size)
+        populations = jax.tree.map(self._by_island, population)
+        populations = populations._replace(parent=populations.parent // self.num_islands)
+        errors = self._by_island(fitness)
+        islands, _ = jax.vmap(self.strategy.tell)(
+            self._keys(key), populations, errors, state.islands
+        )
+        generation = state.generation + 1
+        if self.num_migrants:
+            islands = lax.cond(
+                generation % self.migration_interval == 0,
+                self._migrated,
+                lambda populations, errors, islands: islands,
+                *(populations, errors, islands),
+            )
+        return IslandsState(generation, islands), info
+
+    def _migrated(self, populations: Population, errors: jax.Array, islands: Any) -> Any:
+        negative, leaving = lax.top_k(-errors, self.num_migrants)  # [I, M]
+        express = jax.vmap(jax.vmap(self.strategy.express, (None, 0)))
+        migrants = express(populations, leaving), -negative
+        arriving = jax.tree.map(lambda leaf: jnp.roll(leaf, 1, axis=0), migrants)
+        return jax.vmap(self.strategy.immigrate)(islands, *arriving)  # type: ignore[attr-defined]
+
+    def _keys(self, key: jax.Array) -> jax.Array:
+        return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(self.num_islands))
+
+    def _by_island(self, leaf: jax.Array) -> jax.Array:
+        """[P * I, ...] -> [I, P, ...]."""
+        shape = (leaf.shape[0] // self.num_islands, self.num_islands, *leaf.shape[1:])
+        return jnp.moveaxis(leaf.reshape(shape), 1, 0)
+
+
+def _joined(leaf: jax.Array) -> jax.Array:
+    """[I, P, ...] -> [P * I, ...]."""
+    return jnp.moveaxis(leaf, 0, 1).reshape(-1, *leaf.shape[2:])
+
+
+def grouped(networks: shared.Stacked, num_groups: int) -> Params | shared.Stacked:
+    """N networks as the first arguments of `num_groups` inits, stacked along the first axis.
+
+    Leaves [N, ...] become [num_groups, ...] where each group has a single network, and else
+    `Stacked` leaves [num_groups, N / num_groups, ...].
+    """
+    counts = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(networks)}
+    if len(counts) != 1 or (count := next(iter(counts))) == () or count[0] % num_groups:
+        shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(networks)]
+        raise ValueError(
+            f"params must stack a multiple of {num_groups} networks along the first axis of each "
+            f"array, got shapes {shapes}"
+        )
+    each = count[0] // num_groups
+    if each == 1:
+        return networks.params
+    split = lambda leaf: jnp.reshape(leaf, (num_groups, each, *leaf.shape[1:]))  # noqa: E731
+    return jax.tree.map(split, networks)

@@ -1,0 +1,159 @@
+"""A race: several starts run for a while, and only the best one goes on."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from evoae import tree
+from evoae.checks import check_whole
+from evoae.strategies import shared
+from evoae.strategies.islands import grouped
+from evoae.types import Hyper, Info, Params, Population, Strategy
+
+
+class RaceState(NamedTuple):
+    """What the next generation needs.
+
+    Attributes:
+      generation: generations told so far, int32.
+      starts: the states of the strategy, one a start, stacked; leaves [num_starts, ...].
+      active: the start whose turn it is, int32.
+      decided: whether the race is over, bool.
+    """
+
+    generation: jax.Array
+    starts: Any
+    active: jax.Array
+    decided: jax.Array
+
+    @property
+    def best(self) -> Params:
+        """The best network: of all starts, or of the one that was chosen."""
+        networks = jax.vmap(lambda state: state.best)(self.starts)
+        return tree.take(networks, self._leader)
+
+    @property
+    def best_fitness(self) -> jax.Array:
+        """Its error."""
+        return _errors(self.starts)[self._leader]
+
+    @property
+    def hyper(self) -> Hyper:
+        """The floats of the strategy; all starts begin with the same ones."""
+        return tree.take(self.starts.hyper, 0)
+
+    @property
+    def _leader(self) -> jax.Array:
+        return jnp.where(self.decided, self.active, jnp.argmin(_errors(self.starts)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Race:
+    """Several starts of one strategy, of which the best after a while goes on alone.
+
+    The starts take turns of `generations_each` generations; then the one with the smallest error
+    has all that follow. So a generation costs what it costs the strategy alone, and a start that
+    gets stuck costs `generations_each` generations and not the run. It is the first round of
+    successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943), with all but one dropped.
+
+    Attributes:
+      strategy: the search; its state must not change shape in the first generations.
+      num_starts: networks to begin from, at least 2.
+      generations_each: generations of each start before one is chosen, at least 1.
+
+    >>> import jax, evoae
+    >>> inner = evoae.strategies.GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian(0.1))
+    >>> strategy = Race(inner, num_starts=2, generations_each=5)
+    >>> networks = evoae.Stacked({"weights": jax.numpy.array([[9.0], [1.0]])})
+    >>> state = strategy.init(jax.random.key(0), networks)
+    >>> def error(params, batch):
+    ...     return (params["weights"] ** 2).sum()
+    >>> state, _ = evoae.evolve(jax.random.key(1), strategy, error, None, state, num_generations=12)
+    >>> int(state.active), bool(state.best_fitness < 1.0)
+    (1, True)
+    """
+
+    strategy: Strategy
+    num_starts: int = 4
+    generations_each: int = 1000
+
+    def __post_init__(self) -> None:
+        if isinstance(self.strategy, type) or not hasattr(self.strategy, "ask"):
+            raise ValueError(
+                f"Race: strategy must be one of evoae.strategies, got {self.strategy!r}"
+            )
+        check_whole("Race: num_starts", self.num_starts, 2)
+        check_whole("Race: generations_each", self.generations_each, 1)
+
+    @property
+    def population_size(self) -> int:
+        """Candidates a generation."""
+        return self.strategy.population_size  # type: ignore[attr-defined]
+
+    @property
+    def num_networks(self) -> int:
+        """Networks for `init`."""
+        return self.num_starts * getattr(self.strategy, "num_networks", 1)
+
+    def init(
+        self, key: jax.Array, params: Params | shared.Stacked, hyper: Hyper | None = None
+    ) -> RaceState:
+        """The first state, from the networks of all starts (`evoae.Stacked`)."""
+        if not isinstance(params, shared.Stacked):
+            raise ValueError(
+                f"params must be evoae.Stacked of {self.num_networks} networks for Race, "
+                "got one network"
+            )
+        networks = grouped(params, self.num_starts)
+        states = [
+            self.strategy.init(jax.random.fold_in(key, start), tree.take(networks, start), hyper)
+            for start in range(self.num_starts)
+        ]
+        if not getattr(self.strategy, "settled", lambda _: True)(states[0]):
+            raise ValueError(
+                f"params must stack {self.num_networks} networks for Race of "
+                f"{type(self.strategy).__name__}, got more, with which its state changes shape"
+            )
+        return RaceState(
+            generation=jnp.int32(0),
+            starts=jax.tree.map(lambda *leaves: jnp.stack(leaves), *states),
+            active=jnp.int32(0),
+            decided=jnp.bool_(False),
+        )
+
+    def ask(self, key: jax.Array, state: RaceState) -> tuple[Population, RaceState]:
+        """The candidates of the start whose turn it is."""
+        population, search = self.strategy.ask(key, tree.take(state.starts, state.active))
+        return population, state._replace(starts=_put(state.starts, search, state.active))
+
+    def express(self, population: Population, index: jax.Array) -> Params:
+        """Candidate `index` as a whole network."""
+        return self.strategy.express(population, index)
+
+    def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
+        """See `evoae.types.Strategy`."""
+        return getattr(self.strategy, "single_changes", lambda _: None)(population)
+
+    def tell(
+        self, key: jax.Array, population: Population, fitness: jax.Array, state: RaceState
+    ) -> tuple[RaceState, Info]:
+        """The next state of the start whose turn it is; after the last turn, the choice."""
+        search = tree.take(state.starts, state.active)
+        search, info = self.strategy.tell(key, population, fitness, search)
+        starts = _put(state.starts, search, state.active)
+        generation = state.generation + 1
+        turn = generation // self.generations_each
+        last = generation == self.num_starts * self.generations_each
+        chosen = jnp.where(last, jnp.argmin(_errors(starts)), state.active).astype(jnp.int32)
+        active = jnp.where(turn < self.num_starts, turn, chosen)
+        return RaceState(generation, starts, active, state.decided | last), info
+
+
+def _errors(starts: Any) -> jax.Array:
+    return jax.vmap(lambda state: state.best_fitness)(starts)
+
+
+def _put(starts: Any, search: Any, index: jax.Array) -> Any:
+    return jax.tree.map(lambda leaves, leaf: leaves.at[index].set(leaf), starts, search)

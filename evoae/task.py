@@ -1,0 +1,155 @@
+"""What a configuration describes, ready to begin: images, model, fitness and the first state."""
+
+import functools
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import numpy.typing as npt
+
+from evoae import data
+from evoae.config import DataConfig, RunConfig
+from evoae.evolve import InvalidFitnessError, evolve
+from evoae.fitness import Reconstruction, reconstruction
+from evoae.models import Autoencoder
+from evoae.pace import BLOCK_SIZE, Pace, in_blocks
+from evoae.strategies import Stacked
+from evoae.types import Info, Params
+
+CHUNK_SIZE = 1_000  # images at work at a time when an error is computed on all of them
+
+Images = npt.NDArray[Any]
+
+
+class Task(NamedTuple):
+    """A run that may begin.
+
+    Attributes:
+      config: the settings.
+      images: uint8 [N, H, W, C]; they stay so on the device, a quarter of floats.
+      model: the autoencoder.
+      fitness: its error.
+      key: the randomness of the search.
+      state: the first one of the strategy.
+      population_size: candidates a generation.
+    """
+
+    config: RunConfig
+    images: Images
+    model: Autoencoder
+    fitness: Reconstruction
+    key: jax.Array
+    state: Any
+    population_size: int
+
+
+def prepare(config: RunConfig) -> Task:
+    """Loads the images and makes the first state.
+
+    Raises:
+      ValueError: settings and images that do not fit together.
+      OSError: what cannot be read.
+
+    >>> from evoae.config import PRESETS
+    >>> task = prepare(PRESETS["paper-ten"])
+    >>> task.images.shape, task.population_size
+    ((10, 28, 28, 1), 20)
+    """
+    images = _images(config.data)
+    if config.batch_size is not None and config.batch_size > len(images):
+        raise ValueError(
+            f"batch_size must be at most {len(images)}, the number of images; "
+            f"got {config.batch_size}"
+        )
+    model = config.model.build(images.shape[1:])
+    low, high = config.data.low, config.data.high
+    for_weights, key = jax.random.split(jax.random.key(config.seed))
+    number = getattr(config.strategy, "num_networks", 1)
+    if config.independent_population:
+        number = config.strategy.population_size  # type: ignore[attr-defined]
+    image = data.scale(images[:1], low, high)
+    networks: Any = random_networks(for_weights, model, image, number if number > 1 else None)
+    state = config.strategy.init(for_weights, Stacked(networks) if number > 1 else networks)
+    population = jax.eval_shape(config.strategy.ask, key, state)[0]
+    return Task(
+        config=config,
+        images=images,
+        model=model,
+        fitness=reconstruction(model, config.error, low=low, high=high),
+        key=key,
+        state=state,
+        population_size=population.parent.shape[0],
+    )
+
+
+def random_networks(
+    key: jax.Array, model: Autoencoder, image: Images, number: int | None
+) -> Params:
+    """Random weights of one network, or of several independent ones, stacked."""
+    if number is None:
+        return jax.jit(model.init)(key, image)
+    return jax.jit(jax.vmap(model.init, (0, None)))(jax.random.split(key, number), image)
+
+
+def _images(config: DataConfig) -> Images:
+    dataset = data.load(
+        config.source, split=config.split, dtype="uint8", num_samples=config.num_samples
+    )
+    if config.digit is None:
+        return dataset.images
+    labels = [] if dataset.labels is None else dataset.labels.tolist()
+    if config.digit not in labels:
+        known = ", ".join(map(str, sorted(set(labels)))) or "none"
+        raise ValueError(
+            f"data.digit must be a label of {dataset.name} ({known}), got {config.digit}"
+        )
+    return dataset.images[labels.index(config.digit)][None]
+
+
+def evolution(task: Task) -> Iterator[tuple[Any, Info, Pace]]:
+    """Evolves until the configuration's end; yields state, trace and pace block after block.
+
+    Raises:
+      InvalidFitnessError: a generation without a finite error, after its block was yielded.
+    """
+    config, batch, state = task.config, jax.device_put(task.images), task.state
+    failure: InvalidFitnessError | None = None
+
+    def work(count: int, _: Pace) -> Info:
+        nonlocal state, failure
+        try:
+            state, trace = evolve(
+                task.key,
+                config.strategy,
+                task.fitness,
+                batch,
+                state,
+                num_generations=count,
+                batch_size=config.batch_size,
+                chunk_size=config.chunk_size,
+                block_size=BLOCK_SIZE,
+            )
+        except InvalidFitnessError as error:
+            state, trace, failure = error.state, error.trace, error
+        return trace
+
+    ends = {"num_steps": config.num_generations, "minutes": config.minutes}
+    for trace, pace in in_blocks(work, **ends):  # type: ignore[arg-type]
+        yield state, trace, pace
+        if failure:
+            raise failure
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _error(fitness: Reconstruction, params: Params, images: Images) -> jax.Array:
+    return fitness(params, images)
+
+
+def error_on(fitness: Reconstruction, params: Params, images: Images) -> float:
+    """The error of one network on any number of images."""
+    parts = [images[start : start + CHUNK_SIZE] for start in range(0, len(images), CHUNK_SIZE)]
+    errors = np.array([float(_error(fitness, params, part)) for part in parts])
+    power = 2 if fitness.error == "rmse" else 1
+    mean = np.average(errors**power, weights=[len(part) for part in parts])
+    return float(mean ** (1 / power))
