@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -23,7 +24,8 @@ Deep autoencoders trained by genetic algorithms, without gradients.
 commands:
   train [PRESET]    evolve an autoencoder; PRESET is {DEFAULT_PRESET} unless you name another
   compare [PRESET]  evolve it, and train it by backpropagation in the same time
-  presets           list the presets of both
+  bench             how fast generations are on this machine, and those of others
+  presets           list the presets of train and compare
   data [SOURCE]     list the named data sets, or describe one, or your own file or folder
 
 options:
@@ -144,9 +146,38 @@ def describe_data(arguments: list[str]) -> int:
     return 0
 
 
+@dataclasses.dataclass(frozen=True)
+class BenchQuery:
+    """What `evoae bench` is asked.
+
+    Attributes:
+      quick: the paper's network alone, in about a minute.
+      out: the folder to write to; None makes one in runs.
+    """
+
+    quick: bool = False
+    out: Path | None = None
+
+
+def bench(arguments: list[str]) -> int:
+    """Measures throughput, and writes it as JSON, as tables and as a picture."""
+    query = parse(
+        BenchQuery,
+        arguments,
+        prog="evoae bench",
+        description="Measure whole generations on this machine, beside Flax, evosax and a loop.",
+        default=BenchQuery(),
+    )
+    from evoae.bench import bench as run
+
+    run(quick=query.quick, out=query.out)
+    return 0
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "compare": compare,
+    "bench": bench,
     "presets": presets,
     "data": describe_data,
 }

@@ -21,7 +21,6 @@ from evoae.layers import (
     Dense,
     Weights,
     activate,
-    activation_after,
     activation_change,
     cut,
     spans,
@@ -29,6 +28,7 @@ from evoae.layers import (
 from evoae.models import Autoencoder
 from evoae.types import Params
 
+# The errors of pixels, from the pre-activation of the last layer and the targets.
 PixelError = Callable[[jax.Array, jax.Array], jax.Array]
 
 
@@ -79,7 +79,7 @@ def centre(
         pre = lax.optimization_barrier(pre)
         x = lax.optimization_barrier(activate(layer, pre))
         activations.append((pre, x))
-    errors = lax.optimization_barrier(pixel_error(x, targets))
+    errors = lax.optimization_barrier(pixel_error(pre, targets))
     return Centre(params, tuple(activations), errors, errors.sum())
 
 
@@ -222,11 +222,10 @@ class Neighbours:
             pre = self.stages[number].pre
             if spans(change, pre.shape[:-1]):
                 pre = self._forward(number, pre + change.values, self.last)
-                pixels = activate(self.stages[-1].layer, pre)
-                return lax.optimization_barrier(self.pixel_error(pixels, self.targets)).sum()
-        stage, block = self.stages[-1], (change.start, change.sizes)
-        pixels = activation_after(stage.layer, stage.pre, change)
-        inside = self.pixel_error(pixels.reshape(-1), cut(self.targets, *block).reshape(-1))
+                return lax.optimization_barrier(self.pixel_error(pre, self.targets)).sum()
+        pre, block = self.stages[-1].pre, (change.start, change.sizes)
+        pre = cut(pre, *block).reshape(-1) + change.values.reshape(-1)
+        inside = self.pixel_error(pre, cut(self.targets, *block).reshape(-1))
         inside = lax.optimization_barrier(inside).sum()
         return self.centre.error_sum - cut(self.centre.pixel_errors, *block).sum() + inside
 
@@ -256,7 +255,6 @@ class Neighbours:
         children, *shape, images = pre.shape
         pre = jnp.moveaxis(pre, 0, -2).reshape(*shape, children * images)
         pre = self._forward(number, pre, self.last)
-        pixels = activate(self.stages[-1].layer, pre)
-        pixels = pixels.reshape(*pixels.shape[:-1], children, images)
-        errors = self.pixel_error(pixels, jnp.expand_dims(self.targets, -2))
+        pre = pre.reshape(*pre.shape[:-1], children, images)
+        errors = self.pixel_error(pre, jnp.expand_dims(self.targets, -2))
         return lax.optimization_barrier(errors).sum((0, 1, 2, 4))

@@ -39,8 +39,11 @@ def configured(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "command must be one of train, compare, presets, data; got 'trian'"),
-        (["--verbose"], "command must be one of train, compare, presets, data; got '--verbose'"),
+        (["trian"], "command must be one of train, compare, bench, presets, data; got 'trian'"),
+        (
+            ["--verbose"],
+            "command must be one of train, compare, bench, presets, data; got '--verbose'",
+        ),
         (["presets", "x"], "Unrecognized options: x"),
         (["train", "paper-two"], "PRESET must be one of paper-one, paper-ten, digits10"),
         ([*PAPER, "--strategy.popsize", "3"], "did you mean --strategy.population-size?"),
@@ -231,3 +234,10 @@ def test_data_are_described(capsys):
     assert "mnist-mini, test: 1,000 images, 28x28, grey" in output
     assert "0 (85)" in output
     assert "CC BY-SA 3.0" in output
+
+
+def test_bench_takes_its_options(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(evoae.bench, "bench", lambda **query: asked.append(query))
+    assert main(["bench", "--quick", "--out", str(tmp_path)]) == 0
+    assert asked == [{"quick": True, "out": tmp_path}]

@@ -148,3 +148,30 @@ def test_equal_fitness_is_equal_and_hashes_equally():
     make = lambda: evoae.fitness.reconstruction(evoae.models.varadi2021(), error="mae")  # noqa: E731
     assert make() == make()
     assert hash(make()) == hash(make())
+
+
+@pytest.mark.parametrize("precision", ["tensorfloat32", "bfloat16"])
+def test_less_precise_evaluation_is_near_and_summed_in_float32(precision, key):
+    images = evoae.data.load("digits10", low=0.1, high=0.9).images
+    model = evoae.models.varadi2021()
+    params = model.init(key, images)
+    exact = evoae.fitness.reconstruction(model, "mse")
+    rough = evoae.fitness.reconstruction(model, "mse", precision=precision)
+    expected, found = exact(params, images), rough(params, images)
+    assert found.dtype == jnp.float32
+    np.testing.assert_allclose(found, expected, rtol=2e-2)
+    if precision == "bfloat16":
+        assert found != expected
+    # A single changed weight would drown in bfloat16, so these are as exact as ever.
+    batch = exact.prepare(images)
+    positions, deltas = jnp.array([3, 700]), jnp.array([1e-3, -1e-3])
+    errors = [
+        fitness.of_changes(fitness.around(params, batch), batch, positions, deltas)
+        for fitness in (exact, rough)
+    ]
+    np.testing.assert_allclose(*errors, rtol=1e-6)
+
+
+def test_an_unknown_precision_is_an_error():
+    with pytest.raises(ValueError, match=r"precision must be one of float32, .* got 'float16'"):
+        evoae.fitness.reconstruction(evoae.models.varadi2021(), precision="float16")

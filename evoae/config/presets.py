@@ -30,11 +30,12 @@ _PRESETS = {
             # Learns from cross entropy, which does not reward black images; see docs/design.md.
             error="bce",
             strategy=Race(
-                ProbeEvolutionStrategy(256, learning_rate=0.02, horizon=19_000),
+                ProbeEvolutionStrategy(256, learning_rate=0.02, horizon=12_000),
                 num_starts=3,
-                generations_each=1_500,
+                generations_each=1_000,
             ),
-            num_generations=22_000,
+            num_generations=14_000,
+            minutes=2,
         ),
     ),
     "mnist-mini": (
@@ -43,12 +44,13 @@ _PRESETS = {
             data=DataConfig("mnist-mini"),
             error="bce",
             strategy=Race(
-                ProbeEvolutionStrategy(256, learning_rate=0.02, horizon=9_000, elitist=False),
-                num_starts=3,
+                ProbeEvolutionStrategy(256, learning_rate=0.02, horizon=5_500, elitist=False),
+                num_starts=2,
                 generations_each=500,
             ),
             batch_size=64,
-            num_generations=10_000,
+            num_generations=6_000,
+            minutes=5,
         ),
     ),
 }

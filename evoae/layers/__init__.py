@@ -17,7 +17,7 @@ from evoae.layers.base import (
     initial_weights,
     materialize,
 )
-from evoae.layers.change import Change, activation_after, activation_change, cut, spans
+from evoae.layers.change import Change, activation_change, cut, spans
 from evoae.layers.conv import Conv
 from evoae.layers.conv_transpose import ConvTranspose
 from evoae.layers.simple import Dense, MaxPool, Reshape, Unpool
@@ -36,7 +36,6 @@ __all__ = [
     "Unpool",
     "Weights",
     "activate",
-    "activation_after",
     "activation_change",
     "cut",
     "initial_weights",

@@ -71,13 +71,6 @@ def fit(change: Change, shape: Shape) -> Change:
     return Change(values, tuple(start))
 
 
-def activation_after(layer: Layer, pre: jax.Array, change: Change) -> jax.Array:
-    """The child's values after the activation, in the block of a change before it."""
-    before = cut(pre, change.start, change.sizes)
-    flat = before.reshape(-1) + change.values.reshape(-1)
-    return ACTIVATIONS[layer.activation](flat).reshape(before.shape)
-
-
 def activation_change(layer: Layer, pre: jax.Array, out: jax.Array, change: Change) -> Change:
     """From a change before the activation to the change after it.
 

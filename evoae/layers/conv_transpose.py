@@ -230,7 +230,7 @@ class ConvTranspose:
 
     def matrix(self, kernel: jax.Array, height: int, width: int) -> jax.Array:
         """[group, 1, kernel_size, kernel_size] -> [group, rows * columns, height * width]."""
-        places = materialize(jnp.asarray(self._places(height, width)))
+        places = materialize(jnp.asarray(self._places(height, width), kernel.dtype))
         flat = kernel.reshape(kernel.shape[0], -1)
         return materialize(flat @ places).reshape(len(flat), -1, height * width)
 
