@@ -15,3 +15,10 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 @pytest.fixture
 def key():
     return jax.random.key(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs():
+    """Frees compiled programs after each file: thousands of them exhaust a process's memory maps."""
+    yield
+    jax.clear_caches()
