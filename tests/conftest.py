@@ -19,6 +19,6 @@ def key():
 
 @pytest.fixture(autouse=True, scope="module")
 def forget_programs():
-    """Frees compiled programs after each file: thousands of them exhaust a process's memory maps."""
+    """Frees compiled programs after each file: thousands exhaust a process's memory maps."""
     yield
     jax.clear_caches()
