@@ -28,6 +28,12 @@ def check_positive(name: str, value: object) -> None:
         raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
 
 
+def check_fraction(name: str, value: object) -> None:
+    """Raises a `ValueError` unless the value is a number above 0 and below 1."""
+    if not (is_number(value) and 0 < value < 1):  # type: ignore[operator]
+        raise ValueError(f"{name} must be above 0 and below 1, got {value!r}")
+
+
 def check_whole(name: str, value: object, smallest: int, *, optional: bool = False) -> None:
     """Raises a `ValueError` unless the value is an int from `smallest`, or None where optional."""
     if optional and value is None:

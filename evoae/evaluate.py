@@ -57,9 +57,7 @@ def evaluate(
             centre = centre_of(fitness, population, batch)
         of_changes = lambda p, d: fitness.of_changes(centre, batch, p, d)  # type: ignore[attr-defined]  # noqa: E731
         size = max(chunk_size or DEFAULT_CHANGES_CHUNK_SIZE, SMALLEST_CHANGES_CHUNK_SIZE)
-        # Equal chunks, since the last one is filled up.
-        size = -(-len(deltas) // -(-len(deltas) // size))
-        size = max(size, SMALLEST_CHANGES_CHUNK_SIZE)
+        size = max(equal_size(len(deltas), size), SMALLEST_CHANGES_CHUNK_SIZE)
         if positions.ndim == 0:
             errors = in_chunks(lambda d: of_changes(positions, d), size, deltas)
         else:
@@ -80,9 +78,17 @@ def evaluate(
 
     device, count = jax.default_backend(), population.size
     size = chunk_size or DEFAULT_CHUNK_SIZE.get(device, DEFAULT_CHUNK_SIZE["gpu"])
-    tile = min(LARGEST_TILE.get(device, size), count)
-    tile = -(-count // -(-count // tile))  # equal tiles
+    tile = equal_size(count, LARGEST_TILE.get(device, size))
     return in_chunks(of_chunk, max(size // tile, 1) * tile, jnp.arange(count))
+
+
+def equal_size(count: int, largest: int) -> int:
+    """The size of equal parts of `count` rows, at most `largest`: the last part is filled up.
+
+    >>> equal_size(20, 8), equal_size(256, 8), equal_size(3, 8)
+    (7, 8, 3)
+    """
+    return -(-count // -(-count // largest))
 
 
 def in_chunks(function: Callable[..., jax.Array], size: int, *trees: Any) -> jax.Array:

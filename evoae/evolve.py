@@ -1,7 +1,6 @@
 """One generation as a pure function, and many of them as one XLA program."""
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,6 +10,7 @@ from jax import lax
 
 from evoae import data
 from evoae.evaluate import centre_of, evaluate, single_changes
+from evoae.strategies.shared import settled
 from evoae.types import Batch, FitnessFn, Info, Strategy
 
 # Generations in one call of the compiled program; between calls the host may look at the state.
@@ -157,14 +157,13 @@ def evolve(
     for name, value in (("num_generations", num_generations), ("block_size", block_size)):
         if type(value) is not int or value < 1:
             raise ValueError(f"{name} must be a positive int, got {value!r}")
-    settled: Callable[[Any], bool] = getattr(strategy, "settled", lambda _: True)
     settings = {"batch_size": batch_size, "chunk_size": chunk_size}
     traces: list[Info] = []
     done = 0
     while done < num_generations:
-        now = min(block_size, num_generations - done) if settled(state) else 1
+        now = min(block_size, num_generations - done) if settled(strategy, state) else 1
         try:
-            if settled(state):
+            if settled(strategy, state):
                 program = functools.partial(_block, block_size=block_size, **settings)
                 after, rows = program(
                     key, batch, state, jnp.int32(now), strategy=strategy, fitness=fitness

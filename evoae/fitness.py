@@ -9,9 +9,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from evoae.checks import check_choice
 from evoae.data import scale
 from evoae.incremental import Centre, Neighbours, centre
-from evoae.layers import activate
 from evoae.models import Autoencoder
 from evoae.types import Batch, Params
 
@@ -25,15 +25,10 @@ class Error(NamedTuple):
     Attributes:
       pixel: (output, target) -> values of the same shape.
       finish: the mean of these values -> the error.
-      of_logits: the same values from what a sigmoid made the output of; None without a cheaper way.
     """
 
     pixel: Callable[[jax.Array, jax.Array], jax.Array]
     finish: Callable[[jax.Array], jax.Array]
-    of_logits: Callable[[jax.Array, jax.Array], jax.Array] | None = None
-
-
-LARGEST_LOGIT = 13.815510  # sigmoid(-13.815510) = 1e-6
 
 
 def _cross_entropy(output: jax.Array, target: jax.Array) -> jax.Array:
@@ -41,18 +36,11 @@ def _cross_entropy(output: jax.Array, target: jax.Array) -> jax.Array:
     return -(target * jnp.log(output) + (1 - target) * jnp.log1p(-output))
 
 
-def _cross_entropy_of_logits(logits: jax.Array, target: jax.Array) -> jax.Array:
-    """With y = sigmoid(z): log(1 + exp(-|z|)) + max(z, 0) - t z, half the logarithms."""
-    logits = jnp.clip(logits, -LARGEST_LOGIT, LARGEST_LOGIT)
-    positive = jnp.maximum(logits, 0)
-    return jnp.log(1 + jnp.exp(logits - 2 * positive)) + positive - target * logits
-
-
 ERRORS: dict[str, Error] = {
     "mae": Error(lambda y, t: jnp.abs(y - t), lambda mean: mean),
     "mse": Error(lambda y, t: jnp.square(y - t), lambda mean: mean),
     "rmse": Error(lambda y, t: jnp.square(y - t), jnp.sqrt),
-    "bce": Error(_cross_entropy, lambda mean: mean, _cross_entropy_of_logits),
+    "bce": Error(_cross_entropy, lambda mean: mean),
 }
 
 
@@ -109,8 +97,9 @@ class Reconstruction:
 
     def around(self, params: Params, batch: PreparedBatch) -> Centre:
         """Evaluates one network and keeps its activations, for the errors of its neighbours."""
+        pixel = ERRORS[self.error].pixel
         with self._products():
-            return centre(self._layers, self._pixel_errors, params, batch.inputs, batch.targets)
+            return centre(self._layers, pixel, params, batch.inputs, batch.targets)
 
     def of_centre(self, around: Centre, batch: PreparedBatch) -> jax.Array:
         """The error of the centre itself, float32."""
@@ -131,20 +120,14 @@ class Reconstruction:
         Returns:
           Float32 [C]: as the error of the changed network computed anew, to rounding.
         """
+        pixel = ERRORS[self.error].pixel
         with self._products():
-            neighbours = Neighbours(self._layers, self._pixel_errors, around, batch.targets)
+            neighbours = Neighbours(self._layers, pixel, around, batch.targets)
             if positions.ndim == 0:
                 sums = neighbours.of_shared_position(positions, deltas)
             else:
                 sums = neighbours.of_positions(positions, deltas)
         return self._finish(sums, batch)
-
-    def _pixel_errors(self, pre: jax.Array, targets: jax.Array) -> jax.Array:
-        """The errors of pixels, from the pre-activation of the last layer."""
-        last, error = self._layers.decoder_layers[-1], ERRORS[self.error]
-        if last.activation == "sigmoid" and error.of_logits is not None:
-            return error.of_logits(pre, targets)
-        return error.pixel(activate(last, pre), targets)
 
     def _products(self) -> contextlib.AbstractContextManager[None]:
         """Matrix products as exact as asked for: GPUs and TPUs round their inputs otherwise."""
@@ -211,12 +194,8 @@ def reconstruction(
     """
     if not isinstance(model, nn.Module):
         raise ValueError(f"model must be a Flax Linen module, got {model!r}")
-    if error not in ERRORS:
-        raise ValueError(f"error must be one of {', '.join(ERRORS)}; got {error!r}")
-    if precision not in get_args(Precision):
-        raise ValueError(
-            f"precision must be one of {', '.join(get_args(Precision))}; got {precision!r}"
-        )
+    check_choice("error", error, ERRORS)
+    check_choice("precision", precision, get_args(Precision))
     if not low < high:
         raise ValueError(f"low must be below high, got low={low}, high={high}")
     return Reconstruction(model, error, float(low), float(high), precision)

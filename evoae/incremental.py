@@ -28,7 +28,6 @@ from evoae.layers import (
 from evoae.models import Autoencoder
 from evoae.types import Params
 
-# The errors of pixels, from the pre-activation of the last layer and the targets.
 PixelError = Callable[[jax.Array, jax.Array], jax.Array]
 
 
@@ -79,7 +78,7 @@ def centre(
         pre = lax.optimization_barrier(pre)
         x = lax.optimization_barrier(activate(layer, pre))
         activations.append((pre, x))
-    errors = lax.optimization_barrier(pixel_error(pre, targets))
+    errors = lax.optimization_barrier(pixel_error(x, targets))
     return Centre(params, tuple(activations), errors, errors.sum())
 
 
@@ -106,19 +105,17 @@ class Neighbours:
         """Summed errors [C] of C neighbours: weight `position` changes by deltas [C]."""
         layer, index = self._locate(position)
 
-        branches = [self._of_layer(first, (None, 0), each=False) for first in self.weighted]
+        branches = [self._of_layer(first) for first in self.weighted]
         return lax.switch(layer, branches, index, deltas)
 
-    def _of_layer(
-        self, first: int, axes: tuple[int | None, int], *, each: bool
-    ) -> Callable[[jax.Array, jax.Array], jax.Array]:
-        """(index, deltas) -> summed errors of neighbours whose change is in layer `first`."""
+    def _of_layer(self, first: int) -> Callable[[jax.Array, jax.Array], jax.Array]:
+        """(index, deltas [C]) -> summed errors [C] of changes of one weight of layer `first`."""
         whole = self._whole_from(first)
-        if each or whole == self.last:
-            return jax.vmap(functools.partial(self._error, first, each=each), axes)
-        head = functools.partial(self._pre_activation, first, until=whole, each=each)
+        if whole == self.last:
+            return jax.vmap(functools.partial(self._error, first, each=False), (None, 0))
+        head = functools.partial(self._pre_activation, first, until=whole, each=False)
         return lambda index, deltas: self._errors_of_pre_activations(
-            whole, lax.optimization_barrier(jax.vmap(head, axes)(index, deltas))
+            whole, lax.optimization_barrier(jax.vmap(head, (None, 0))(index, deltas))
         )
 
     def of_positions(self, positions: jax.Array, deltas: jax.Array) -> jax.Array:
@@ -159,8 +156,10 @@ class Neighbours:
             tail = functools.partial(self._errors_of_pre_activations, meeting)
             errors = in_tiles(tail, TAIL_TILE, 0, ends[before[-1]], errors, met)
         for n in range(len(before), len(self.weighted)):
-            of_layer = self._of_layer(self.weighted[n], (0, 0), each=True)
-            errors = in_tiles(of_layer, self._tile(n), starts[n], ends[n], errors, index, deltas)
+            one = functools.partial(self._error, self.weighted[n], each=True)
+            errors = in_tiles(
+                jax.vmap(one), self._tile(n), starts[n], ends[n], errors, index, deltas
+            )
         return jnp.zeros(count, jnp.float32).at[sort].set(errors[:count])
 
     def _locate(self, position: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -222,10 +221,10 @@ class Neighbours:
             pre = self.stages[number].pre
             if spans(change, pre.shape[:-1]):
                 pre = self._forward(number, pre + change.values, self.last)
-                return lax.optimization_barrier(self.pixel_error(pre, self.targets)).sum()
+                return lax.optimization_barrier(self._pixel_errors(pre, self.targets)).sum()
         pre, block = self.stages[-1].pre, (change.start, change.sizes)
         pre = cut(pre, *block).reshape(-1) + change.values.reshape(-1)
-        inside = self.pixel_error(pre, cut(self.targets, *block).reshape(-1))
+        inside = self._pixel_errors(pre, cut(self.targets, *block).reshape(-1))
         inside = lax.optimization_barrier(inside).sum()
         return self.centre.error_sum - cut(self.centre.pixel_errors, *block).sum() + inside
 
@@ -238,6 +237,10 @@ class Neighbours:
             if spans(change, pre.shape[:-1]):
                 break
         return self._forward(number, pre + change.values, until)
+
+    def _pixel_errors(self, pre: jax.Array, targets: jax.Array) -> jax.Array:
+        """The errors of pixels, from the pre-activation of the last layer."""
+        return self.pixel_error(activate(self.stages[-1].layer, pre), targets)
 
     def _forward(self, number: int, pre: jax.Array, until: int) -> jax.Array:
         """From the pre-activation of one layer to that of a later one."""
@@ -256,5 +259,5 @@ class Neighbours:
         pre = jnp.moveaxis(pre, 0, -2).reshape(*shape, children * images)
         pre = self._forward(number, pre, self.last)
         pre = pre.reshape(*pre.shape[:-1], children, images)
-        errors = self.pixel_error(pre, jnp.expand_dims(self.targets, -2))
+        errors = self._pixel_errors(pre, jnp.expand_dims(self.targets, -2))
         return lax.optimization_barrier(errors).sum((0, 1, 2, 4))

@@ -15,6 +15,7 @@ from evoae.fitness import Reconstruction, reconstruction
 from evoae.models import Autoencoder
 from evoae.pace import BLOCK_SIZE, Pace, in_blocks
 from evoae.strategies import Stacked
+from evoae.strategies.shared import num_networks
 from evoae.types import Info, Params
 
 CHUNK_SIZE = 1_000  # images at work at a time when an error is computed on all of them
@@ -65,7 +66,7 @@ def prepare(config: RunConfig) -> Task:
     model = config.model.build(images.shape[1:])
     low, high = config.data.low, config.data.high
     for_weights, key = jax.random.split(jax.random.key(config.seed))
-    number = getattr(config.strategy, "num_networks", 1)
+    number = num_networks(config.strategy)
     if config.independent_population:
         number = config.strategy.population_size  # type: ignore[attr-defined]
     image = data.scale(images[:1], low, high)

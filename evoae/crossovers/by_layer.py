@@ -6,8 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from evoae.crossovers.uniform import check_rate
-from evoae.mutations.layers import layer_sizes, of_leaves
+from evoae import tree
+from evoae.checks import check_fraction
 from evoae.types import Hyper, Params
 
 
@@ -44,16 +44,16 @@ class ByLayer:
     rate: float = 0.5
 
     def __post_init__(self) -> None:
-        check_rate("ByLayer", self.rate)
+        check_fraction("ByLayer: rate", self.rate)
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
     ) -> ByLayerGenotype:
         """The layers of candidate `index`."""
-        drawn = jax.random.uniform(jax.random.fold_in(key, index), layer_sizes(params).shape)
+        drawn = jax.random.uniform(jax.random.fold_in(key, index), tree.layer_sizes(params).shape)
         return ByLayerGenotype(drawn < hyper["rate"])
 
     def apply(self, first: Params, second: Params, genotype: ByLayerGenotype) -> Params:
         """The child."""
-        chosen = of_leaves("from_second", genotype.from_second, first)
+        chosen = tree.of_leaves("from_second", genotype.from_second, first)
         return jax.tree.map(lambda a, b, take: jnp.where(take, b, a), first, second, chosen)

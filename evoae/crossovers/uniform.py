@@ -7,14 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from evoae import tree
-from evoae.checks import is_number
+from evoae.checks import check_fraction
 from evoae.types import Hyper, Params
-
-
-def check_rate(name: str, rate: float) -> None:
-    """Raises a `ValueError` for a probability that always takes the same parent."""
-    if not (is_number(rate) and 0 < rate < 1):
-        raise ValueError(f"{name}: rate must be above 0 and below 1, got {rate!r}")
 
 
 class UniformGenotype(NamedTuple):
@@ -49,7 +43,7 @@ class Uniform:
     rate: float = 0.5
 
     def __post_init__(self) -> None:
-        check_rate("Uniform", self.rate)
+        check_fraction("Uniform: rate", self.rate)
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper

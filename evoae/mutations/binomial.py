@@ -8,7 +8,6 @@ import jax.numpy as jnp
 
 from evoae import tree
 from evoae.checks import check_number, check_positive, check_whole
-from evoae.mutations.layers import layer_sizes, of_leaves
 from evoae.mutations.sparse import SparseGenotype, add_at
 from evoae.types import Hyper, Params
 
@@ -34,8 +33,8 @@ def draw_positions(
     if rate.ndim == 0:
         positions = jax.random.randint(for_position, shape, 0, size)
     else:
-        of_leaves("rate", rate, params)  # raises if it has another length
-        sizes = layer_sizes(params)
+        tree.of_leaves("rate", rate, params)  # raises if it has another length
+        sizes = tree.layer_sizes(params)
         starts, sizes = jnp.int32(sizes.cumsum() - sizes), jnp.int32(sizes)
         shares = jnp.cumsum(rate * sizes.astype(jnp.float32) / size)
         rate = shares[-1]

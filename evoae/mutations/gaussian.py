@@ -1,18 +1,14 @@
 """Gaussian mutation: noise on every weight, described by a key."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from evoae import tree
 from evoae.checks import check_positive
-from evoae.mutations.layers import of_leaves
 from evoae.types import Hyper, Params
-
-Draw = Callable[[jax.Array, tuple[int, ...], Any], jax.Array]  # key, shape, dtype -> noise
 
 
 class NoiseGenotype(NamedTuple):
@@ -27,16 +23,10 @@ class NoiseGenotype(NamedTuple):
     scale: jax.Array
 
 
-def add_noise(params: Params, genotype: NoiseGenotype, draw: Draw) -> Params:
-    """Params + scale * noise, with a key and a draw for each array."""
-    return jax.tree.map(
-        lambda leaf, key, scale: (
-            leaf + scale.astype(leaf.dtype) * draw(key, leaf.shape, leaf.dtype)
-        ),
-        params,
-        tree.keys_like(genotype.key, params),
-        of_leaves("scale", genotype.scale, params),
-    )
+def add_noise(params: Params, scale: jax.Array, noise: Params) -> Params:
+    """Params + scale * noise."""
+    scales = tree.of_leaves("scale", scale, params)
+    return jax.tree.map(lambda p, n, s: p + s.astype(p.dtype) * n, params, noise, scales)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,5 +82,4 @@ class Gaussian:
         """Params + scale * noise."""
         # One draw for all arrays: many small ones cost more than the numbers themselves.
         noise = tree.unravel(jax.random.normal(genotype.key, (tree.size(params),)), params)
-        scales = of_leaves("scale", genotype.scale, params)
-        return jax.tree.map(lambda p, n, s: p + s.astype(p.dtype) * n, params, noise, scales)
+        return add_noise(params, genotype.scale, noise)

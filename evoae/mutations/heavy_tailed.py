@@ -8,7 +8,6 @@ import jax.numpy as jnp
 
 from evoae import tree
 from evoae.checks import check_number, check_positive, check_whole
-from evoae.mutations.layers import at_positions
 from evoae.mutations.sparse import SparseGenotype, add_at
 from evoae.types import Hyper, Params
 
@@ -64,7 +63,7 @@ class HeavyTailed:
         drawn = jax.random.uniform(for_count) * up_to[-1]
         count = jnp.searchsorted(up_to, drawn, side="right") + 1
         positions = jax.random.randint(for_positions, (self.max_weights,), 0, tree.size(params))
-        scale = at_positions("scale", hyper["scale"], positions, params)
+        scale = tree.at_positions("scale", hyper["scale"], positions, params)
         values = jax.random.cauchy(for_values, (self.max_weights,)) * scale
         used = jnp.arange(self.max_weights) < count
         return SparseGenotype(positions, jnp.where(used, values, 0.0))

@@ -2,11 +2,12 @@
 
 import dataclasses
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 
+from evoae import tree
 from evoae.checks import check_positive, check_whole
 from evoae.mutations.gaussian import NoiseGenotype, add_noise
 from evoae.types import Hyper, Params
@@ -53,9 +54,11 @@ class LowRank:
 
     def apply(self, params: Params, genotype: NoiseGenotype) -> Params:
         """Params + scale * noise."""
-        return add_noise(params, genotype, self._draw)
+        noise = jax.tree.map(self._drawn, tree.keys_like(genotype.key, params), params)
+        return add_noise(params, genotype.scale, noise)
 
-    def _draw(self, key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+    def _drawn(self, key: jax.Array, like: jax.Array) -> jax.Array:
+        shape, dtype = like.shape, like.dtype
         rows = shape[0] if shape else 1
         columns = math.prod(shape[1:])
         if self.rank * (rows + columns) >= rows * columns:

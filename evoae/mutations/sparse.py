@@ -8,7 +8,6 @@ import jax.numpy as jnp
 
 from evoae import tree
 from evoae.checks import check_choice, check_positive, check_whole
-from evoae.mutations.layers import at_positions
 from evoae.types import Hyper, Params, Population
 
 
@@ -83,7 +82,7 @@ class Sparse:
         else:
             values = jax.random.normal(for_values, (self.num_weights,))
         return SparseGenotype(
-            positions, values * at_positions("scale", hyper["scale"], positions, params)
+            positions, values * tree.at_positions("scale", hyper["scale"], positions, params)
         )
 
     def apply(self, params: Params, genotype: SparseGenotype) -> Params:

@@ -10,7 +10,6 @@ from jax import lax
 from evoae import tree
 from evoae.checks import is_number
 from evoae.mutations import Sparse
-from evoae.mutations.layers import layer_sizes
 from evoae.strategies import shared
 from evoae.strategies.selection import Truncation
 from evoae.types import (
@@ -248,7 +247,7 @@ class GeneticAlgorithm:
     def _select(self, key: jax.Array, state: State, index: jax.Array) -> jax.Array:
         """A parent of candidate `index`: itself, if it is the copy of one."""
         count = state.fitness.shape[0]
-        if count == 1:
+        if count == 1:  # a draw from one costs a tenth of a small generation
             return jnp.int32(0)
         drawn = self.selection.select(
             jax.random.fold_in(key, index), count, state.hyper["selection"]
@@ -266,7 +265,7 @@ class GeneticAlgorithm:
     def _first_rates(self, parents: Params, count: int, hyper: Hyper) -> jax.Array | None:
         if self.adaptation is None:
             return None
-        num_layers = len(layer_sizes(tree.take(parents, 0)))
+        num_layers = len(tree.layer_sizes(tree.take(parents, 0)))
         return self.adaptation.init(hyper["mutation"][self._adapted], count, num_layers)
 
     def _next_rates(

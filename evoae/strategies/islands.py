@@ -32,8 +32,7 @@ class IslandsState(NamedTuple):
     @property
     def best(self) -> Params:
         """The best network of the island that has the best one."""
-        networks = jax.vmap(lambda state: state.best)(self.islands)
-        return tree.take(networks, jnp.argmin(self._errors))
+        return shared.best_of(self.islands, jnp.argmin(self._errors))
 
     @property
     def best_fitness(self) -> jax.Array:
@@ -42,7 +41,7 @@ class IslandsState(NamedTuple):
 
     @property
     def _errors(self) -> jax.Array:
-        return jax.vmap(lambda state: state.best_fitness)(self.islands)
+        return shared.best_errors(self.islands)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,10 +88,7 @@ class Islands:
     num_migrants: int = 1
 
     def __post_init__(self) -> None:
-        if isinstance(self.strategy, type) or not hasattr(self.strategy, "ask"):
-            raise ValueError(
-                f"Islands: strategy must be one of evoae.strategies, got {self.strategy!r}"
-            )
+        shared.check_operator(self, "strategy", "ask", "one of evoae.strategies")
         check_whole("Islands: num_islands", self.num_islands, 2)
         check_whole("Islands: migration_interval", self.migration_interval, 1)
         check_whole("Islands: num_migrants", self.num_migrants, 0)
@@ -116,7 +112,7 @@ class Islands:
     @property
     def num_networks(self) -> int:
         """Networks for `init`, so that each island begins with its own."""
-        return self.num_islands * getattr(self.strategy, "num_networks", 1)
+        return self.num_islands * shared.num_networks(self.strategy)
 
     def init(
         self, key: jax.Array, params: Params | shared.Stacked, hyper: Hyper | None = None
@@ -124,7 +120,7 @@ class Islands:
         """The first state: from one network for all islands, or from as many for each of them."""
         keys = self._keys(key)
         if isinstance(params, shared.Stacked):
-            networks = grouped(params, self.num_islands)
+            networks = shared.grouped(params, self.num_islands)
             islands = jax.vmap(lambda key, own: self.strategy.init(key, own, hyper))(keys, networks)
         else:
             islands = jax.vmap(lambda key: self.strategy.init(key, params, hyper))(keys)
@@ -132,8 +128,7 @@ class Islands:
 
     def settled(self, state: IslandsState) -> bool:
         """See `evoae.types.Strategy`."""
-        settled = getattr(self.strategy, "settled", lambda _: True)
-        return settled(tree.take(state.islands, 0))
+        return shared.settled(self.strategy, tree.take(state.islands, 0))
 
     def ask(self, key: jax.Array, state: IslandsState) -> tuple[Population, IslandsState]:
         """The candidates of all islands."""
@@ -188,23 +183,3 @@ class Islands:
 def _joined(leaf: jax.Array) -> jax.Array:
     """[I, P, ...] -> [P * I, ...]."""
     return jnp.moveaxis(leaf, 0, 1).reshape(-1, *leaf.shape[2:])
-
-
-def grouped(networks: shared.Stacked, num_groups: int) -> Params | shared.Stacked:
-    """N networks as the first arguments of `num_groups` inits, stacked along the first axis.
-
-    Leaves [N, ...] become [num_groups, ...] where each group has a single network, and else
-    `Stacked` leaves [num_groups, N / num_groups, ...].
-    """
-    counts = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(networks)}
-    if len(counts) != 1 or (count := next(iter(counts))) == () or count[0] % num_groups:
-        shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(networks)]
-        raise ValueError(
-            f"params must stack a multiple of {num_groups} networks along the first axis of each "
-            f"array, got shapes {shapes}"
-        )
-    each = count[0] // num_groups
-    if each == 1:
-        return networks.params
-    split = lambda leaf: jnp.reshape(leaf, (num_groups, each, *leaf.shape[1:]))  # noqa: E731
-    return jax.tree.map(split, networks)

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from evoae import tree
 from evoae.checks import check_whole
 from evoae.strategies import shared
-from evoae.strategies.islands import grouped
 from evoae.types import Hyper, Info, Params, Population, Strategy
 
 
@@ -31,13 +30,12 @@ class RaceState(NamedTuple):
     @property
     def best(self) -> Params:
         """The best network: of all starts, or of the one that was chosen."""
-        networks = jax.vmap(lambda state: state.best)(self.starts)
-        return tree.take(networks, self._leader)
+        return shared.best_of(self.starts, self._leader)
 
     @property
     def best_fitness(self) -> jax.Array:
         """Its error."""
-        return _errors(self.starts)[self._leader]
+        return shared.best_errors(self.starts)[self._leader]
 
     @property
     def hyper(self) -> Hyper:
@@ -46,7 +44,7 @@ class RaceState(NamedTuple):
 
     @property
     def _leader(self) -> jax.Array:
-        return jnp.where(self.decided, self.active, jnp.argmin(_errors(self.starts)))
+        return jnp.where(self.decided, self.active, jnp.argmin(shared.best_errors(self.starts)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,10 +78,7 @@ class Race:
     generations_each: int = 1000
 
     def __post_init__(self) -> None:
-        if isinstance(self.strategy, type) or not hasattr(self.strategy, "ask"):
-            raise ValueError(
-                f"Race: strategy must be one of evoae.strategies, got {self.strategy!r}"
-            )
+        shared.check_operator(self, "strategy", "ask", "one of evoae.strategies")
         check_whole("Race: num_starts", self.num_starts, 2)
         check_whole("Race: generations_each", self.generations_each, 1)
 
@@ -95,27 +90,18 @@ class Race:
     @property
     def num_networks(self) -> int:
         """Networks for `init`."""
-        return self.num_starts * getattr(self.strategy, "num_networks", 1)
+        return self.num_starts * shared.num_networks(self.strategy)
 
     def init(
         self, key: jax.Array, params: Params | shared.Stacked, hyper: Hyper | None = None
     ) -> RaceState:
         """The first state, from the networks of all starts (`evoae.Stacked`)."""
-        if not isinstance(params, shared.Stacked):
-            raise ValueError(
-                f"params must be evoae.Stacked of {self.num_networks} networks for Race, "
-                "got one network"
-            )
-        networks = grouped(params, self.num_starts)
+        networks = shared.of_starts(self, params)
         states = [
             self.strategy.init(jax.random.fold_in(key, start), tree.take(networks, start), hyper)
             for start in range(self.num_starts)
         ]
-        if not getattr(self.strategy, "settled", lambda _: True)(states[0]):
-            raise ValueError(
-                f"params must stack {self.num_networks} networks for Race of "
-                f"{type(self.strategy).__name__}, got more, with which its state changes shape"
-            )
+        shared.check_settled(self, states[0])
         return RaceState(
             generation=jnp.int32(0),
             starts=jax.tree.map(lambda *leaves: jnp.stack(leaves), *states),
@@ -146,13 +132,10 @@ class Race:
         generation = state.generation + 1
         turn = generation // self.generations_each
         last = generation == self.num_starts * self.generations_each
-        chosen = jnp.where(last, jnp.argmin(_errors(starts)), state.active).astype(jnp.int32)
+        best = jnp.argmin(shared.best_errors(starts)).astype(jnp.int32)
+        chosen = jnp.where(last, best, state.active)
         active = jnp.where(turn < self.num_starts, turn, chosen)
         return RaceState(generation, starts, active, state.decided | last), info
-
-
-def _errors(starts: Any) -> jax.Array:
-    return jax.vmap(lambda state: state.best_fitness)(starts)
 
 
 def _put(starts: Any, search: Any, index: jax.Array) -> Any:

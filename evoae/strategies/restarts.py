@@ -10,7 +10,6 @@ from jax import lax
 from evoae import tree
 from evoae.checks import check_whole, is_number
 from evoae.strategies import shared
-from evoae.strategies.islands import grouped
 from evoae.types import Hyper, Info, Params, Population, Strategy
 
 
@@ -79,10 +78,7 @@ class Restarts:
     tolerance: float = 1e-3
 
     def __post_init__(self) -> None:
-        if isinstance(self.strategy, type) or not hasattr(self.strategy, "ask"):
-            raise ValueError(
-                f"Restarts: strategy must be one of evoae.strategies, got {self.strategy!r}"
-            )
+        shared.check_operator(self, "strategy", "ask", "one of evoae.strategies")
         check_whole("Restarts: num_starts", self.num_starts, 2)
         check_whole("Restarts: patience", self.patience, 1)
         if not (is_number(self.tolerance) and 0 <= self.tolerance < 1):
@@ -99,26 +95,17 @@ class Restarts:
     @property
     def num_networks(self) -> int:
         """Networks for `init`."""
-        return self.num_starts * getattr(self.strategy, "num_networks", 1)
+        return self.num_starts * shared.num_networks(self.strategy)
 
     def init(
         self, key: jax.Array, params: Params | shared.Stacked, hyper: Hyper | None = None
     ) -> RestartsState:
         """The first state, from the networks of all starts (`evoae.Stacked`)."""
-        if not isinstance(params, shared.Stacked):
-            raise ValueError(
-                f"params must be evoae.Stacked of {self.num_networks} networks for Restarts, "
-                "got one network"
-            )
         own = dict(hyper or {})
         given = own.pop("strategy", None)
-        starts = grouped(params, self.num_starts)
+        starts = shared.of_starts(self, params)
         search = self.strategy.init(key, tree.take(starts, 0), given)
-        if not getattr(self.strategy, "settled", lambda _: True)(search):
-            raise ValueError(
-                f"params must stack {self.num_networks} networks for Restarts of "
-                f"{type(self.strategy).__name__}, got more, with which its state changes shape"
-            )
+        shared.check_settled(self, search)
         own = shared.merge_hyper({"tolerance": jnp.float32(self.tolerance)}, own)
         return RestartsState(
             generation=jnp.int32(0),

@@ -1,10 +1,11 @@
 """What all strategies do alike: checks, the first parents, the treatment of invalid fitness."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from evoae import tree
 from evoae.types import Hyper, Info, Params
 
 
@@ -100,3 +101,62 @@ def ranked_fitness(fitness: jax.Array, population_size: int) -> tuple[jax.Array,
         num_invalid=(population_size - count).astype(jnp.int32),
     )
     return fitness, info
+
+
+def num_networks(strategy: Any) -> int:
+    """See `evoae.types.Strategy`."""
+    return getattr(strategy, "num_networks", 1)
+
+
+def settled(strategy: Any, state: Any) -> bool:
+    """See `evoae.types.Strategy`."""
+    return getattr(strategy, "settled", lambda _: True)(state)
+
+
+def best_errors(states: Any) -> jax.Array:
+    """The best error of each of several states of one strategy, stacked; float32 [S]."""
+    return jax.vmap(lambda state: state.best_fitness)(states)
+
+
+def best_of(states: Any, index: jax.Array) -> Params:
+    """The best network of one of several states of one strategy, stacked."""
+    return tree.take(jax.vmap(lambda state: state.best)(states), index)
+
+
+def of_starts(wrapper: Any, params: Params | Stacked) -> Params | Stacked:
+    """The networks of `wrapper.num_starts` starts, as `grouped` gives them."""
+    if not isinstance(params, Stacked):
+        raise ValueError(
+            f"params must be evoae.Stacked of {wrapper.num_networks} networks for "
+            f"{type(wrapper).__name__}, got one network"
+        )
+    return grouped(params, wrapper.num_starts)
+
+
+def check_settled(wrapper: Any, state: Any) -> None:
+    """Raises a `ValueError` for a first state of the inner strategy that changes shape later."""
+    if not settled(wrapper.strategy, state):
+        raise ValueError(
+            f"params must stack {wrapper.num_networks} networks for {type(wrapper).__name__} of "
+            f"{type(wrapper.strategy).__name__}, got more, with which its state changes shape"
+        )
+
+
+def grouped(networks: Stacked, num_groups: int) -> Params | Stacked:
+    """N networks as the first arguments of `num_groups` inits, stacked along the first axis.
+
+    Leaves [N, ...] become [num_groups, ...] where each group has a single network, and else
+    `Stacked` leaves [num_groups, N / num_groups, ...].
+    """
+    counts = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(networks)}
+    if len(counts) != 1 or (count := next(iter(counts))) == () or count[0] % num_groups:
+        shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(networks)]
+        raise ValueError(
+            f"params must stack a multiple of {num_groups} networks along the first axis of each "
+            f"array, got shapes {shapes}"
+        )
+    each = count[0] // num_groups
+    if each == 1:
+        return networks.params
+    split = lambda leaf: jnp.reshape(leaf, (num_groups, each, *leaf.shape[1:]))  # noqa: E731
+    return jax.tree.map(split, networks)

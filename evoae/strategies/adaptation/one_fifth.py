@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_positive, is_number
+from evoae.checks import check_fraction, check_positive
 from evoae.strategies.adaptation.shared import repeated
 from evoae.types import Hyper
 
@@ -33,8 +33,7 @@ class OneFifth:
     speed: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (is_number(self.target) and 0 < self.target < 1):
-            raise ValueError(f"OneFifth: target must be above 0 and below 1, got {self.target!r}")
+        check_fraction("OneFifth: target", self.target)
         check_positive("OneFifth: speed", self.speed)
         for name in ("target", "speed"):
             object.__setattr__(self, name, float(getattr(self, name)))
