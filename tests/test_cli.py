@@ -8,6 +8,7 @@ import sys
 import pytest
 
 import evoae
+import evoae.bench
 import evoae.compare
 import evoae.run
 from evoae.cli import main
