@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
 from typing import Literal, NamedTuple, cast, get_args
 
 import flax.linen as nn
@@ -11,37 +10,16 @@ import jax.numpy as jnp
 
 from evoae.checks import check_choice
 from evoae.data import scale
+from evoae.errors import ERRORS, ErrorName, logit
 from evoae.incremental import Centre, Neighbours, centre
+from evoae.layers import activate
 from evoae.models import Autoencoder
 from evoae.types import Batch, Params
 
-ErrorName = Literal["mae", "mse", "rmse", "bce"]
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]
 
-
-class Error(NamedTuple):
-    """An error in two steps: a value for each pixel, whose mean over all pixels is finished.
-
-    Attributes:
-      pixel: (output, target) -> values of the same shape.
-      finish: the mean of these values -> the error.
-    """
-
-    pixel: Callable[[jax.Array, jax.Array], jax.Array]
-    finish: Callable[[jax.Array], jax.Array]
-
-
-def _cross_entropy(output: jax.Array, target: jax.Array) -> jax.Array:
-    output = jnp.clip(output, 1e-6, 1 - 1e-6)
-    return -(target * jnp.log(output) + (1 - target) * jnp.log1p(-output))
-
-
-ERRORS: dict[str, Error] = {
-    "mae": Error(lambda y, t: jnp.abs(y - t), lambda mean: mean),
-    "mse": Error(lambda y, t: jnp.square(y - t), lambda mean: mean),
-    "rmse": Error(lambda y, t: jnp.square(y - t), jnp.sqrt),
-    "bce": Error(_cross_entropy, lambda mean: mean),
-}
+# Pixels of 0 and 1 have no finite logit: a target's are clipped to what an output can reach soon.
+TARGET_MARGIN, OUTPUT_MARGIN = 0.01, 1e-6
 
 
 class PreparedBatch(NamedTuple):
@@ -49,10 +27,12 @@ class PreparedBatch(NamedTuple):
 
     Attributes:
       inputs: what `Autoencoder.prepare` makes of the images.
-      targets: the images as [channels, height, width, N].
+      images: as [channels, height, width, N].
+      targets: what outputs are compared with: the same, or its logits for an error of logits.
     """
 
     inputs: jax.Array
+    images: jax.Array
     targets: jax.Array
 
 
@@ -76,13 +56,15 @@ class Reconstruction:
         images = self._floats(batch)
         if not isinstance(self.model, Autoencoder):
             return images
-        return PreparedBatch(self.model.prepare(images), jnp.transpose(images, (3, 1, 2, 0)))
+        inputs, images = self.model.prepare(images), jnp.transpose(images, (3, 1, 2, 0))
+        return PreparedBatch(inputs, images, self._target(images))
 
     def __call__(self, params: Params, batch: Batch) -> jax.Array:
         batch = self.prepare(batch)
         prepared = isinstance(batch, PreparedBatch)
-        inputs, target = batch if prepared else (batch, batch)
-        apply = self._layers.reconstruct if prepared else self.model.apply
+        inputs = batch.inputs if prepared else batch
+        target = batch.targets if prepared else self._target(batch)
+        apply = self._layers.pre_activation if prepared else self.model.apply
         if self.precision == "bfloat16":
             params, inputs = jax.tree.map(lambda x: x.astype(jnp.bfloat16), (params, inputs))
         with self._products():
@@ -92,14 +74,15 @@ class Reconstruction:
                 f"model must return images of the shape {target.shape} that it is given, "
                 f"it returned {output.shape}"
             )
-        error = ERRORS[self.error]
-        return error.finish(jnp.mean(error.pixel(output, target), dtype=jnp.float32))
+        errors = (self._of_pre_activation if prepared else self._of_output)(output, target)
+        return ERRORS[self.error].finish(jnp.mean(errors, dtype=jnp.float32))
 
     def around(self, params: Params, batch: PreparedBatch) -> Centre:
         """Evaluates one network and keeps its activations, for the errors of its neighbours."""
-        pixel = ERRORS[self.error].pixel
         with self._products():
-            return centre(self._layers, pixel, params, batch.inputs, batch.targets)
+            return centre(
+                self._layers, self._of_pre_activation, params, batch.inputs, batch.targets
+            )
 
     def of_centre(self, around: Centre, batch: PreparedBatch) -> jax.Array:
         """The error of the centre itself, float32."""
@@ -120,14 +103,30 @@ class Reconstruction:
         Returns:
           Float32 [C]: as the error of the changed network computed anew, to rounding.
         """
-        pixel = ERRORS[self.error].pixel
         with self._products():
-            neighbours = Neighbours(self._layers, pixel, around, batch.targets)
+            neighbours = Neighbours(
+                self._layers, self._of_pre_activation, around, batch.images, batch.targets
+            )
             if positions.ndim == 0:
                 sums = neighbours.of_shared_position(positions, deltas)
             else:
                 sums = neighbours.of_positions(positions, deltas)
         return self._finish(sums, batch)
+
+    def _of_pre_activation(self, pre: jax.Array, target: jax.Array) -> jax.Array:
+        """The errors of pixels, from the pre-activation of the last layer."""
+        last = self._layers.decoder_layers[-1]
+        if ERRORS[self.error].of_logits and last.activation == "sigmoid":
+            return ERRORS[self.error].pixel(pre, target)
+        return self._of_output(activate(last, pre), target)
+
+    def _of_output(self, output: jax.Array, target: jax.Array) -> jax.Array:
+        if ERRORS[self.error].of_logits:
+            output = logit(output, OUTPUT_MARGIN)
+        return ERRORS[self.error].pixel(output, target)
+
+    def _target(self, images: jax.Array) -> jax.Array:
+        return logit(images, TARGET_MARGIN) if ERRORS[self.error].of_logits else images
 
     def _products(self) -> contextlib.AbstractContextManager[None]:
         """Matrix products as exact as asked for: GPUs and TPUs round their inputs otherwise."""
@@ -168,9 +167,12 @@ def reconstruction(
     Args:
       model: an `evoae.Autoencoder`, or any Flax module that maps images [N, height, width,
         channels] to images of the same shape.
-      error: "mae" mean |y - t|, "mse" mean (y - t)^2, "rmse" its root over the whole batch, or
-        "bce" mean -(t log y + (1 - t) log(1 - y)), with y clipped to 1e-6..1-1e-6. On images that
-        are mostly black, "mae" rewards a black output: it scores better than the mean image.
+      error: "mae" mean |y - t|, "mse" mean (y - t)^2, "rmse" its root over the whole batch, "bce"
+        mean -(t log y + (1 - t) log(1 - y)), with y clipped to 1e-6..1-1e-6, or "logit_huber" mean
+        h(logit y - logit t) with h(d) = d^2 / 2 up to |d| = 1 and |d| - 1/2 from there, t clipped
+        to 0.01..0.99 (Huber 1964, "Robust estimation of a location parameter"). On images that are
+        mostly black, "mae" rewards a black output: it scores better than the mean image. The last
+        two have a slope where a sigmoid saturates; "logit_huber" needs neither it nor a logarithm.
       low: what the value 0 of uint8 images is scaled to, batch by batch; floats are taken as given.
       high: what the value 255 is scaled to.
       precision: "float32"; "tensorfloat32" rounds the inputs of matrix products to 10 bits where

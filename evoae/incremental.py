@@ -28,6 +28,7 @@ from evoae.layers import (
 from evoae.models import Autoencoder
 from evoae.types import Params
 
+# (pre-activation of the last layer, target) -> errors of pixels
 PixelError = Callable[[jax.Array, jax.Array], jax.Array]
 
 
@@ -78,7 +79,7 @@ def centre(
         pre = lax.optimization_barrier(pre)
         x = lax.optimization_barrier(activate(layer, pre))
         activations.append((pre, x))
-    errors = lax.optimization_barrier(pixel_error(x, targets))
+    errors = lax.optimization_barrier(pixel_error(pre, targets))
     return Centre(params, tuple(activations), errors, errors.sum())
 
 
@@ -86,12 +87,17 @@ class Neighbours:
     """Evaluates neighbours of a centre; built anew in each trace, and holds no state beyond it."""
 
     def __init__(
-        self, model: Autoencoder, pixel_error: PixelError, centre: Centre, targets: jax.Array
+        self,
+        model: Autoencoder,
+        pixel_error: PixelError,
+        centre: Centre,
+        images: jax.Array,
+        targets: jax.Array,
     ) -> None:
         self.pixel_error, self.centre, self.targets = pixel_error, centre, targets
         self.stages: list[Stage] = []
         self.weighted: list[int] = []  # the layers that have weights
-        places, starts, x = tree.places(centre.params["params"]), [], targets
+        places, starts, x = tree.places(centre.params["params"]), [], images
         for index, (name, layer, weights) in enumerate(model.stages(centre.params)):
             pre, out = centre.activations[index]
             self.stages.append(Stage(layer, weights, x, pre, out))
@@ -221,10 +227,10 @@ class Neighbours:
             pre = self.stages[number].pre
             if spans(change, pre.shape[:-1]):
                 pre = self._forward(number, pre + change.values, self.last)
-                return lax.optimization_barrier(self._pixel_errors(pre, self.targets)).sum()
+                return lax.optimization_barrier(self.pixel_error(pre, self.targets)).sum()
         pre, block = self.stages[-1].pre, (change.start, change.sizes)
         pre = cut(pre, *block).reshape(-1) + change.values.reshape(-1)
-        inside = self._pixel_errors(pre, cut(self.targets, *block).reshape(-1))
+        inside = self.pixel_error(pre, cut(self.targets, *block).reshape(-1))
         inside = lax.optimization_barrier(inside).sum()
         return self.centre.error_sum - cut(self.centre.pixel_errors, *block).sum() + inside
 
@@ -237,10 +243,6 @@ class Neighbours:
             if spans(change, pre.shape[:-1]):
                 break
         return self._forward(number, pre + change.values, until)
-
-    def _pixel_errors(self, pre: jax.Array, targets: jax.Array) -> jax.Array:
-        """The errors of pixels, from the pre-activation of the last layer."""
-        return self.pixel_error(activate(self.stages[-1].layer, pre), targets)
 
     def _forward(self, number: int, pre: jax.Array, until: int) -> jax.Array:
         """From the pre-activation of one layer to that of a later one."""
@@ -259,5 +261,5 @@ class Neighbours:
         pre = jnp.moveaxis(pre, 0, -2).reshape(*shape, children * images)
         pre = self._forward(number, pre, self.last)
         pre = pre.reshape(*pre.shape[:-1], children, images)
-        errors = self._pixel_errors(pre, jnp.expand_dims(self.targets, -2))
+        errors = self.pixel_error(pre, jnp.expand_dims(self.targets, -2))
         return lax.optimization_barrier(errors).sum((0, 1, 2, 4))

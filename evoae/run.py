@@ -10,8 +10,8 @@ import numpy as np
 
 from evoae import data, report
 from evoae.config import RunConfig, to_json
+from evoae.errors import ErrorName
 from evoae.evolve import InvalidFitnessError
-from evoae.fitness import ErrorName
 from evoae.pace import Pace, interrupts
 from evoae.report.device import environment
 from evoae.report.folder import RunFolder, free_folder

@@ -15,7 +15,7 @@ import evoae
 PACKAGE = Path(evoae.__file__).parent
 COMMON = ("types", "tree", "checks")  # may be imported by all
 ORDER = (
-    *("data", "layers", "models", "incremental", "fitness"),
+    *("data", "layers", "models", "incremental", "errors", "fitness"),
     *("mutations", "crossovers", "strategies"),
     *("evaluate", "evolve", "pace", "backprop", "report", "config", "task", "run", "training"),
     *("compare", "bench", "options", "cli"),

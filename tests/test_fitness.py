@@ -8,11 +8,19 @@ import pytest
 
 import evoae
 
+
+def logit_huber(y, t):
+    t = np.clip(t, 0.01, 0.99)
+    d = np.abs(np.log(y / (1 - y)) - np.log(t / (1 - t)))
+    return np.where(d <= 1, d**2 / 2, d - 0.5).mean()
+
+
 FORMULAS = {
     "mae": lambda y, t: np.abs(y - t).mean(),
     "mse": lambda y, t: np.square(y - t).mean(),
     "rmse": lambda y, t: np.sqrt(np.square(y - t).mean()),
     "bce": lambda y, t: -(t * np.log(y) + (1 - t) * np.log(1 - y)).mean(),
+    "logit_huber": logit_huber,
 }
 
 
@@ -120,7 +128,10 @@ def test_errors_name_what_came_and_what_is_allowed(case):
     model, params, images = case
     make = evoae.fitness.reconstruction
     for use, message in (
-        (lambda: make(model, error="l1"), "error must be one of mae, mse, rmse, bce; got 'l1'"),
+        (
+            lambda: make(model, error="l1"),
+            "error must be one of mae, mse, rmse, bce, logit_huber; got 'l1'",
+        ),
         (lambda: make("varadi2021"), "model must be a Flax Linen module, got 'varadi2021'"),
         (lambda: make(model, low=1.0, high=0.5), "low must be below high, got low=1.0, high=0.5"),
         (lambda: make(model)(params, images[0]), r"images must have shape .*got \(8, 8, 1\)"),

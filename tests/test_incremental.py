@@ -52,7 +52,7 @@ NETWORKS = {
 }
 
 
-ERRORS = dict(zip(NETWORKS, ("mae", "mse", "bce", "rmse", "mae"), strict=True))
+ERRORS = dict(zip(NETWORKS, ("mae", "logit_huber", "bce", "rmse", "mse"), strict=True))
 
 
 class Case(NamedTuple):

@@ -29,6 +29,10 @@ def slow_error(error, data, constant):
                 total += abs(x - y)
             elif error in ("mse", "rmse"):
                 total += (x - y) ** 2
+            elif error == "logit_huber":
+                x, y = min(max(x, 1e-6), 1 - 1e-6), min(max(y, 0.01), 0.99)
+                distance = abs(math.log(x / (1 - x)) - math.log(y / (1 - y)))
+                total += distance**2 / 2 if distance <= 1 else distance - 0.5
             else:
                 clipped = min(max(x, 1e-6), 1 - 1e-6)
                 total -= y * math.log(clipped) + (1 - y) * math.log(1 - clipped)
@@ -36,7 +40,7 @@ def slow_error(error, data, constant):
     return math.sqrt(total / count) if error == "rmse" else total / count
 
 
-@pytest.mark.parametrize("error", ["mae", "mse", "rmse", "bce"])
+@pytest.mark.parametrize("error", ["mae", "mse", "rmse", "bce", "logit_huber"])
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.1, 0.9)])
 def test_baselines_follow_the_definitions(error, low, high):
     data = (low + (high - low) * RNG.integers(0, 2, (5, 3, 4, 1))).astype(np.float32)
@@ -63,7 +67,7 @@ def test_baselines_of_the_ten_digits_are_the_known_ones():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"error": "mea"}, "error must be one of mae, mse, rmse, bce; got 'mea'"),
+        ({"error": "mea"}, "error must be one of mae, mse, rmse, bce, logit_huber; got 'mea'"),
         ({"images": 255 * images()}, r"images: got 25.*; allowed: low..high, 0..1"),
         ({"error": "bce", "high": 2.0}, r"low, high: got 0.0, 2.0; allowed: 0..1"),
         ({"low": 1.0}, "low must be below high, got 1.0 and 1.0"),

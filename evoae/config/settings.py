@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from evoae.checks import check_choice, check_positive, check_range, check_whole
-from evoae.fitness import ERRORS, ErrorName
+from evoae.errors import ERRORS, ErrorName
 from evoae.models import MODELS, Autoencoder
 from evoae.strategies import GeneticAlgorithm
 from evoae.types import Strategy
@@ -101,8 +101,8 @@ class RunConfig:
       preset: the name under which it is known; a run's folder is named after it.
       data: the images to learn.
       model: the autoencoder.
-      error: "mae" mean absolute, "mse" mean squared, "rmse" root mean squared error per pixel, or
-        "bce" binary cross entropy, for pixels in 0..1.
+      error: "mae" mean absolute, "mse" mean squared, "rmse" root mean squared error per pixel,
+        "bce" binary cross entropy or "logit_huber" Huber's error of logits, for pixels in 0..1.
       strategy: the search, one of `evoae.strategies`.
       independent_population: begin with independent networks, as many as the population has,
         instead of mutants of one network.
@@ -138,9 +138,9 @@ class RunConfig:
             if not isinstance(getattr(self, name), kind):
                 raise ValueError(f"{name} must be a {kind.__name__}, got {getattr(self, name)!r}")
         check_choice("error", self.error, ERRORS)
-        if self.error == "bce" and not 0 <= self.data.low < self.data.high <= 1:
+        if self.error in ("bce", "logit_huber") and not 0 <= self.data.low < self.data.high <= 1:
             raise ValueError(
-                f"error: bce needs data.low and data.high in 0..1, "
+                f"error: {self.error} needs data.low and data.high in 0..1, "
                 f"got {self.data.low} and {self.data.high}"
             )
         if not hasattr(self.strategy, "ask") or isinstance(self.strategy, type):

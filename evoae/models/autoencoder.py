@@ -139,15 +139,20 @@ class Autoencoder(nn.Module):
         return first.patches(x) if isinstance(first, Conv) else materialize(x)
 
     @nn.nowrap
-    def reconstruct(self, params: Params, prepared: jax.Array) -> jax.Array:
-        """As calling the model, from a prepared input, to [channels, height, width, N]."""
-        x = prepared
+    def pre_activation(self, params: Params, prepared: jax.Array) -> jax.Array:
+        """As calling the model, from a prepared input, up to the last layer's activation.
+
+        Returns [channels, height, width, N].
+        """
+        x, pre = prepared, prepared
+        before: Layer | None = None
         for _, layer, weights in self.stages(params):
-            if isinstance(layer, Conv) and x is prepared:
-                x = activate(layer, layer.of_patches(weights, x))
-            else:
-                x = activate(layer, layer.pre_activation(weights, x))
-        return x
+            if before is not None:
+                x = activate(before, pre)
+            of_patches = before is None and isinstance(layer, Conv)
+            pre = layer.of_patches(weights, x) if of_patches else layer.pre_activation(weights, x)  # type: ignore[attr-defined]
+            before = layer
+        return pre
 
     @nn.nowrap
     def stages(self, params: Params) -> Iterator[tuple[str, Layer, Weights]]:

@@ -16,12 +16,19 @@ def _binary_cross_entropy(images: Array, output: Array) -> float:
     return float(-(images * np.log(guess) + (1 - images) * np.log(1 - guess)).mean())
 
 
+def _logit_huber(images: Array, output: Array) -> float:
+    image, guess = np.clip(images, 0.01, 0.99), np.clip(output, 1e-6, 1 - 1e-6)
+    distance = np.abs(np.log(guess / (1 - guess)) - np.log(image / (1 - image)))
+    return float(np.where(distance < 1, distance**2 / 2, distance - 0.5).mean())
+
+
 # By the names and definitions of `evoae.fitness`, in NumPy: (images, outputs) -> error.
 ERRORS: dict[str, Callable[[Array, Array], float]] = {
     "mae": lambda images, output: float(np.abs(images - output).mean()),
     "mse": lambda images, output: float(((images - output) ** 2).mean()),
     "rmse": lambda images, output: float(np.sqrt(((images - output) ** 2).mean())),
     "bce": _binary_cross_entropy,
+    "logit_huber": _logit_huber,
 }
 
 
@@ -37,11 +44,10 @@ def baselines(
 
     Args:
         images: [N, H, W, C], C = 1 or 3, values in `low`..`high`.
-        error: "mae", "mse", "rmse" or "bce", the mean over all pixels and images (the root of it
-            for "rmse"). "bce" is -(y log x + (1 - y) log(1 - x)), y the image, x clipped to
-            1e-6..1 - 1e-6.
-        low: the value of black, from 0 for "bce".
-        high: the value of white, up to 1 for "bce".
+        error: "mae", "mse", "rmse", "bce" or "logit_huber", the mean over all pixels and images
+            (the root of it for "rmse"), as `evoae.fitness.reconstruction` defines it.
+        low: the value of black, from 0 for "bce" and "logit_huber".
+        high: the value of white, up to 1 for these two.
         fitted_to: the images whose mean and median are taken, such as the training images where
             `images` are the test images; [M, H, W, C]. None takes `images` themselves.
 
@@ -57,8 +63,8 @@ def baselines(
     """
     check_choice("error", error, ERRORS)
     check_range(low, high)
-    if error == "bce" and (low < 0 or high > 1):
-        raise ValueError(f"low, high: got {low}, {high}; allowed: 0..1, as error is 'bce'")
+    if error in ("bce", "logit_huber") and (low < 0 or high > 1):
+        raise ValueError(f"low, high: got {low}, {high}; allowed: 0..1, as error is {error!r}")
     data = _within("images", images, low, high)
     fitted = data if fitted_to is None else _within("fitted_to", fitted_to, low, high)
     if fitted.shape[1:] != data.shape[1:]:

@@ -15,6 +15,7 @@ ERROR_NAMES = {
     "mse": "mean squared error per pixel",
     "rmse": "root mean squared error per pixel",
     "bce": "binary cross entropy per pixel",
+    "logit_huber": "Huber error of logits per pixel",
 }
 
 
