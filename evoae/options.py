@@ -20,6 +20,7 @@ from tyro.constructors import (
 
 from evoae.config import RunConfig
 from evoae.config.kinds import Draft, draft, kind_name, with_kind
+from evoae.strategies.shared import lasting
 
 KIND_HELP = "what it is; another kind than the preset's begins with its own defaults"
 
@@ -29,7 +30,8 @@ def parse_run(preset: RunConfig, arguments: Sequence[str], **settings: Any) -> R
 
     `--strategy.kind NAME` (and the same for whatever else has kinds) puts another kind there,
     before the options of its own are read. Where only one kind of end is named, the preset's other
-    one is left out.
+    one is left out. A strategy is fitted to a number of generations that is named, unless a horizon
+    is, too.
 
     Raises:
       ValueError: an unknown option or kind, or a wrong value; in one line.
@@ -45,8 +47,12 @@ def parse_run(preset: RunConfig, arguments: Sequence[str], **settings: Any) -> R
         default = with_kind(default, path, kind)
     config = parse(RunConfig, arguments, default=default, **settings)
     names = {argument.split("=")[0].lstrip("-").replace("-", "_") for argument in arguments}
-    if "num_generations" in names and "minutes" not in names and config.num_generations:
-        return dataclasses.replace(config, minutes=None)
+    if "num_generations" in names and config.num_generations:
+        if not any(name.endswith("horizon") for name in names):
+            strategy = lasting(config.strategy, config.num_generations)
+            config = dataclasses.replace(config, strategy=strategy)
+        if "minutes" not in names:
+            return dataclasses.replace(config, minutes=None)
     if "minutes" in names and "num_generations" not in names and config.minutes:
         return dataclasses.replace(config, num_generations=None)
     return config

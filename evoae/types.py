@@ -141,8 +141,9 @@ class Strategy(Protocol):
     each may have a method `single_changes(population) -> (positions, deltas)`, or None when they do
     not; it is then evaluated faster, see `evoae.evaluate.evaluate`. One whose state changes shape
     in the first generations says so by a method `settled(state) -> bool`; one that begins with
-    several networks (`evoae.Stacked`), how many by `num_networks`. One that takes in networks from
-    elsewhere has `immigrate(state, params, fitness) -> state`, see `evoae.strategies.Islands`.
+    several networks (`evoae.Stacked`), how many by `num_networks`. One whose steps fall towards an
+    end is fitted to a run by `lasting(num_generations) -> Strategy`. One that takes in networks
+    from elsewhere has `immigrate(state, params, fitness) -> state`, see `evoae.strategies.Islands`.
     Candidates of several populations may be joined to one, so `express` reads the parents that
     `population.parent` names.
     """

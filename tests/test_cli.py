@@ -204,6 +204,17 @@ def test_kinds_are_chosen_by_name_and_begin_with_their_defaults(arguments, strat
     assert from_json(json.loads(json.dumps(to_json(config)))) == config
 
 
+def test_schedules_are_fitted_to_the_number_of_generations(configured):
+    horizon = lambda *words: configured("train", "digits10", *words).strategy.strategy.horizon  # noqa: E731
+    race = PRESETS["digits10"].strategy
+    of_others = (race.num_starts - 1) * race.generations_each
+    assert horizon() == PRESETS["digits10"].num_generations - of_others
+    assert horizon("--num-generations", "50000") == 50_000 - of_others
+    assert horizon("--num-generations", "20") == race.generations_each
+    given = ("--num-generations", "50000", "--strategy.strategy.horizon", "7")
+    assert horizon(*given) == 7
+
+
 @pytest.mark.parametrize(
     ("arguments", "ends"),
     [

@@ -114,6 +114,10 @@ class Islands:
         """Networks for `init`, so that each island begins with its own."""
         return self.num_islands * shared.num_networks(self.strategy)
 
+    def lasting(self, num_generations: int) -> "Islands":
+        """The same, of strategies fitted to that many generations."""
+        return dataclasses.replace(self, strategy=shared.lasting(self.strategy, num_generations))
+
     def init(
         self, key: jax.Array, params: Params | shared.Stacked, hyper: Hyper | None = None
     ) -> IslandsState:

@@ -95,6 +95,10 @@ class ProbeEvolutionStrategy:
                 )
             object.__setattr__(self, name, float(value))
 
+    def lasting(self, num_generations: int) -> "ProbeEvolutionStrategy":
+        """The same with its horizon at the end of that many generations."""
+        return dataclasses.replace(self, horizon=float(num_generations))
+
     def init(self, key: jax.Array, params: Params, hyper: Hyper | None = None) -> ProbeState:
         """The first state, around one network."""
         if isinstance(params, shared.Stacked):

@@ -92,6 +92,12 @@ class Race:
         """Networks for `init`."""
         return self.num_starts * shared.num_networks(self.strategy)
 
+    def lasting(self, num_generations: int) -> "Race":
+        """The same, fitted to that many generations in all, of which the winner has most."""
+        of_others = (self.num_starts - 1) * self.generations_each
+        own = max(num_generations - of_others, self.generations_each)
+        return dataclasses.replace(self, strategy=shared.lasting(self.strategy, own))
+
     def init(
         self, key: jax.Array, params: Params | shared.Stacked, hyper: Hyper | None = None
     ) -> RaceState:

@@ -108,6 +108,11 @@ def num_networks(strategy: Any) -> int:
     return getattr(strategy, "num_networks", 1)
 
 
+def lasting(strategy: Any, num_generations: int) -> Any:
+    """See `evoae.types.Strategy`."""
+    return getattr(strategy, "lasting", lambda _: strategy)(num_generations)
+
+
 def settled(strategy: Any, state: Any) -> bool:
     """See `evoae.types.Strategy`."""
     return getattr(strategy, "settled", lambda _: True)(state)
