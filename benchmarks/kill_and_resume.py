@@ -11,6 +11,7 @@ import argparse
 import collections
 import dataclasses
 import json
+import os
 import random
 import subprocess
 import sys
@@ -26,6 +27,9 @@ from evoae.config import DataConfig, ModelConfig, RunConfig, to_json
 from evoae.mutations import Gaussian
 from evoae.strategies import GeneticAlgorithm
 
+# Compiling is most of the work here; it is over sooner with little optimisation.
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
+
 CHILD = """if True:
     import json, sys
     from evoae import run, saving
@@ -35,7 +39,7 @@ CHILD = """if True:
 """
 
 
-def tiny_config(folder, num_generations=400):
+def tiny_config(folder, num_generations=100):
     """Twenty images of 6x5 pixels in minibatches; they are written to the folder."""
     images = np.random.default_rng(0).integers(0, 256, (20, 6, 5), np.uint8)
     np.savez(folder / "images.npz", images=images)
@@ -87,9 +91,11 @@ def main():
                 continue
             rows = (path / "metrics.csv").read_bytes() if (path / "metrics.csv").exists() else b""
             ended = rows.count(b"\n") > config.num_generations
-            same = bits(run.resume(path, progress=False)) == alone
-            found[f"killed {'at the end' if ended else 'on the way'}, same bits: {same}"] += 1
-            found["leftovers"] += len([*path.glob(".*.tmp"), *path.glob("checkpoints/.*.tmp")])
+            result = run.resume(path, progress=False)
+            if result.stopped:  # by a signal to this program
+                break
+            same = "same" if bits(result) == alone else "OTHER"
+            found[f"killed {'at the end' if ended else 'on the way'}, {same} bits"] += 1
             print(f"{number + 1:4} {dict(found)}", flush=True)
 
 

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from evoae import checkpoint, data
 from evoae.checkpoint import Checkpoint, CheckpointError
 from evoae.config import RunConfig, from_json, to_json
@@ -175,7 +177,7 @@ def portable(config: RunConfig) -> RunConfig:
 
 def identity(images: Images) -> str:
     """What tells one set of images, uint8 [N, H, W, C], from all others: shape and SHA-256."""
-    return f"{list(images.shape)} {hashlib.sha256(images.tobytes()).hexdigest()}"
+    return f"{list(images.shape)} {hashlib.sha256(np.ascontiguousarray(images)).hexdigest()}"
 
 
 def _check(found: Checkpoint, config: RunConfig) -> None:

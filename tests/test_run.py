@@ -316,11 +316,11 @@ def started(small, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [0.0, 4.4])
-def test_ctrl_c_ends_the_run_and_everything_is_written(small, tmp_path, seconds):
+@pytest.mark.parametrize(("seconds", "number"), [(0.0, signal.SIGINT), (4.4, signal.SIGTERM)])
+def test_a_signal_ends_the_run_and_everything_is_written(small, tmp_path, seconds, number):
     process = started(small, tmp_path)
     time.sleep(seconds)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     output, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (130, "")
     assert "stopped" in output
