@@ -192,8 +192,9 @@ def _run(task: Task, path: Path, console: Console, start: Start | None = None) -
                 outputs = np.asarray(reconstruct(state.best, targets))
                 folder.add(trace._asdict(), state.best, outputs, float(state.best_fitness))
                 bar.show(evolution_status(trace, pace, begun.steps))
-                if np.isfinite(trace.best_fitness).all():
-                    saver.save_if_due(state, pace)
+                if not np.isfinite(trace.best_fitness).all():
+                    continue  # and the error is raised; no checkpoint may be later than its cause
+                saver.save_if_due(state, pace)
                 if interrupted.is_set():
                     break
         except InvalidFitnessError:
