@@ -23,6 +23,7 @@ Deep autoencoders trained by genetic algorithms, without gradients.
 
 commands:
   train [PRESET]    evolve an autoencoder; PRESET is {DEFAULT_PRESET} unless you name another
+  resume RUN        go on with the run in a folder, as if it had never stopped
   compare [PRESET]  evolve it, and train it by backpropagation in the same time
   bench             how fast generations are on this machine, and those of others
   presets           list the presets of train and compare
@@ -35,7 +36,7 @@ options:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0, 2 after an error, 130 after Ctrl-C."""
+    """Runs the command; returns its exit status: 0, 2 after an error, 130 after a stop."""
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         if command in ("-h", "--help"):
@@ -62,6 +63,37 @@ def train(arguments: list[str]) -> int:
     from evoae.run import train as run
 
     return 130 if run(config).stopped else 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ResumeQuery:
+    """What `evoae resume` is asked.
+
+    Attributes:
+      run: the folder of the run.
+      num_generations: end after this many, those before the stop included.
+      minutes: end after this time, that before the stop included.
+      chunk_size: candidates evaluated at a time; memory and speed change with it, results do not.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    num_generations: int | None = None
+    minutes: float | None = None
+    chunk_size: int | None = None
+
+
+def resume(arguments: list[str]) -> int:
+    """Goes on with a run that was stopped or killed, or that is to go further."""
+    query = parse(
+        ResumeQuery,
+        arguments,
+        prog="evoae resume",
+        description="Go on with a run that was stopped or killed, or make it longer.",
+    )
+    from evoae.run import resume as run
+
+    settings = dataclasses.asdict(query)
+    return 130 if run(settings.pop("run"), **settings).stopped else 0
 
 
 def compare(arguments: list[str]) -> int:
@@ -176,6 +208,7 @@ def bench(arguments: list[str]) -> int:
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
+    "resume": resume,
     "compare": compare,
     "bench": bench,
     "presets": presets,

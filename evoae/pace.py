@@ -34,8 +34,15 @@ class Pace(NamedTuple):
     seconds_left: float = math.inf
 
 
+BEGINNING = Pace()
+
+
 def in_blocks(
-    work: Callable[[int, Pace], Result], *, num_steps: int | None, minutes: float | None
+    work: Callable[[int, Pace], Result],
+    *,
+    num_steps: int | None,
+    minutes: float | None,
+    start: Pace = BEGINNING,
 ) -> Iterator[tuple[Result, Pace]]:
     """Calls work(count, pace) block after block; yields its results and the pace after each.
 
@@ -43,6 +50,8 @@ def in_blocks(
       work: does `count` steps, at most `BLOCK_SIZE`; `pace` is where the loop stands before them.
       num_steps: end after this many; None sets no such end.
       minutes: end after this time of computing; None sets no such end.
+      start: the steps and seconds of an earlier loop that this one continues; the ends are those
+        of both together.
 
     >>> results = in_blocks(lambda count, pace: count, num_steps=12, minutes=None)
     >>> [(count, pace.steps, round(pace.done, 2)) for count, pace in results]
@@ -50,7 +59,8 @@ def in_blocks(
     """
     most = math.inf if num_steps is None else num_steps
     limit = math.inf if minutes is None else 60 * minutes
-    pace = Pace()
+    done = lambda steps, seconds: min(1.0, max(steps / most, seconds / limit))  # noqa: E731
+    pace = Pace(start.steps, start.seconds, done=done(start.steps, start.seconds))
     while pace.done < 1:
         count = block_length(pace.steps, pace.speed, most - pace.steps, limit - pace.seconds)
         begun = time.perf_counter()
@@ -61,7 +71,7 @@ def in_blocks(
             steps=steps,
             seconds=total,
             speed=speed,
-            done=min(1.0, max(steps / most, total / limit)),
+            done=done(steps, total),
             done_per_step=max(1 / most, 1 / (speed * limit)),
             seconds_left=max(0.0, min((most - steps) / speed, limit - total)),
         )
@@ -70,7 +80,7 @@ def in_blocks(
 
 def block_length(steps: int, speed: float, steps_left: float, seconds_left: float) -> int:
     """How many steps until the host looks again: few at first, as they show the most."""
-    if steps == 0:
+    if steps == 0 or math.isnan(speed):
         return 1  # with the compilation, and so of unknown length
     stride = 5 * max(1, steps // 100)
     in_time = speed * min(BLOCK_SECONDS, seconds_left)
@@ -79,19 +89,24 @@ def block_length(steps: int, speed: float, steps_left: float, seconds_left: floa
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[threading.Event]:
-    """Ctrl-C sets the event, so that the block ends and all is written; a second one interrupts."""
+    """Ctrl-C or SIGTERM sets the event, so that all is written; a second one does what it did."""
     interrupted = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield interrupted  # signals come to the main thread only
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
     def stop(*_: object) -> None:
         interrupted.set()
-        signal.signal(signal.SIGINT, before)
+        restore()
 
-    signal.signal(signal.SIGINT, stop)
+    for number in before:
+        signal.signal(number, stop)
     try:
         yield interrupted
     finally:
-        signal.signal(signal.SIGINT, before)
+        restore()

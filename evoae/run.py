@@ -2,27 +2,32 @@
 
 import dataclasses
 import math
+import os
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from rich.console import Console
 
 from evoae import data, report
 from evoae.config import RunConfig, to_json
 from evoae.errors import ErrorName
 from evoae.evolve import InvalidFitnessError
-from evoae.pace import Pace, interrupts
+from evoae.pace import BEGINNING, Pace, interrupts
 from evoae.report.device import environment
-from evoae.report.folder import RunFolder, free_folder
+from evoae.report.folder import CHECKPOINTS, CONFIG, RunFolder, free_folder, writing
+from evoae.report.lock import locked
 from evoae.report.progress import ProgressBar, Status
 from evoae.report.summary import ERROR_NAMES, new_console, print_end, print_start
 from evoae.report.weights import load_weights
-from evoae.task import error_on, evolution, prepare
+from evoae.saving import Saver, Start, portable, read_config, taken_up
+from evoae.task import Task, error_on, evolution, prepare
 from evoae.tree import size
 from evoae.types import Info
 
-__all__ = ["Result", "load_weights", "train"]
+__all__ = ["Result", "load_weights", "resume", "train"]
 
 NUM_SHOWN = 10  # images in the pictures
 
@@ -32,7 +37,7 @@ class Result(NamedTuple):
 
     Attributes:
       state: the last state of the strategy; `state.best` are the best weights.
-      trace: scalars by generation, NumPy arrays [G].
+      trace: scalars by generation, NumPy arrays [G]; those before a stop included.
       folder: where the files are.
       error: of the best weights on all images, computed anew.
       baselines: the errors of the black, the mean and the median image.
@@ -40,7 +45,7 @@ class Result(NamedTuple):
         one image. See `evoae.report.diversity`.
       num_evaluations: candidates evaluated.
       seconds: spent on the generations, without the files that were written in between.
-      stopped: whether Ctrl-C ended it.
+      stopped: whether Ctrl-C or SIGTERM ended it.
     """
 
     state: Any
@@ -58,9 +63,9 @@ def train(config: RunConfig, *, progress: bool = True) -> Result:
     """Evolves an autoencoder and writes a folder with its settings, weights, numbers and pictures.
 
     The folder holds config.json (the settings, the versions, the device), best.npz (for
-    `load_weights`), metrics.csv (a row a generation), gallery.png, curve.png and evolution.gif. The
-    first two are there from the start, so that a run that is killed leaves something. Ctrl-C ends
-    the run after its current block of generations, and everything is written.
+    `load_weights`), metrics.csv (a row a generation), gallery.png, curve.png and evolution.gif, and
+    checkpoints, from which `resume` goes on with a run that was killed. Ctrl-C or SIGTERM ends the
+    run after its current block of generations, and everything is written.
 
     Args:
       config: the settings, such as one of `evoae.config.PRESETS`.
@@ -79,9 +84,70 @@ def train(config: RunConfig, *, progress: bool = True) -> Result:
     >>> result.trace.best_fitness.shape, result.num_evaluations
     ((3,), 30)
     """
-    console = new_console(quiet=not progress)
     path = free_folder(config.out, config.preset)
     task = prepare(config)
+    with writing(path):
+        (path / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+    with locked(path / CHECKPOINTS):
+        if (path / CONFIG).exists():  # of a run that began at the same time
+            raise ValueError(f"out must be a new or an empty folder, {str(path)!r} has files")
+        return _run(task, path, new_console(quiet=not progress))
+
+
+def resume(
+    folder: str | os.PathLike[str],
+    *,
+    num_generations: int | None = None,
+    minutes: float | None = None,
+    chunk_size: int | None = None,
+    progress: bool = True,
+) -> Result:
+    """Goes on with a run that was stopped, was killed, or has ended and is to go further.
+
+    It ends with the same bits, in the state, in metrics.csv and in best.npz, as a run without a
+    stop. What the folder has beyond the checkpoint is cut away first. A checkpoint that is damaged
+    is left out, with a warning. A run that is at its end has its pictures drawn anew.
+
+    Args:
+      folder: that of the run.
+      num_generations: end after this many, those before the stop included.
+      minutes: end after this time, that before the stop included. Without either, the ends are
+        those of the run; with one of them, it is the only one.
+      chunk_size: candidates evaluated at a time; None takes that of the run.
+      progress: as for `train`.
+
+    Raises:
+      ValueError: an argument out of range, no checkpoint that can be used, other images than those
+        with which the run began, or another process at work in the folder.
+      OSError: what cannot be read or written.
+      InvalidFitnessError: a generation without a finite error.
+
+    >>> import dataclasses, pathlib, tempfile
+    >>> from evoae.config import PRESETS
+    >>> with tempfile.TemporaryDirectory() as out:
+    ...     short = {"num_generations": 3, "out": pathlib.Path(out)}
+    ...     _ = train(dataclasses.replace(PRESETS["paper-one"], **short), progress=False)
+    ...     result = resume(out, num_generations=5, progress=False)
+    >>> result.trace.best_fitness.shape
+    (5,)
+    """
+    path, console = Path(folder), new_console(quiet=not progress)
+    read_config(path)  # or the lock would be left in some other folder
+    with locked(path / CHECKPOINTS):
+        start = taken_up(
+            path, num_generations=num_generations, minutes=minutes, chunk_size=chunk_size
+        )
+        for text in start.warnings:
+            if progress:
+                console.print(f"warning      {text}", style="yellow")
+            else:
+                warnings.warn(text, stacklevel=2)
+        console.print(f"resuming     after generation {start.pace.steps:,} of {path}")
+        return _run(start.task, path, console, start)
+
+
+def _run(task: Task, path: Path, console: Console, start: Start | None = None) -> Result:
+    config, begun = task.config, start.pace if start else BEGINNING
     low, high = config.data.low, config.data.high
     pixels = data.scale(task.images, low, high)
     baselines = _baselines(pixels, config, config.error)
@@ -106,20 +172,35 @@ def train(config: RunConfig, *, progress: bool = True) -> Result:
         error_name=ERROR_NAMES[config.error],
         minibatches=config.batch_size is not None,
     )
-    traces: list[Info] = []
+    state, pace, traces = task.state, begun, []
+    outputs = np.asarray(reconstruct(state.best, targets))
     with interrupts() as interrupted, ProgressBar(console) as bar:
-        folder.begin({"config": to_json(config), "environment": environment()}, task.state.best)
+        settings = {"config": to_json(portable(config)), "environment": environment()}
+        if start is None:
+            folder.begin(settings, state.best)
+            saver = Saver(task, folder)
+            saver.save(state, pace)  # so that a run can be resumed from its first moment
+        else:
+            error = float(state.best_fitness)
+            rows = folder.resume(settings, start.num_bytes, state.best, outputs, error)
+            saver = Saver(task, folder, saved=begun.steps)
+            if rows:
+                traces.append(Info._make(rows[name] for name in Info._fields))
         try:
-            for state, trace, pace in evolution(task):
+            for state, trace, pace in evolution(task, begun):
                 traces.append(trace)
                 outputs = np.asarray(reconstruct(state.best, targets))
                 folder.add(trace._asdict(), state.best, outputs, float(state.best_fitness))
-                bar.show(evolution_status(trace, pace))
+                bar.show(evolution_status(trace, pace, begun.steps))
+                if not np.isfinite(trace.best_fitness).all():
+                    continue  # and the error is raised; no checkpoint may be later than its cause
+                saver.save_if_due(state, pace)
                 if interrupted.is_set():
                     break
         except InvalidFitnessError:
             folder.finish()
             raise
+        saver.save(state, pace)
         folder.finish()
 
     trace = jax.tree.map(lambda *rows: np.concatenate(rows), *traces)
@@ -163,14 +244,14 @@ def _baselines(pixels: Any, config: RunConfig, error: ErrorName) -> dict[str, fl
     return found
 
 
-def evolution_status(trace: Info, pace: Pace) -> Status:
-    """What the progress bar shows after a block of generations."""
+def evolution_status(trace: Info, pace: Pace, first: int = 0) -> Status:
+    """What the progress bar shows after a block, in a run that began after generation `first`."""
     # The first two blocks compile, which tells nothing of what comes.
     return Status(
         done=pace.done,
         steps=pace.steps,
         best=float(trace.best_fitness[-1]),
         mean=float(trace.mean_fitness[-1]),
-        speed=pace.speed if pace.steps > 5 else math.nan,
+        speed=pace.speed if pace.steps > first + 5 else math.nan,
         seconds_left=pace.seconds_left,
     )

@@ -13,7 +13,7 @@ from evoae.config import DataConfig, RunConfig
 from evoae.evolve import InvalidFitnessError, evolve
 from evoae.fitness import Reconstruction, reconstruction
 from evoae.models import Autoencoder
-from evoae.pace import BLOCK_SIZE, Pace, in_blocks
+from evoae.pace import BEGINNING, BLOCK_SIZE, Pace, in_blocks
 from evoae.strategies import Stacked
 from evoae.strategies.shared import num_networks
 from evoae.types import Info, Params
@@ -108,8 +108,10 @@ def _images(config: DataConfig) -> Images:
     return dataset.images[labels.index(config.digit)][None]
 
 
-def evolution(task: Task) -> Iterator[tuple[Any, Info, Pace]]:
+def evolution(task: Task, start: Pace = BEGINNING) -> Iterator[tuple[Any, Info, Pace]]:
     """Evolves until the configuration's end; yields state, trace and pace block after block.
+
+    `start` is where the task's state stands, if it is not the first one.
 
     Raises:
       InvalidFitnessError: a generation without a finite error, after its block was yielded.
@@ -135,8 +137,8 @@ def evolution(task: Task) -> Iterator[tuple[Any, Info, Pace]]:
             state, trace, failure = error.state, error.trace, error
         return trace
 
-    ends = {"num_steps": config.num_generations, "minutes": config.minutes}
-    for trace, pace in in_blocks(work, **ends):  # type: ignore[arg-type]
+    num_steps, minutes = config.num_generations, config.minutes
+    for trace, pace in in_blocks(work, num_steps=num_steps, minutes=minutes, start=start):
         yield state, trace, pace
         if failure:
             raise failure

@@ -17,8 +17,8 @@ COMMON = ("types", "tree", "checks")  # may be imported by all
 ORDER = (
     *("data", "layers", "models", "incremental", "errors", "fitness"),
     *("mutations", "crossovers", "strategies"),
-    *("evaluate", "evolve", "pace", "backprop", "report", "config", "task", "run", "training"),
-    *("compare", "bench", "options", "cli"),
+    *("evaluate", "evolve", "pace", "backprop", "checkpoint", "report", "config", "task"),
+    *("saving", "run", "training", "compare", "bench", "options", "cli"),
 )
 SOURCES = [
     path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE or path.stem[0] != "_"
@@ -104,7 +104,7 @@ def test_import_evoae_loads_no_pictures_no_command_line_and_no_downloads():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
     )
     loaded = json.loads(done.stdout)
-    heavy = {"matplotlib", "tyro", "rich", "PIL", "tensorflow_datasets"}
+    heavy = {"matplotlib", "tyro", "rich", "PIL", "tensorflow_datasets", "orbax"}
     assert not heavy & {name.partition(".")[0] for name in loaded}
     ours = [name for name in loaded if name.startswith("evoae")]
     assert "evoae.fitness" in ours

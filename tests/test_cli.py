@@ -40,10 +40,13 @@ def configured(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "command must be one of train, compare, bench, presets, data; got 'trian'"),
+        (
+            ["trian"],
+            "command must be one of train, resume, compare, bench, presets, data; got 'trian'",
+        ),
         (
             ["--verbose"],
-            "command must be one of train, compare, bench, presets, data; got '--verbose'",
+            "command must be one of train, resume, compare, bench, presets, data; got '--verbose'",
         ),
         (["presets", "x"], "Unrecognized options: x"),
         (["train", "paper-two"], "PRESET must be one of paper-one, paper-ten, digits10"),
@@ -98,6 +101,10 @@ def configured(monkeypatch):
         ([*PAPER, "--out", "wide"], "out must be a new or an empty folder, 'wide' has files"),
         ([*PAPER, "--out", "broken.npz"], "out must be a folder, got the file"),
         ([*PAPER, "digits10"], "Unrecognized options: digits10"),
+        (["resume"], "RUN"),
+        (["resume", "nowhere"], "folder must be that of a run, with config.json and checkpoints"),
+        (["resume", "wide"], "folder must be that of a run, with config.json and checkpoints"),
+        (["resume", "wide", "--seed", "1"], "Unrecognized options: --seed"),
         (["data", "mnits"], "source must be one of digits10"),
         (["data", "wide", "--split", "test"], "split='test'"),
         (["data", "wide", "--split", "valid"], "'valid'"),
@@ -229,6 +236,18 @@ def test_schedules_are_fitted_to_the_number_of_generations(configured):
 def test_the_end_that_is_asked_for_is_the_only_one(arguments, ends, configured):
     config = configured("train", *arguments)
     assert (config.num_generations, config.minutes) == ends
+
+
+def test_resume_takes_its_options(monkeypatch, tmp_path):
+    asked = []
+
+    class Stopped:
+        stopped = True
+
+    run = lambda folder, **settings: asked.append((folder, settings)) or Stopped  # noqa: E731
+    monkeypatch.setattr(evoae.run, "resume", run)
+    assert main(["resume", str(tmp_path), "--minutes", "2.5", "--chunk-size=8"]) == 130
+    assert asked == [(tmp_path, {"num_generations": None, "minutes": 2.5, "chunk_size": 8})]
 
 
 def test_presets_and_data_are_listed(capsys):

@@ -30,7 +30,10 @@ from evoae.report.progress import ProgressBar, Status
 from evoae.run import load_weights, train
 from evoae.strategies import GeneticAlgorithm
 
-FILES = ["best.npz", "config.json", "curve.png", "evolution.gif", "gallery.png", "metrics.csv"]
+FILES = [
+    *("best.npz", "checkpoints", "config.json"),
+    *("curve.png", "evolution.gif", "gallery.png", "metrics.csv"),
+]
 CONFIG = RunConfig(
     preset="test",
     data=DataConfig("digits10", low=0.1, high=0.9),
@@ -313,11 +316,11 @@ def started(small, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seconds", [0.0, 4.4])
-def test_ctrl_c_ends_the_run_and_everything_is_written(small, tmp_path, seconds):
+@pytest.mark.parametrize(("seconds", "number"), [(0.0, signal.SIGINT), (4.4, signal.SIGTERM)])
+def test_a_signal_ends_the_run_and_everything_is_written(small, tmp_path, seconds, number):
     process = started(small, tmp_path)
     time.sleep(seconds)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     output, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (130, "")
     assert "stopped" in output
@@ -349,7 +352,7 @@ def test_no_space_left_is_one_clear_line(small, tmp_path):
     assert finished.returncode == 2
     assert finished.stderr.startswith(f"evoae: error: out: '{tmp_path}' cannot be written: ")
     assert finished.stderr.count("\n") == 1
-    assert os.listdir(tmp_path) == ["config.json"]
+    assert sorted(os.listdir(tmp_path)) == ["checkpoints", "config.json"]
 
 
 # Its parts

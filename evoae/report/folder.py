@@ -2,8 +2,9 @@
 
 import datetime as dt
 import json
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,13 @@ from evoae.report.animation import animation
 from evoae.report.curve import curve
 from evoae.report.files import replacing
 from evoae.report.gallery import gallery
-from evoae.report.metrics import write_metrics
+from evoae.report.metrics import read_metrics, write_metrics
 from evoae.report.recorder import FrameRecorder
 from evoae.report.weights import save_weights
 from evoae.types import Params
+
+CONFIG, METRICS, BEST = "config.json", "metrics.csv", "best.npz"
+CHECKPOINTS, FRAMES = "checkpoints", "frames.npz"
 
 
 def free_folder(out: Path | None, name: str) -> Path:
@@ -54,7 +58,7 @@ def writing(folder: Path) -> Iterator[None]:
 def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     """Make the folder, and write JSON values to its config.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / "config.json") as temporary:
+    with replacing(folder / CONFIG) as temporary:
         temporary.write_text(json.dumps(settings, indent=2) + "\n")
 
 
@@ -97,7 +101,52 @@ class RunFolder:
         """Make the folder; write the settings, JSON values, and the first weights."""
         with writing(self.path):
             write_settings(self.path, settings)
-            save_weights(self.path / "best.npz", params)
+            save_weights(self.path / BEST, params)
+
+    def resume(
+        self,
+        settings: Mapping[str, Any],
+        num_bytes: int,
+        params: Params,
+        outputs: npt.ArrayLike,
+        error: float,
+    ) -> Mapping[str, npt.NDArray[Any]]:
+        """Cut away what is later than a checkpoint, and take up what came before it.
+
+        Args:
+            settings: JSON values.
+            num_bytes: of metrics.csv, up to the checkpoint.
+            params: its best weights.
+            outputs: what they make of the targets.
+            error: their error.
+
+        Returns:
+            The columns of metrics.csv.
+        """
+        metrics, frames = self.path / METRICS, self.path / CHECKPOINTS / FRAMES
+        with writing(self.path):
+            for unfinished in (*self.path.glob(".*.tmp"), *frames.parent.glob(".frames*.tmp")):
+                unfinished.unlink()
+            write_settings(self.path, settings)
+            save_weights(self.path / BEST, params)
+            if not num_bytes:
+                metrics.unlink(missing_ok=True)
+                return {}
+            os.truncate(metrics, num_bytes)
+        self._rows = [read_metrics(metrics, num_bytes)]
+        self._generation = int(self._rows[0]["generation"][-1])
+        # They are for the film alone, which begins here where they are lost.
+        with suppress(OSError, ValueError):
+            self._recorder = FrameRecorder.load(frames, self._low, self._high, self._generation)
+        recorded = [frame.generation for frame in self._recorder.frames]
+        if self._generation not in recorded:
+            self._record(outputs, error)
+        return self._rows[0]
+
+    def save_frames(self) -> None:
+        """Write the frames of the film so far, for `resume`."""
+        if self._recorder.frames:
+            self._recorder.save(self.path / CHECKPOINTS / FRAMES, self._low, self._high)
 
     def add(
         self,
@@ -118,11 +167,14 @@ class RunFolder:
         self._generation += len(columns["best_fitness"])
         rows = {"generation": np.arange(first, self._generation + 1), **columns}
         self._rows.append(rows)
+        self._record(outputs, error)
+        with writing(self.path):
+            write_metrics(self.path / METRICS, rows, append=True)
+            save_weights(self.path / BEST, params)
+
+    def _record(self, outputs: npt.ArrayLike, error: float) -> None:
         caption = f"generation {self._generation:,}   error {error:.4f}"
         self._recorder.record(self._generation, outputs, caption)
-        with writing(self.path):
-            write_metrics(self.path / "metrics.csv", rows, append=True)
-            save_weights(self.path / "best.npz", params)
 
     def finish(self) -> None:
         """Draw the pictures."""

@@ -3,7 +3,8 @@
 import csv
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -68,3 +69,30 @@ def write_metrics(
     else:
         with replacing(file) as temporary:
             temporary.write_text(header.getvalue() + rows.getvalue(), newline="")
+
+
+def read_metrics(path: str | os.PathLike[str], num_bytes: int) -> dict[str, npt.NDArray[Any]]:
+    """Read the columns that `write_metrics` wrote: int32 or float32 [G].
+
+    Args:
+        path: the file.
+        num_bytes: how much of it, to the end of a row.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = f"{folder}/metrics.csv"
+    ...     write_metrics(file, {"generation": [0, 1], "best": np.float32([0.3, 0.1])})
+    ...     read_metrics(file, os.path.getsize(file))
+    {'generation': array([0, 1], dtype=int32), 'best': array([0.3, 0.1], dtype=float32)}
+    """
+    with open(path, "rb") as file:
+        header, *rows = csv.reader(io.StringIO(file.read(num_bytes).decode()))
+    columns = zip(*rows, strict=True)
+    return {name: _numbers(texts) for name, texts in zip(header, columns, strict=True)}
+
+
+def _numbers(texts: Sequence[str]) -> npt.NDArray[Any]:
+    try:
+        return np.array([int(text) for text in texts], np.int32)
+    except ValueError:
+        return np.array(texts).astype(np.float32)

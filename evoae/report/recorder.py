@@ -1,9 +1,13 @@
 """Which generations of a run become frames of its film."""
 
+import os
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from evoae.data import scale
+from evoae.report.files import destination, replacing
 
 
 class Frame(NamedTuple):
@@ -69,3 +73,40 @@ class FrameRecorder:
             self._newest = self._kept[-1:] if self._max_frames % 2 == 0 else []
             self._kept = self._kept[::2]
             self._stride *= 2
+
+    def save(self, path: str | os.PathLike[str], low: float, high: float) -> None:
+        """Write the frames as an .npz, in 256 levels from `low` to `high` as pictures have."""
+        frames, file = self.frames, destination(path, ".npz")
+        unit = (np.clip([frame.images for frame in frames], low, high) - low) / (high - low)
+        with replacing(file) as temporary, temporary.open("wb") as opened:
+            np.savez(
+                opened,
+                images=np.round(255 * unit).astype(np.uint8),
+                generations=np.array([frame.generation for frame in frames], np.int64),
+                captions=np.array([frame.caption for frame in frames], str),
+                stride=self._stride,
+            )
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], low: float, high: float, last_generation: int
+    ) -> "FrameRecorder":
+        """Take up what `save` wrote, up to a generation.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: it is damaged.
+        """
+        try:
+            with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as saved:
+                recorder = cls(stride=int(saved["stride"]))
+                images = scale(saved["images"], low, high)
+                for frame in zip(saved["generations"], images, saved["captions"], strict=True):
+                    if frame[0] <= last_generation:
+                        recorder.record(int(frame[0]), frame[1], str(frame[2]))
+                return recorder
+        except OSError:
+            raise
+        # A damaged archive makes its readers raise almost anything.
+        except Exception as error:
+            raise ValueError(f"path: {str(path)!r} is damaged: {error}") from error

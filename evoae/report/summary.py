@@ -83,7 +83,7 @@ def print_end(
     With `absolute_error`, the mean absolute error and its baselines, these are printed as well.
     """
     if stopped:
-        console.print("stopped      by Ctrl-C; everything up to here is written", style="yellow")
+        console.print(f"stopped      early; to go on: evoae resume {folder}", style="yellow")
     console.print(f"error        {_against(error, baselines)}", style="bold")
     if absolute_error is not None:
         console.print(f"absolute     {_against(*absolute_error)} ({ERROR_NAMES['mae']})")

@@ -1,0 +1,208 @@
+"""What a run saves of itself now and then, and how it is taken up again."""
+
+import dataclasses
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from evoae import checkpoint, data
+from evoae.checkpoint import Checkpoint, CheckpointError
+from evoae.config import RunConfig, from_json, to_json
+from evoae.pace import Pace
+from evoae.report.device import environment
+from evoae.report.folder import CHECKPOINTS, CONFIG, METRICS, RunFolder, writing
+from evoae.strategies.shared import settled
+from evoae.task import Images, Task, prepare
+
+SAVE_SECONDS = 5.0  # from one checkpoint to the next
+SAVE_COST = 0.01  # of the time at most: where a checkpoint takes longer, they become rarer
+
+# What a run may go on with differently: its course is the same.
+_FREE: dict[str, Any] = {
+    "preset": "",
+    "chunk_size": None,
+    "num_generations": 1,
+    "minutes": None,
+    "out": None,
+}
+
+
+class Saver:
+    """Saves a run: when it is told to, or when it is time.
+
+    Args:
+      task: what runs.
+      folder: where its files are.
+      saved: the generation of the checkpoint that it begins from, if any.
+    """
+
+    def __init__(self, task: Task, folder: RunFolder, saved: int | None = None) -> None:
+        self._task, self._folder, self._saved = task, folder, saved
+        self._identity, self._due = identity(task.images), time.perf_counter() + SAVE_SECONDS
+
+    def save_if_due(self, state: Any, pace: Pace) -> None:
+        """Saves if the last checkpoint is old enough."""
+        if time.perf_counter() >= self._due:
+            self.save(state, pace)
+
+    def save(self, state: Any, pace: Pace) -> None:
+        """Saves, unless this generation was saved already.
+
+        Raises:
+          OSError: it cannot be written.
+        """
+        if pace.steps == self._saved:
+            return
+        begun, folder = time.perf_counter(), self._folder.path
+        with writing(folder):
+            history = folder / METRICS
+            num_bytes = history.stat().st_size if history.exists() else 0
+            record = {
+                "config": to_json(portable(self._task.config)),
+                "environment": environment(),
+                "images": self._identity,
+                "history": {"bytes": num_bytes, "sha256": _digest(history, num_bytes)},
+                "seconds": pace.seconds,
+            }
+            arrays = {"key": self._task.key, "state": state}
+            checkpoint.save(folder / CHECKPOINTS, pace.steps, arrays, record)
+            self._folder.save_frames()
+        now = time.perf_counter()
+        self._saved = pace.steps
+        self._due = now + max(SAVE_SECONDS, (now - begun) / SAVE_COST)
+
+
+class Start(NamedTuple):
+    """Where a run that was stopped begins again.
+
+    Attributes:
+      task: what runs, with the state of the checkpoint.
+      pace: its generations and seconds.
+      num_bytes: of metrics.csv, up to there.
+      warnings: what the user should know.
+    """
+
+    task: Task
+    pace: Pace
+    num_bytes: int
+    warnings: list[str]
+
+
+def taken_up(
+    folder: Path,
+    *,
+    num_generations: int | None = None,
+    minutes: float | None = None,
+    chunk_size: int | None = None,
+) -> Start:
+    """Reads the newest checkpoint of a run that is whole; the arguments are `evoae.run.resume`'s.
+
+    Raises:
+      ValueError: an argument out of range, no checkpoint that can be used, or other images.
+      OSError: what cannot be read.
+    """
+    config = dataclasses.replace(read_config(folder), out=folder)
+    if num_generations is not None or minutes is not None:
+        config = dataclasses.replace(config, num_generations=num_generations, minutes=minutes)
+    if chunk_size is not None:
+        config = dataclasses.replace(config, chunk_size=chunk_size)
+    found, reasons = checkpoint.newest(
+        folder / CHECKPOINTS, lambda candidate: _check(candidate, config)
+    )
+    warnings = [f"{reason}; going on from generation {found.step:,}" for reason in reasons]
+    seconds = found.record["seconds"]
+    if num_generations is not None and num_generations < found.step:
+        raise ValueError(
+            f"num_generations must be at least {found.step}, which the run has; "
+            f"got {num_generations}"
+        )
+    if minutes is not None and 60 * minutes < seconds:
+        raise ValueError(
+            f"minutes must be at least {seconds / 60:.2f}, which the run has taken; got {minutes}"
+        )
+    task = prepare(config)
+    if identity(task.images) != found.record["images"]:
+        raise ValueError(
+            f"data.source: {config.data.source!r} no longer has the images with which the run in "
+            f"{str(folder)!r} began; it can go on with those alone"
+        )
+    arrays = checkpoint.restore(
+        found,
+        like={"key": task.key, "state": task.state},
+        same_shapes=settled(config.strategy, task.state),
+    )
+    here, there = environment(), found.record["environment"]
+    warnings += [
+        f"{name} was {there.get(name)} and is {here[name]}: "
+        "the last bits may differ from those of a run without a stop"
+        for name in ("evoae", "jax", "jaxlib", "device")
+        if here[name] != there.get(name)
+    ]
+    return Start(
+        task=task._replace(key=arrays["key"], state=arrays["state"]),
+        pace=Pace(steps=found.step, seconds=seconds),
+        num_bytes=found.record["history"]["bytes"],
+        warnings=warnings,
+    )
+
+
+def read_config(folder: Path) -> RunConfig:
+    """The settings of the run in a folder.
+
+    Raises:
+      ValueError: it is not the folder of a run, or its settings are damaged.
+    """
+    if not (folder / CONFIG).is_file() or not (folder / CHECKPOINTS).is_dir():
+        raise ValueError(
+            f"folder must be that of a run, with {CONFIG} and {CHECKPOINTS}; got {str(folder)!r}"
+        )
+    try:
+        return from_json(json.loads((folder / CONFIG).read_text("utf-8"))["config"])
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(f"folder: {str(folder / CONFIG)!r} cannot be read: {error}") from error
+
+
+def portable(config: RunConfig) -> RunConfig:
+    """The settings with a path that is right from any working folder, where the data have one."""
+    source = config.data.source
+    if source in {info.name for info in data.available()}:
+        return config
+    path = str(Path(source).expanduser().absolute())
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, source=path))
+
+
+def identity(images: Images) -> str:
+    """What tells one set of images, uint8 [N, H, W, C], from all others: shape and SHA-256."""
+    return f"{list(images.shape)} {hashlib.sha256(np.ascontiguousarray(images)).hexdigest()}"
+
+
+def _check(found: Checkpoint, config: RunConfig) -> None:
+    """Raises a `CheckpointError` unless it is of these settings, and the history is still there."""
+    name = f"checkpoint {found.step}"
+    try:
+        its = from_json(found.record["config"])
+    except ValueError as error:
+        raise CheckpointError(f"{name} has settings unknown to this evoae: {error}") from error
+    ours, its = dataclasses.replace(config, **_FREE), dataclasses.replace(its, **_FREE)
+    for field in dataclasses.fields(RunConfig):
+        values = getattr(its, field.name), getattr(ours, field.name)
+        if values[0] != values[1]:
+            raise CheckpointError(
+                f"{name} is of another run: its {field.name} is {values[0]!r}, "
+                f"and {CONFIG} has {values[1]!r}"
+            )
+    history, path = found.record["history"], config.out / METRICS  # type: ignore[operator]
+    if _digest(path, history["bytes"]) != history["sha256"]:
+        raise CheckpointError(f"{name} needs the rows of {METRICS} up to it, which were changed")
+
+
+def _digest(path: Path, num_bytes: int) -> str:
+    """The SHA-256 of the beginning of a file; a file that is missing is empty."""
+    if num_bytes == 0 or not path.exists():
+        return hashlib.sha256().hexdigest()
+    with path.open("rb") as file:
+        return hashlib.sha256(file.read(num_bytes)).hexdigest()
