@@ -1,12 +1,15 @@
 """One run: evolve in blocks, and between them show how it goes and write what there is."""
 
 import dataclasses
+import functools
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from PIL.Image import Image
 
 from evoae import data, report
 from evoae.config import RunConfig, to_json
@@ -15,6 +18,7 @@ from evoae.evolve import InvalidFitnessError
 from evoae.pace import Pace, interrupts
 from evoae.report.device import environment
 from evoae.report.folder import RunFolder, free_folder
+from evoae.report.loggers import Logs
 from evoae.report.progress import ProgressBar, Status
 from evoae.report.summary import ERROR_NAMES, new_console, print_end, print_start
 from evoae.report.weights import load_weights
@@ -67,7 +71,8 @@ def train(config: RunConfig, *, progress: bool = True) -> Result:
       progress: print the device, the baselines, the progress and the result.
 
     Raises:
-      ValueError: settings and images that do not fit together, or a folder that is not empty.
+      ValueError: settings and images that do not fit together, a folder that is not empty, or a
+        tracker of `config.log` that is not installed.
       OSError: what cannot be read or written.
       InvalidFitnessError: a generation without a finite error; what came before it is written.
 
@@ -81,6 +86,7 @@ def train(config: RunConfig, *, progress: bool = True) -> Result:
     """
     console = new_console(quiet=not progress)
     path = free_folder(config.out, config.preset)
+    logs = Logs(config.log)
     task = prepare(config)
     low, high = config.data.low, config.data.high
     pixels = data.scale(task.images, low, high)
@@ -107,13 +113,16 @@ def train(config: RunConfig, *, progress: bool = True) -> Result:
         minibatches=config.batch_size is not None,
     )
     traces: list[Info] = []
-    with interrupts() as interrupted, ProgressBar(console) as bar:
-        folder.begin({"config": to_json(config), "environment": environment()}, task.state.best)
+    settings = {"config": to_json(config), "environment": environment()}
+    with interrupts() as interrupted, ProgressBar(console) as bar, logs:
+        folder.begin(settings, task.state.best)
+        logs.begin(path, settings)
         try:
             for state, trace, pace in evolution(task):
                 traces.append(trace)
                 outputs = np.asarray(reconstruct(state.best, targets))
                 folder.add(trace._asdict(), state.best, outputs, float(state.best_fitness))
+                logs.add(pace.steps, *_logged(trace, pace, targets, outputs, low, high))
                 bar.show(evolution_status(trace, pace))
                 if interrupted.is_set():
                     break
@@ -161,6 +170,15 @@ def _baselines(pixels: Any, config: RunConfig, error: ErrorName) -> dict[str, fl
     if len(pixels) == 1:  # which is its own mean and median
         return {"black image": found["black image"]}
     return found
+
+
+def _logged(
+    trace: Info, pace: Pace, targets: Any, outputs: Any, low: float, high: float
+) -> tuple[dict[str, float], Callable[[], Image]]:
+    """The scalars of the last generation, and what draws its gallery."""
+    scalars = {name: float(values[-1]) for name, values in trace._asdict().items()}
+    draw = functools.partial(report.gallery, targets, outputs, name="evolved", low=low, high=high)
+    return scalars | {"generations_per_second": pace.speed}, draw
 
 
 def evolution_status(trace: Info, pace: Pace) -> Status:
