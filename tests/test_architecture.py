@@ -17,8 +17,8 @@ COMMON = ("types", "tree", "checks")  # may be imported by all
 ORDER = (
     *("data", "layers", "models", "incremental", "errors", "fitness"),
     *("mutations", "crossovers", "strategies"),
-    *("evaluate", "evolve", "pace", "backprop", "report", "config", "task", "run", "training"),
-    *("compare", "bench", "options", "cli"),
+    *("evaluate", "evolve", "side_by_side", "pace", "backprop", "report", "config", "task", "run"),
+    *("sweeps", "training", "compare", "bench", "options", "cli"),
 )
 SOURCES = [
     path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE or path.stem[0] != "_"

@@ -40,10 +40,13 @@ def configured(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "command must be one of train, compare, bench, presets, data; got 'trian'"),
+        (
+            ["trian"],
+            "command must be one of train, compare, sweep, bench, presets, data; got 'trian'",
+        ),
         (
             ["--verbose"],
-            "command must be one of train, compare, bench, presets, data; got '--verbose'",
+            "command must be one of train, compare, sweep, bench, presets, data; got '--verbose'",
         ),
         (["presets", "x"], "Unrecognized options: x"),
         (["train", "paper-two"], "PRESET must be one of paper-one, paper-ten, digits10"),
