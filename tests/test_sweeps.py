@@ -125,8 +125,8 @@ def test_what_is_static_are_programs_of_their_own(config, tmp_path, compiled, fo
 
 def test_parts_of_a_program_change_nothing(found, config, tmp_path, monkeypatch):
     monkeypatch.setattr(sweeps, "MOST_BYTES", 1)
-    result = swept(config, tmp_path, {"scale": SCALES[:1]}, seeds=SEEDS[:2])
-    np.testing.assert_array_equal(result.error, found[0].error[:1, :2])
+    result = swept(config, tmp_path, {"scale": SCALES[:1]}, seeds=SEEDS)
+    np.testing.assert_array_equal(result.error, found[0].error[:1])
 
 
 def test_ctrl_c_keeps_what_is_done(config, tmp_path, monkeypatch, capsys):
