@@ -15,7 +15,7 @@ import evoae
 from evoae import data
 from evoae.config import DEFAULT_PRESET, DESCRIPTIONS, PRESETS, RunConfig
 from evoae.evolve import InvalidFitnessError
-from evoae.options import parse, parse_run
+from evoae.options import parse, parse_run, parse_sweep
 
 USAGE = f"""usage: evoae COMMAND [OPTIONS]
 
@@ -25,14 +25,21 @@ commands:
   train [PRESET]    evolve an autoencoder; PRESET is {DEFAULT_PRESET} unless you name another
   resume RUN        go on with the run in a folder, as if it had never stopped
   compare [PRESET]  evolve it, and train it by backpropagation in the same time
+  sweep [PRESET]    run every combination of settings and seeds, in as few programs as can be
   bench             how fast generations are on this machine, and those of others
-  presets           list the presets of train and compare
+  presets           list the presets of train, compare and sweep
   data [SOURCE]     list the named data sets, or describe one, or your own file or folder
 
 options:
   -h, --help        show this help; evoae COMMAND --help shows a command's options
   --version         show the version
 """
+
+SWEEP_HELP = (
+    "Every option below holds for all runs, or is swept: --sweep.strategy.mutation.scale 0.1 1 10; "
+    "the end of a name is enough where only one setting ends so: --sweep.scale. "
+    "--sweep.seeds 10 takes ten seeds from --seed on, --sweep.seeds 3 5 those two."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -105,18 +112,40 @@ def compare(arguments: list[str]) -> int:
     return 0
 
 
+def sweep(arguments: list[str]) -> int:
+    """Runs every combination of the settings and seeds that are given."""
+    name, arguments = _preset(arguments)
+    config, settings, seeds = parse_sweep(
+        PRESETS[name],
+        arguments,
+        prog=f"evoae sweep {name}",
+        description=f"{name}: {DESCRIPTIONS[name]}. {SWEEP_HELP}",
+    )
+    if not settings and seeds == 1:
+        raise ValueError("--sweep.SETTING or --sweep.seeds must be given, got neither")
+    from evoae.sweeps import sweep as run
+
+    return 130 if run(config, settings, seeds=seeds).stopped else 0
+
+
 def _run_config(command: str, arguments: list[str]) -> RunConfig:
-    preset = DEFAULT_PRESET
-    if arguments and not arguments[0].startswith("-"):
-        preset, *arguments = arguments
-    if preset not in PRESETS:
-        raise ValueError(f"PRESET must be one of {', '.join(PRESETS)}; got {preset!r}")
+    preset, arguments = _preset(arguments)
     return parse_run(
         PRESETS[preset],
         arguments,
         prog=f"evoae {command} {preset}",
         description=f"{preset}: {DESCRIPTIONS[preset]}. Other presets: see evoae presets.",
     )
+
+
+def _preset(arguments: list[str]) -> tuple[str, list[str]]:
+    """The name of the preset, and the arguments after it."""
+    preset = DEFAULT_PRESET
+    if arguments and not arguments[0].startswith("-"):
+        preset, *arguments = arguments
+    if preset not in PRESETS:
+        raise ValueError(f"PRESET must be one of {', '.join(PRESETS)}; got {preset!r}")
+    return preset, arguments
 
 
 def presets(arguments: list[str]) -> int:
@@ -210,6 +239,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "resume": resume,
     "compare": compare,
+    "sweep": sweep,
     "bench": bench,
     "presets": presets,
     "data": describe_data,

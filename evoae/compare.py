@@ -86,6 +86,8 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
     >>> [row.name for row in found.rows[:4]]
     ['evolution', 'Adam (best of 8)', 'Adam (median of 8)', 'PCA (2 components)']
     """
+    if config.log:
+        raise ValueError(f"log must be left out of a comparison, got {config.log}")
     console = new_console(quiet=not progress)
     folder = free_folder(config.out, f"compare-{config.preset}")
     task = prepare(config)

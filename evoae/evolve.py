@@ -57,7 +57,7 @@ _one_generation = jax.jit(generation, static_argnames=_STATIC)
 
 
 @functools.partial(jax.jit, static_argnames=(*_STATIC, "block_size"))
-def _block(
+def block(
     key: jax.Array,
     batch: Batch,
     state: Any,
@@ -69,7 +69,10 @@ def _block(
     batch_size: int | None,
     chunk_size: int | None,
 ) -> tuple[Any, Info]:
-    """Up to `block_size` generations; rows of the trace from `num_generations` on are unused."""
+    """Up to `block_size` generations as one program.
+
+    Returns the state and the trace [block_size], whose rows from `num_generations` on are unused.
+    """
     if batch_size is None:
         batch = prepared(fitness, batch)  # once for all generations
 
@@ -164,7 +167,7 @@ def evolve(
         now = min(block_size, num_generations - done) if settled(strategy, state) else 1
         try:
             if settled(strategy, state):
-                program = functools.partial(_block, block_size=block_size, **settings)
+                program = functools.partial(block, block_size=block_size, **settings)
                 after, rows = program(
                     key, batch, state, jnp.int32(now), strategy=strategy, fitness=fitness
                 )

@@ -18,10 +18,11 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
-from evoae.config import RunConfig
+from evoae.config import RunConfig, full_name, setting
 from evoae.config.kinds import Draft, draft, kind_name, with_kind
 from evoae.strategies.shared import lasting
 
+PREFIX = "--sweep."
 KIND_HELP = "what it is; another kind than the preset's begins with its own defaults"
 
 
@@ -56,6 +57,68 @@ def parse_run(preset: RunConfig, arguments: Sequence[str], **settings: Any) -> R
     if "minutes" in names and "num_generations" not in names and config.minutes:
         return dataclasses.replace(config, num_generations=None)
     return config
+
+
+def parse_sweep(
+    preset: RunConfig, arguments: Sequence[str], **settings: Any
+) -> tuple[RunConfig, dict[str, list[Any]], int | list[int]]:
+    """The settings of `parse_run`, the values of `--sweep.SETTING VALUE ...`, and the seeds.
+
+    Each value is read as the option SETTING would read it; the end of SETTING is enough where only
+    one setting ends so. One number after `--sweep.seeds` is how many, several are which.
+
+    Raises:
+      ValueError: as of `parse_run`, or no value after an option.
+      SystemExit: after `--help`.
+
+    >>> from evoae.config import PRESETS
+    >>> words = ["--sweep.mutation.scale", "0.1", "1", "--seed", "3", "--sweep.seeds", "8"]
+    >>> config, values, seeds = parse_sweep(PRESETS["paper-ten"], words)
+    >>> config.seed, values, seeds
+    (3, {'strategy.mutation.scale': [0.1, 1.0]}, 8)
+    """
+    swept, others = _swept(arguments)
+    config = parse_run(preset, others, **settings)
+    for name, words in swept.items():
+        if not words:
+            raise ValueError(f"{PREFIX}{name} must have values after it, got none")
+    seeds = [_seed(word) for word in swept.pop("seeds", ["1"])]
+    values = {}
+    for name, words in swept.items():
+        kind = name.endswith(".kind")
+        whole = full_name(config, name.removesuffix(".kind").replace("-", "_"))
+        values[whole] = [
+            # tyro has no value for what is a flag.
+            word == "True"
+            if isinstance(setting(config, whole), bool) and word in ("True", "False")
+            else setting(
+                parse_run(preset, [*others, f"--{whole}{'.kind' if kind else ''}", word]), whole
+            )
+            for word in words
+        ]
+    return config, values, seeds if len(seeds) > 1 else seeds[0]
+
+
+def _swept(arguments: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """The words after each `--sweep.` option, and all other arguments."""
+    swept: dict[str, list[str]] = {}
+    others: list[str] = []
+    words = others
+    for argument in arguments:
+        if argument.startswith(PREFIX):
+            name, *value = argument.removeprefix(PREFIX).split("=", 1)
+            words = swept.setdefault(name, [])
+            words += value
+        else:
+            words = others if argument.startswith("--") else words
+            words.append(argument)
+    return swept, others
+
+
+def _seed(word: str) -> int:
+    if not word.isdecimal():
+        raise ValueError(f"{PREFIX}seeds must be a number of seeds, or several seeds; got {word!r}")
+    return int(word)
 
 
 def _kinds_in(arguments: Sequence[str]) -> list[tuple[str, str]]:

@@ -1,14 +1,17 @@
 """One run: evolve in blocks, and between them show how it goes and write what there is."""
 
 import dataclasses
+import functools
 import math
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from PIL.Image import Image
 from rich.console import Console
 
 from evoae import data, report
@@ -19,6 +22,7 @@ from evoae.pace import BEGINNING, Pace, interrupts
 from evoae.report.device import environment
 from evoae.report.folder import CHECKPOINTS, CONFIG, RunFolder, free_folder, writing
 from evoae.report.lock import locked
+from evoae.report.loggers import Logs
 from evoae.report.progress import ProgressBar, Status
 from evoae.report.summary import ERROR_NAMES, new_console, print_end, print_start
 from evoae.report.weights import load_weights
@@ -72,7 +76,8 @@ def train(config: RunConfig, *, progress: bool = True) -> Result:
       progress: print the device, the baselines, the progress and the result.
 
     Raises:
-      ValueError: settings and images that do not fit together, or a folder that is not empty.
+      ValueError: settings and images that do not fit together, a folder that is not empty, or a
+        tracker of `config.log` that is not installed.
       OSError: what cannot be read or written.
       InvalidFitnessError: a generation without a finite error; what came before it is written.
 
@@ -85,13 +90,14 @@ def train(config: RunConfig, *, progress: bool = True) -> Result:
     ((3,), 30)
     """
     path = free_folder(config.out, config.preset)
+    logs = Logs(config.log)
     task = prepare(config)
     with writing(path):
         (path / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     with locked(path / CHECKPOINTS):
         if (path / CONFIG).exists():  # of a run that began at the same time
             raise ValueError(f"out must be a new or an empty folder, {str(path)!r} has files")
-        return _run(task, path, new_console(quiet=not progress))
+        return _run(task, path, new_console(quiet=not progress), logs)
 
 
 def resume(
@@ -143,10 +149,12 @@ def resume(
             else:
                 warnings.warn(text, stacklevel=2)
         console.print(f"resuming     after generation {start.pace.steps:,} of {path}")
-        return _run(start.task, path, console, start)
+        return _run(start.task, path, console, Logs(start.task.config.log), start)
 
 
-def _run(task: Task, path: Path, console: Console, start: Start | None = None) -> Result:
+def _run(
+    task: Task, path: Path, console: Console, logs: Logs, start: Start | None = None
+) -> Result:
     config, begun = task.config, start.pace if start else BEGINNING
     low, high = config.data.low, config.data.high
     pixels = data.scale(task.images, low, high)
@@ -174,8 +182,8 @@ def _run(task: Task, path: Path, console: Console, start: Start | None = None) -
     )
     state, pace, traces = task.state, begun, []
     outputs = np.asarray(reconstruct(state.best, targets))
-    with interrupts() as interrupted, ProgressBar(console) as bar:
-        settings = {"config": to_json(portable(config)), "environment": environment()}
+    settings = {"config": to_json(portable(config)), "environment": environment()}
+    with interrupts() as interrupted, ProgressBar(console) as bar, logs:
         if start is None:
             folder.begin(settings, state.best)
             saver = Saver(task, folder)
@@ -186,11 +194,13 @@ def _run(task: Task, path: Path, console: Console, start: Start | None = None) -
             saver = Saver(task, folder, saved=begun.steps)
             if rows:
                 traces.append(Info._make(rows[name] for name in Info._fields))
+        logs.begin(path, settings)
         try:
             for state, trace, pace in evolution(task, begun):
                 traces.append(trace)
                 outputs = np.asarray(reconstruct(state.best, targets))
                 folder.add(trace._asdict(), state.best, outputs, float(state.best_fitness))
+                logs.add(pace.steps, *_logged(trace, pace, targets, outputs, low, high))
                 bar.show(evolution_status(trace, pace, begun.steps))
                 if not np.isfinite(trace.best_fitness).all():
                     continue  # and the error is raised; no checkpoint may be later than its cause
@@ -242,6 +252,15 @@ def _baselines(pixels: Any, config: RunConfig, error: ErrorName) -> dict[str, fl
     if len(pixels) == 1:  # which is its own mean and median
         return {"black image": found["black image"]}
     return found
+
+
+def _logged(
+    trace: Info, pace: Pace, targets: Any, outputs: Any, low: float, high: float
+) -> tuple[dict[str, float], Callable[[], Image]]:
+    """The scalars of the last generation, and what draws its gallery."""
+    scalars = {name: float(values[-1]) for name, values in trace._asdict().items()}
+    draw = functools.partial(report.gallery, targets, outputs, name="evolved", low=low, high=high)
+    return scalars | {"generations_per_second": pace.speed}, draw
 
 
 def evolution_status(trace: Info, pace: Pace, first: int = 0) -> Status:

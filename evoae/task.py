@@ -64,33 +64,44 @@ def prepare(config: RunConfig) -> Task:
             f"got {config.batch_size}"
         )
     model = config.model.build(images.shape[1:])
-    low, high = config.data.low, config.data.high
-    for_weights, key = jax.random.split(jax.random.key(config.seed))
-    number = num_networks(config.strategy)
-    if config.independent_population:
-        number = config.strategy.population_size  # type: ignore[attr-defined]
-    image = data.scale(images[:1], low, high)
-    networks: Any = random_networks(for_weights, model, image, number if number > 1 else None)
-    state = config.strategy.init(for_weights, Stacked(networks) if number > 1 else networks)
+    key, state = first_state(config, model, images)
     population = jax.eval_shape(config.strategy.ask, key, state)[0]
     return Task(
         config=config,
         images=images,
         model=model,
-        fitness=reconstruction(model, config.error, low=low, high=high),
+        fitness=reconstruction(model, config.error, low=config.data.low, high=config.data.high),
         key=key,
         state=state,
         population_size=population.parent.shape[0],
     )
 
 
+def first_state(config: RunConfig, model: Autoencoder, images: Images) -> tuple[jax.Array, Any]:
+    """The key of the search, and the first state of the strategy."""
+    for_weights, key = jax.random.split(jax.random.key(config.seed))
+    number = num_networks(config.strategy)
+    if config.independent_population:
+        number = config.strategy.population_size  # type: ignore[attr-defined]
+    image = data.scale(images[:1], config.data.low, config.data.high)
+    networks: Any = random_networks(for_weights, model, image, number if number > 1 else None)
+    return key, config.strategy.init(for_weights, Stacked(networks) if number > 1 else networks)
+
+
 def random_networks(
     key: jax.Array, model: Autoencoder, image: Images, number: int | None
 ) -> Params:
     """Random weights of one network, or of several independent ones, stacked."""
-    if number is None:
-        return jax.jit(model.init)(key, image)
-    return jax.jit(jax.vmap(model.init, (0, None)))(jax.random.split(key, number), image)
+    keys = key if number is None else jax.random.split(key, number)
+    return _initialised(keys, image, model)
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _initialised(keys: jax.Array, image: Images, model: Autoencoder) -> Params:
+    """The weights from one key, or from several; compiled once for all equal models."""
+    return (
+        model.init(keys, image) if keys.ndim == 0 else jax.vmap(model.init, (0, None))(keys, image)
+    )
 
 
 def _images(config: DataConfig) -> Images:

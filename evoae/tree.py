@@ -13,7 +13,7 @@ import numpy.typing as npt
 from evoae.types import Hyper, Params
 
 
-def take(stacked: Params, index: jax.Array | int) -> Params:
+def take(stacked: Params, index: jax.Array | npt.NDArray[np.int64] | int) -> Params:
     """Member `index` of a stack: leaves [S, ...] -> [...]."""
     return jax.tree.map(lambda leaf: leaf[index], stacked)
 

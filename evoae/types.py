@@ -1,7 +1,7 @@
 """The types that the parts of evoae share."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ Params = Any  # a pytree of float arrays: the weights of one network, or of many
 Batch = Any  # whatever the fitness function reads: usually images [N, height, width, channels]
 Genotype = Any  # a pytree of arrays: what describes one candidate, given its parents
 Hyper = dict[str, Any]  # the floats of a strategy and of its operators, as arrays, by field name
+LoggerName = Literal["tensorboard", "wandb", "trackio"]  # what a run can report to
 FitnessFn = Callable[[Params, Batch], jax.Array]  # an error, a scalar: smaller is better
 
 

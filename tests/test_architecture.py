@@ -17,8 +17,8 @@ COMMON = ("types", "tree", "checks")  # may be imported by all
 ORDER = (
     *("data", "layers", "models", "incremental", "errors", "fitness"),
     *("mutations", "crossovers", "strategies"),
-    *("evaluate", "evolve", "pace", "backprop", "checkpoint", "report", "config", "task"),
-    *("saving", "run", "training", "compare", "bench", "options", "cli"),
+    *("evaluate", "evolve", "side_by_side", "pace", "backprop", "checkpoint", "report", "config"),
+    *("task", "saving", "run", "sweeps", "training", "compare", "bench", "options", "cli"),
 )
 SOURCES = [
     path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE or path.stem[0] != "_"

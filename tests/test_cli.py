@@ -42,11 +42,12 @@ def configured(monkeypatch):
     [
         (
             ["trian"],
-            "command must be one of train, resume, compare, bench, presets, data; got 'trian'",
+            "command must be one of train, resume, compare, sweep, bench, presets, data; got 'trian'",
         ),
         (
             ["--verbose"],
-            "command must be one of train, resume, compare, bench, presets, data; got '--verbose'",
+            "command must be one of train, resume, compare, sweep, bench, presets, data; "
+            "got '--verbose'",
         ),
         (["presets", "x"], "Unrecognized options: x"),
         (["train", "paper-two"], "PRESET must be one of paper-one, paper-ten, digits10"),

@@ -1,5 +1,7 @@
 """What one run is: frozen settings, their checks, the presets, and their JSON form."""
 
+from evoae.config.changes import full_name, setting, with_settings
+from evoae.config.grid import Grid, grid
 from evoae.config.presets import DEFAULT_PRESET, DESCRIPTIONS, PRESETS
 from evoae.config.serialization import from_json, to_json
 from evoae.config.settings import DataConfig, ModelConfig, RunConfig
@@ -9,8 +11,13 @@ __all__ = [
     "DESCRIPTIONS",
     "PRESETS",
     "DataConfig",
+    "Grid",
     "ModelConfig",
     "RunConfig",
     "from_json",
+    "full_name",
+    "grid",
+    "setting",
     "to_json",
+    "with_settings",
 ]

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import tyro
 
@@ -11,7 +11,7 @@ from evoae.checks import check_choice, check_positive, check_range, check_whole
 from evoae.errors import ERRORS, ErrorName
 from evoae.models import MODELS, Autoencoder
 from evoae.strategies import GeneticAlgorithm
-from evoae.types import Strategy
+from evoae.types import LoggerName, Strategy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +112,7 @@ class RunConfig:
       minutes: end after this time; None sets no such end.
       seed: of all randomness, from 0.
       out: a new or empty folder for what the run writes; None makes runs/PRESET-DATE-TIME.
+      log: what `evoae train` reports to besides its files: "tensorboard", "wandb", "trackio".
 
     Raises:
       ValueError: a setting that is out of range, or num_generations and minutes both None.
@@ -132,6 +133,7 @@ class RunConfig:
     minutes: float | None = None
     seed: int = 0
     out: Path | None = None
+    log: tuple[LoggerName, ...] = ()
 
     def __post_init__(self) -> None:
         for name, kind in (("data", DataConfig), ("model", ModelConfig)):
@@ -163,3 +165,8 @@ class RunConfig:
             raise ValueError("num_generations or minutes must be given, got None for both")
         if self.out is not None and not isinstance(self.out, Path):
             raise ValueError(f"out must be a pathlib.Path or None, got {self.out!r}")
+        if isinstance(self.log, str) or not isinstance(self.log, Sequence):
+            raise ValueError(f"log must be a tuple of names, got {self.log!r}")
+        for name in self.log:
+            check_choice("log", name, get_args(LoggerName))
+        object.__setattr__(self, "log", tuple(self.log))

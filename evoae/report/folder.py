@@ -55,10 +55,10 @@ def writing(folder: Path) -> Iterator[None]:
         raise OSError(f"out: {str(folder)!r} cannot be written: {reason}") from error
 
 
-def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Make the folder, and write JSON values to its config.json."""
+def write_settings(folder: Path, settings: Mapping[str, Any], name: str = CONFIG) -> None:
+    """Make the folder, and write JSON values to a file in it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / CONFIG) as temporary:
+    with replacing(folder / name) as temporary:
         temporary.write_text(json.dumps(settings, indent=2) + "\n")
 
 

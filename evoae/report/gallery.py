@@ -13,9 +13,10 @@ GUTTER = 2  # between neighbouring images, in pixels of the picture
 MARGIN = 8  # around the picture and between double rows
 
 
-def _tiles(
+def tiles(
     images: npt.NDArray[np.floating], low: float, high: float, scale: int
 ) -> list[Image.Image]:
+    """The images, each pixel as a square of `scale` x `scale`; `low` is black, `high` white."""
     # float64, so that `low + (high - low) * k / 255` comes back as exactly k
     unit = (np.clip(images, low, high).astype(np.float64) - low) / (high - low)
     levels = np.round(unit * 255).astype(np.uint8).repeat(scale, axis=1).repeat(scale, axis=2)
@@ -77,7 +78,7 @@ def gallery(
     for line, (label, images) in enumerate(
         zip(row_labels, (targets, reconstructions), strict=True)
     ):
-        for index, tile in enumerate(_tiles(images, low, high, scale)):
+        for index, tile in enumerate(tiles(images, low, high, scale)):
             row, column = divmod(index, columns)
             top = MARGIN + row * block + line * step_y
             picture.paste(tile, (MARGIN + label_width + column * step_x, top))
