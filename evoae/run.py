@@ -10,17 +10,20 @@ import numpy as np
 
 from evoae import data, report
 from evoae.config import RunConfig, to_json
+from evoae.config.command import command
 from evoae.errors import ErrorName
 from evoae.evolve import InvalidFitnessError
 from evoae.pace import Pace, interrupts
 from evoae.report.device import environment
 from evoae.report.folder import RunFolder, free_folder
+from evoae.report.page.live import in_notebook, watched
 from evoae.report.progress import ProgressBar, Status
 from evoae.report.summary import ERROR_NAMES, new_console, print_end, print_start
 from evoae.report.weights import load_weights
-from evoae.task import error_on, evolution, prepare
+from evoae.task import Task, error_on, evolution, prepare
 from evoae.tree import size
 from evoae.types import Info
+from evoae.views import views
 
 __all__ = ["Result", "load_weights", "train"]
 
@@ -54,17 +57,20 @@ class Result(NamedTuple):
     stopped: bool
 
 
-def train(config: RunConfig, *, progress: bool = True) -> Result:
+def train(config: RunConfig, *, progress: bool = True, live: bool = False) -> Result:
     """Evolves an autoencoder and writes a folder with its settings, weights, numbers and pictures.
 
     The folder holds config.json (the settings, the versions, the device), best.npz (for
-    `load_weights`), metrics.csv (a row a generation), gallery.png, curve.png and evolution.gif. The
-    first two are there from the start, so that a run that is killed leaves something. Ctrl-C ends
-    the run after its current block of generations, and everything is written.
+    `load_weights`), metrics.csv (a row a generation), gallery.png, curve.png, evolution.gif, report.html (all of it
+    on one page), and what that page is made from, result.json (the numbers that are printed) and
+    report.npz. The first two are there from the start, so that a run that is killed leaves
+    something. Ctrl-C ends the run after its current block of generations, and everything is
+    written. In a notebook the images and the curve are shown in the cell as the run goes on.
 
     Args:
       config: the settings, such as one of `evoae.config.PRESETS`.
       progress: print the device, the baselines, the progress and the result.
+      live: show the page while the run goes on, to browsers on this machine; prints its address.
 
     Raises:
       ValueError: settings and images that do not fit together, or a folder that is not empty.
@@ -107,40 +113,51 @@ def train(config: RunConfig, *, progress: bool = True) -> Result:
         minibatches=config.batch_size is not None,
     )
     traces: list[Info] = []
-    with interrupts() as interrupted, ProgressBar(console) as bar:
+    watching = watched(
+        folder.record,
+        path / "report.html",
+        lambda line: new_console(quiet=False).print(line),
+        live=live,
+        notebook=progress and in_notebook(),
+    )
+    with interrupts() as interrupted, ProgressBar(console) as bar, watching as show:
         folder.begin({"config": to_json(config), "environment": environment()}, task.state.best)
         try:
             for state, trace, pace in evolution(task):
                 traces.append(trace)
                 outputs = np.asarray(reconstruct(state.best, targets))
                 folder.add(trace._asdict(), state.best, outputs, float(state.best_fitness))
-                bar.show(evolution_status(trace, pace))
+                status = evolution_status(trace, pace)
+                bar.show(status)
+                show(f"generation {status.steps:,}: {status}")
                 if interrupted.is_set():
                     break
         except InvalidFitnessError:
             folder.finish()
+            folder.write_page()
             raise
         folder.finish()
-
-    trace = jax.tree.map(lambda *rows: np.concatenate(rows), *traces)
-    result = Result(
-        state=state,
-        trace=trace,
-        folder=path,
-        error=error_on(task.fitness, state.best, task.images),
-        baselines=baselines,
-        diversity=report.diversity(outputs, targets),
-        num_evaluations=pace.steps * task.population_size,
-        seconds=pace.seconds,
-        stopped=interrupted.is_set(),
-    )
-    absolute_error = None
-    if config.error != "mae":  # an error that a reader can picture
-        fitness = dataclasses.replace(task.fitness, error="mae")
-        absolute_error = (
-            error_on(fitness, state.best, task.images),
-            _baselines(pixels, config, "mae"),
+        result = Result(
+            state=state,
+            trace=jax.tree.map(lambda *rows: np.concatenate(rows), *traces),
+            folder=path,
+            error=error_on(task.fitness, state.best, task.images),
+            baselines=baselines,
+            diversity=report.diversity(outputs, targets),
+            num_evaluations=pace.steps * task.population_size,
+            seconds=pace.seconds,
+            stopped=interrupted.is_set(),
         )
+        absolute_error = None
+        if config.error != "mae":  # an error that a reader can picture
+            fitness = dataclasses.replace(task.fitness, error="mae")
+            absolute_error = (
+                error_on(fitness, state.best, task.images),
+                _baselines(pixels, config, "mae"),
+            )
+        numbers = _numbers(task, result) | {"absolute_error": absolute_error}
+        folder.write_page(numbers, views(task, state.best))
+
     print_end(
         console,
         error=result.error,
@@ -154,6 +171,22 @@ def train(config: RunConfig, *, progress: bool = True) -> Result:
         stopped=result.stopped,
     )
     return result
+
+
+def _numbers(task: Task, result: Result) -> dict[str, Any]:
+    """What result.json holds, but for the absolute error."""
+    return {
+        "command": command(task.config),
+        "error": result.error,
+        "baselines": result.baselines,
+        "diversity": None if math.isnan(result.diversity) else result.diversity,
+        "num_evaluations": result.num_evaluations,
+        "seconds": result.seconds,
+        "stopped": result.stopped,
+        "num_weights": size(result.state.best),
+        "num_images": len(task.images),
+        "images_a_generation": task.config.batch_size or len(task.images),
+    }
 
 
 def _baselines(pixels: Any, config: RunConfig, error: ErrorName) -> dict[str, float]:

@@ -28,7 +28,7 @@ def configured(monkeypatch):
     class Stopped:
         stopped = False
 
-    monkeypatch.setattr(evoae.run, "train", lambda config: configs.append(config) or Stopped)
+    monkeypatch.setattr(evoae.run, "train", lambda config, live: configs.append(config) or Stopped)
 
     def run(*arguments):
         assert main(arguments) == 0
@@ -40,10 +40,10 @@ def configured(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "command must be one of train, compare, bench, presets, data; got 'trian'"),
+        (["trian"], "command must be one of train, report, compare, bench, presets, data; got 'trian'"),
         (
             ["--verbose"],
-            "command must be one of train, compare, bench, presets, data; got '--verbose'",
+            "command must be one of train, report, compare, bench, presets, data; got '--verbose'",
         ),
         (["presets", "x"], "Unrecognized options: x"),
         (["train", "paper-two"], "PRESET must be one of paper-one, paper-ten, digits10"),

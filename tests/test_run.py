@@ -30,7 +30,10 @@ from evoae.report.progress import ProgressBar, Status
 from evoae.run import load_weights, train
 from evoae.strategies import GeneticAlgorithm
 
-FILES = ["best.npz", "config.json", "curve.png", "evolution.gif", "gallery.png", "metrics.csv"]
+FILES = [
+    *("best.npz", "config.json", "curve.png", "evolution.gif", "gallery.png", "metrics.csv"),
+    *("report.html", "report.npz", "result.json"),
+]
 CONFIG = RunConfig(
     preset="test",
     data=DataConfig("digits10", low=0.1, high=0.9),
