@@ -61,11 +61,12 @@ def train(config: RunConfig, *, progress: bool = True, live: bool = False) -> Re
     """Evolves an autoencoder and writes a folder with its settings, weights, numbers and pictures.
 
     The folder holds config.json (the settings, the versions, the device), best.npz (for
-    `load_weights`), metrics.csv (a row a generation), gallery.png, curve.png, evolution.gif, report.html (all of it
-    on one page), and what that page is made from, result.json (the numbers that are printed) and
-    report.npz. The first two are there from the start, so that a run that is killed leaves
-    something. Ctrl-C ends the run after its current block of generations, and everything is
-    written. In a notebook the images and the curve are shown in the cell as the run goes on.
+    `load_weights`), metrics.csv (a row a generation), gallery.png, curve.png, evolution.gif,
+    report.html (all of it on one page), and what that page is made from besides, result.json (the
+    numbers that are printed) and report.npz. The first two are there from the start, so that a run
+    that is killed leaves something. Ctrl-C ends the run after its current block of generations, and
+    everything is written. In a notebook the images and the curve are shown in the cell as the run
+    goes on.
 
     Args:
       config: the settings, such as one of `evoae.config.PRESETS`.
@@ -116,7 +117,7 @@ def train(config: RunConfig, *, progress: bool = True, live: bool = False) -> Re
     watching = watched(
         folder.record,
         path / "report.html",
-        lambda line: new_console(quiet=False).print(line),
+        lambda line: print(line, flush=True),
         live=live,
         notebook=progress and in_notebook(),
     )

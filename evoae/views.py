@@ -37,8 +37,8 @@ def views(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
         mosaic = small.reshape(GRID, GRID, height, width).swapaxes(1, 2)
         found["backdrop"] = mosaic.reshape(GRID * height, GRID * width)
     layers = jax.jit(task.model.activations)(params, images[:NUM_IMAGES])
-    ranges = []
-    for index, values in enumerate(layers.values()):
-        found[f"layer_{index}"], *limits = maps_of_layer(np.asarray(values))
+    names, ranges = [name for name, *_ in task.model.stages(params)], []  # jit sorts names
+    for index, name in enumerate(names):
+        found[f"layer_{index}"], *limits = maps_of_layer(np.asarray(layers[name]))
         ranges.append(limits)
-    return found | {"layer_names": np.array([*layers]), "layer_ranges": np.array(ranges)}
+    return found | {"layer_names": np.array(names), "layer_ranges": np.array(ranges)}

@@ -17,7 +17,18 @@ COMMON = ("types", "tree", "checks")  # may be imported by all
 ORDER = (
     *("data", "layers", "models", "incremental", "errors", "fitness"),
     *("mutations", "crossovers", "strategies"),
-    *("evaluate", "evolve", "pace", "backprop", "report", "config", "task", "views", "run", "training"),
+    *(
+        "evaluate",
+        "evolve",
+        "pace",
+        "backprop",
+        "report",
+        "config",
+        "task",
+        "views",
+        "run",
+        "training",
+    ),
     *("compare", "bench", "options", "cli"),
 )
 SOURCES = [

@@ -40,7 +40,10 @@ def configured(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian"], "command must be one of train, report, compare, bench, presets, data; got 'trian'"),
+        (
+            ["trian"],
+            "command must be one of train, report, compare, bench, presets, data; got 'trian'",
+        ),
         (
             ["--verbose"],
             "command must be one of train, report, compare, bench, presets, data; got '--verbose'",

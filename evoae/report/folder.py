@@ -162,7 +162,11 @@ class RunFolder:
     def record(self) -> Record:
         """What a page can show while the run goes on; any thread may ask."""
         rows, newest = list(self._rows), self._recorder.frames[-1:]
-        columns = {name: np.concatenate([part[name] for part in rows]) for name in rows[0]} if rows else {}
+        columns = (
+            {name: np.concatenate([part[name] for part in rows]) for name in rows[0]}
+            if rows
+            else {}
+        )
         return Record(
             name=self.path.resolve().name,
             settings=self._settings.get("config", {}),

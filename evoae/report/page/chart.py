@@ -11,7 +11,7 @@ from evoae.report.labels import spread
 
 NUM_POINTS = 400  # of a line; more would not be seen
 TOP, BOTTOM, LEFT, RIGHT = 14, 46, 58, 14  # margins
-LABELS, LABEL_HEIGHT = 158, 17  # the width of the right margin with labels, and their distance
+LABELS, LABEL_HEIGHT = 180, 17  # the width of the right margin with labels, and their distance
 
 Array = npt.NDArray[np.float64]
 
@@ -100,27 +100,42 @@ def chart(
     margin = 0.0 if is_wide else 0.05 * ((errors.max() - errors.min()) or 1.0)
     y = _Axis(errors.min() - margin, errors.max() + margin, is_wide, bottom, top)
 
-    drawn = [
-        Drawn(name, None, False, value, *([float(y(value))] * 2), [], [], [], [])
-        for name, value in baselines.items()
-    ]
-    for line in lines:
-        places = [float(place) for place in y(line.values)]
-        drawn.append(
-            Drawn(
-                line.name, line.rank, line.faint, float(line.values[-1]), places[-1], places[-1],
-                [round(float(place), 1) for place in x(line.generations)],
-                [round(place, 1) for place in places],
-                [int(generation) for generation in line.generations],
-                [float(f"{value:.4g}") for value in line.values],
-            )
-        )
+    drawn = [_baseline(name, value, float(y(value))) for name, value in baselines.items()]
+    drawn += [_line(line, x(line.generations), y(line.values)) for line in lines]
     heights = np.array([(bottom - item.end) / (bottom - top) for item in drawn])
-    places = bottom - (bottom - top) * spread(heights, LABEL_HEIGHT / (bottom - top))
-    drawn = [item._replace(label=float(p)) for item, p in zip(drawn, places, strict=True)]
+    labels = bottom - (bottom - top) * spread(heights, LABEL_HEIGHT / (bottom - top))
+    drawn = [item._replace(label=float(p)) for item, p in zip(drawn, labels, strict=True)]
     return Chart(
-        width, height, left, right, top, bottom, labelled, ylabel,
-        x.ticks(right - left, whole=True), y.ticks(2 * (bottom - top)), drawn,
+        width,
+        height,
+        left,
+        right,
+        top,
+        bottom,
+        labelled,
+        ylabel,
+        x.ticks(right - left, whole=True),
+        y.ticks(2 * (bottom - top)),
+        drawn,
+    )
+
+
+def _baseline(name: str, value: float, height: float) -> Drawn:
+    return Drawn(name, None, False, value, height, height, [], [], [], [])
+
+
+def _line(line: Line, x: Array, y: Array) -> Drawn:
+    return Drawn(
+        line.name,
+        line.rank,
+        line.faint,
+        last=float(line.values[-1]),
+        end=float(y[-1]),
+        label=float(y[-1]),
+        x=[round(float(place), 1) for place in x],
+        y=[round(float(place), 1) for place in y],
+        generations=[int(generation) for generation in line.generations],
+        values=[float(f"{value:.4g}") for value in line.values],
     )
 
 

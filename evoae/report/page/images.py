@@ -78,4 +78,6 @@ def sheet(rows: Bytes) -> str:
     """A data URI of images [rows, columns, H, W, ...] in one picture without gaps."""
     number, columns, height, width = rows.shape[:4]
     whole = rows.swapaxes(1, 2)
-    return png(np.ascontiguousarray(whole.reshape(number * height, columns * width, *rows.shape[4:])))
+    return png(
+        np.ascontiguousarray(whole.reshape(number * height, columns * width, *rows.shape[4:]))
+    )

@@ -1,4 +1,4 @@
-"""The page of a run while it goes on: on this machine alone, in a browser or in a notebook's cell."""
+"""The page of a run while it goes on: in a browser on this machine, or in a notebook's cell."""
 
 import contextlib
 import http.server
@@ -34,7 +34,7 @@ class LivePage:
     """
 
     def __init__(self, record: Callable[[], Record]) -> None:
-        self._record, self._status = record, "starting"
+        self._record, self._status = record, "compiling"
         self._poll_seconds = POLL_SECONDS
         self._last_asked, self._seen = -float("inf"), threading.Event()
         self._final: Path | None = None
@@ -78,7 +78,7 @@ class LivePage:
         live = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 # Another name for this address is a web page's trick to read it.
                 host = self.headers.get("Host", "").rpartition(":")[0]
                 if self.path != "/" or host not in ("127.0.0.1", "localhost"):
@@ -95,7 +95,7 @@ class LivePage:
                     if is_final:
                         live._seen.set()
 
-            def log_message(self, format: str, *arguments: Any) -> None:
+            def log_message(self, *arguments: Any) -> None:
                 """Nothing: the terminal is the run's."""
 
         return Handler
@@ -171,5 +171,3 @@ def watched(
     finally:
         if server:
             server.close()
-
-

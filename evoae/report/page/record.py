@@ -103,7 +103,7 @@ def _read_pictures(path: Path) -> dict[str, npt.NDArray[Any]]:
     if not path.exists():
         return {}
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     # A damaged archive makes its readers raise almost anything.
     except Exception as error:

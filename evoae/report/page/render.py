@@ -54,7 +54,9 @@ def render(
     names = {run["error_name"] for run in runs}
     ylabel = names.pop() if len(names) == 1 else "error (not the same for all)"
     lines = _lines(records)
-    baselines = runs[0]["baselines"] if all(r["baselines"] == runs[0]["baselines"] for r in runs) else {}
+    baselines = (
+        runs[0]["baselines"] if all(r["baselines"] == runs[0]["baselines"] for r in runs) else {}
+    )
     charts = [
         found
         for size, labelled in ((WIDE, True), (NARROW, False))
@@ -62,10 +64,20 @@ def render(
     ]
     several = len(runs) > 1
     title = f"{len(runs)} runs side by side" if several else runs[0]["name"]
-    return _templates().get_template(template).render(
-        title=title, runs=runs, several=several, charts=charts, status=status,
-        poll_seconds=poll_seconds, mark=MARK, differences=_differences(runs) if several else [],
-        source=_source,
+    return (
+        _templates()
+        .get_template(template)
+        .render(
+            title=title,
+            runs=runs,
+            several=several,
+            charts=charts,
+            status=status,
+            poll_seconds=poll_seconds,
+            mark=MARK,
+            differences=_differences(runs) if several else [],
+            source=_source,
+        )
     )
 
 
@@ -159,11 +171,11 @@ def _figures(record: Record) -> list[tuple[str, str]]:
     if result["diversity"] is not None:
         found.append(("diversity of the outputs", f"{result['diversity']:.2f} of the images'"))
     minutes, seconds = divmod(round(result["seconds"]), 60)
-    found.append(("time", f"{minutes}:{seconds:02} min"))
+    found.append(("time", f"{minutes:,} min {seconds} s"))
     speed = int(record.columns["generation"][-1]) / result["seconds"]
     evaluations = result["num_evaluations"] * result["images_a_generation"] / result["seconds"]
     found.append(("generations a second", f"{speed:,.0f}" if speed >= 10 else f"{speed:.2g}"))
-    found.append(("evaluations of one image a second", f"{evaluations:,.0f}"))
+    found.append(("images evaluated a second", f"{evaluations:,.0f}"))
     found.append(("weights", f"{result['num_weights']:,}"))
     found.append(("images", f"{result['num_images']:,}"))
     return found
@@ -183,7 +195,7 @@ def _differences(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]
     """The settings in which runs differ, with the value of each run."""
     tables = [dict(run["settings"]) for run in runs]
     names = list(dict.fromkeys(name for table in tables for name in table))
-    rows = [(name, [table.get(name, "–") for table in tables]) for name in names]
+    rows = [(name, [table.get(name, "-") for table in tables]) for name in names]
     return [row for row in rows if len(set(row[1])) > 1 and row[0] not in ("out", "preset")]
 
 
@@ -205,9 +217,16 @@ def _layers(pictures: Mapping[str, Any]) -> list[dict[str, Any]]:
         maps = pictures[f"layer_{index}"]
         images, number, height, width = maps.shape
         low, high = pictures["layer_ranges"][index]
-        layers.append({
-            "name": str(name), "images": images, "number": number, "height": height,
-            "width": width, "sheet": sheet(maps), "low": f"{low:.3g}", "high": f"{high:.3g}",
-        })
+        layers.append(
+            {
+                "name": str(name),
+                "images": images,
+                "number": number,
+                "height": height,
+                "width": width,
+                "sheet": sheet(maps),
+                "low": f"{low:.3g}",
+                "high": f"{high:.3g}",
+            }
+        )
     return layers
-
