@@ -72,7 +72,7 @@ def render(
             runs=runs,
             several=several,
             charts=charts,
-            status=status,
+            status=", ".join(status.split("  ")),
             poll_seconds=poll_seconds,
             mark=MARK,
             differences=_differences(runs) if several else [],
