@@ -396,6 +396,8 @@ def test_the_live_page_follows_and_ends_with_the_final_one(tmp_path):
         text = read(address)
         assert "generation 7" in text
         assert 0.5 <= float(Page(text).all("main")[0]["data-poll-seconds"]) <= 60
+        show("generation 8")
+        assert read(address) == text  # a second viewer costs nothing
         for wrong in (
             {"url": address + "config.json"},
             {"url": address, "Host": "evil.example:80"},

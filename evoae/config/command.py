@@ -1,6 +1,7 @@
 """The command that makes a run again."""
 
 import dataclasses
+import types
 from typing import Any
 
 from evoae.config.kinds import field_types, kind_name, kinds
@@ -41,8 +42,8 @@ def _words(path: str, annotation: Any, before: Any, after: Any) -> list[str]:
     words = []
     if kinds(annotation):
         if type(before) is not type(after):
-            # The fields of another kind begin with its defaults, so that all of them are said.
-            words, before = [f"{_option(path)}.kind", kind_name(type(after))], _NOTHING
+            words = [f"{_option(path)}.kind", kind_name(type(after))]
+            before = _fresh(type(after), annotation)
     elif isinstance(after, bool):
         parent, _, name = path.rpartition(".")
         return [_option(f"{parent}.".lstrip(".") + ("" if after else "no_") + name)]
@@ -53,6 +54,14 @@ def _words(path: str, annotation: Any, before: Any, after: Any) -> list[str]:
         value = getattr(before, name, _NOTHING)
         words += _words(f"{path}.{name}", its, value, getattr(after, name))
     return words
+
+
+def _fresh(kind: type, annotation: Any) -> Any:
+    """The fields with which another kind begins; what it wraps is always said."""
+    its = field_types(kind)
+    fields = dataclasses.fields(kind) if its else ()
+    begun = {field.name: field.default for field in fields if its[field.name] != annotation}
+    return types.SimpleNamespace(**begun)
 
 
 def _option(path: str) -> str:

@@ -36,6 +36,7 @@ class LivePage:
     def __init__(self, record: Callable[[], Record]) -> None:
         self._record, self._status = record, "compiling"
         self._poll_seconds = POLL_SECONDS
+        self._drawn, self._drawn_at, self._lock = "", -float("inf"), threading.Lock()
         self._last_asked, self._seen = -float("inf"), threading.Event()
         self._final: Path | None = None
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -69,10 +70,15 @@ class LivePage:
         self._last_asked = time.monotonic()
         if self._final is not None:
             return self._final.read_text("utf-8")
-        begun = time.monotonic()
-        text = render([self._record()], status=self._status, poll_seconds=self._poll_seconds)
-        self._poll_seconds = max(POLL_SECONDS, (time.monotonic() - begun) / PART)
-        return text
+        with self._lock:  # several viewers take no more time than one
+            begun = time.monotonic()
+            if begun - self._drawn_at > 0.9 * self._poll_seconds:
+                self._drawn = render(
+                    [self._record()], status=self._status, poll_seconds=self._poll_seconds
+                )
+                self._drawn_at = time.monotonic()
+                self._poll_seconds = max(POLL_SECONDS, (self._drawn_at - begun) / PART)
+            return self._drawn
 
     def _handler(self) -> type[http.server.BaseHTTPRequestHandler]:
         live = self
