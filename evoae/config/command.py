@@ -43,7 +43,7 @@ def _words(path: str, annotation: Any, before: Any, after: Any) -> list[str]:
     if kinds(annotation):
         if type(before) is not type(after):
             words = [f"{_option(path)}.kind", kind_name(type(after))]
-            before = _fresh(type(after), annotation)
+            before = _NOTHING if before is _NOTHING else _fresh(type(after), annotation)
     elif isinstance(after, bool):
         parent, _, name = path.rpartition(".")
         return [_option(f"{parent}.".lstrip(".") + ("" if after else "no_") + name)]
@@ -57,7 +57,7 @@ def _words(path: str, annotation: Any, before: Any, after: Any) -> list[str]:
 
 
 def _fresh(kind: type, annotation: Any) -> Any:
-    """The fields with which another kind begins; what it wraps is always said."""
+    """The fields with which another kind begins, without one that wraps what was there before."""
     its = field_types(kind)
     fields = dataclasses.fields(kind) if its else ()
     begun = {field.name: field.default for field in fields if its[field.name] != annotation}
