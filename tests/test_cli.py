@@ -17,6 +17,7 @@ from evoae.config.command import command
 from evoae.crossovers import Uniform
 from evoae.mutations import Gaussian, Sparse
 from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy, Race, Restarts
+from evoae.strategies.shared import lasting
 
 PAPER = ["train", "paper-ten"]
 
@@ -269,7 +270,9 @@ PROBES, TEN = PRESETS["digits10"], PRESETS["paper-ten"]
     [
         *PRESETS.values(),
         dataclasses.replace(PROBES, num_generations=500),
-        dataclasses.replace(PROBES, minutes=None),
+        dataclasses.replace(PROBES, minutes=3.0),
+        dataclasses.replace(PROBES, strategy=lasting(PROBES.strategy, 500), num_generations=500),
+        dataclasses.replace(TEN, strategy=ProbeEvolutionStrategy(16), num_generations=500),
         dataclasses.replace(TEN, minutes=0.5, num_generations=None, seed=7),
         RunConfig(num_generations=5),
         RunConfig(

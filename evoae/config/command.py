@@ -7,6 +7,7 @@ from typing import Any
 from evoae.config.kinds import field_types, kind_name, kinds
 from evoae.config.presets import DEFAULT_PRESET, PRESETS
 from evoae.config.settings import RunConfig
+from evoae.strategies.shared import lasting
 
 ENDS = ("num_generations", "minutes")
 _NOTHING = object()  # in place of a value that the preset does not have
@@ -25,14 +26,25 @@ def command(config: RunConfig) -> list[str]:
     """
     preset = config.preset if config.preset in PRESETS else DEFAULT_PRESET
     before, words = PRESETS[preset], ["evoae", "train", preset]
-    for name, annotation in field_types(RunConfig).items():
-        if name not in ("preset", "out", *ENDS):
-            words += _words(name, annotation, getattr(before, name), getattr(config, name))
     # An end that is named takes the place of the preset's, whichever that was.
     ends = {name: getattr(config, name) for name in ENDS}
-    if any(value != getattr(before, name) for name, value in ends.items()):
-        for name, value in ends.items():
-            words += [] if value is None else [_option(name), str(value)]
+    if all(value == getattr(before, name) for name, value in ends.items()):
+        ends = {}
+    number = ends.get("num_generations")
+    types_of = field_types(RunConfig)
+    strategy = before.strategy if number is None else lasting(before.strategy, number)
+    said = _words("strategy", types_of["strategy"], strategy, config.strategy)
+    fitted = config.strategy if number is None else lasting(config.strategy, number)
+    if fitted != config.strategy and not any(word.endswith("horizon") for word in said):
+        # The command would fit the strategy to the number, unless its horizon is said.
+        said = _words("strategy", types_of["strategy"], _NOTHING, config.strategy)
+    for name, annotation in types_of.items():
+        if name == "strategy":
+            words += said
+        elif name not in ("preset", "out", *ENDS):
+            words += _words(name, annotation, getattr(before, name), getattr(config, name))
+    for name, value in ends.items():
+        words += [] if value is None else [_option(name), str(value)]
     return words
 
 
