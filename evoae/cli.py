@@ -23,7 +23,9 @@ Deep autoencoders trained by genetic algorithms, without gradients.
 
 commands:
   train [PRESET]    evolve an autoencoder; PRESET is {DEFAULT_PRESET} unless you name another
+                    --live shows it in a browser while it goes on
   resume RUN        go on with the run in a folder, as if it had never stopped
+  report RUN...     make the page of a run again, or one page of several runs side by side
   compare [PRESET]  evolve it, and train it by backpropagation in the same time
   sweep [PRESET]    run every combination of settings and seeds, in as few programs as can be
   bench             how fast generations are on this machine, and those of others
@@ -40,6 +42,9 @@ SWEEP_HELP = (
     "the end of a name is enough where only one setting ends so: --sweep.scale. "
     "--sweep.seeds 10 takes ten seeds from --seed on, --sweep.seeds 3 5 those two."
 )
+
+
+LIVE = "--live"  # how a run is shown is no setting of it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,10 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def train(arguments: list[str]) -> int:
     """Evolves an autoencoder, from a preset and the settings that are given instead of its own."""
-    config = _run_config("train", arguments)
+    live = LIVE in arguments
+    config = _run_config("train", [word for word in arguments if word != LIVE])
     from evoae.run import train as run
 
-    return 130 if run(config).stopped else 0
+    return 130 if run(config, live=live).stopped else 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +140,8 @@ def _run_config(command: str, arguments: list[str]) -> RunConfig:
         PRESETS[preset],
         arguments,
         prog=f"evoae {command} {preset}",
-        description=f"{preset}: {DESCRIPTIONS[preset]}. Other presets: see evoae presets.",
+        description=f"{preset}: {DESCRIPTIONS[preset]}. Other presets: see evoae presets."
+        + (f" With {LIVE}, a page on this machine shows how the run goes." * (command == "train")),
     )
 
 
@@ -208,6 +215,43 @@ def describe_data(arguments: list[str]) -> int:
 
 
 @dataclasses.dataclass(frozen=True)
+class ReportQuery:
+    """What `evoae report` is asked.
+
+    Attributes:
+      runs: folders of runs.
+      out: the file to write; None takes report.html in the run's folder, or beside the first of
+        several.
+    """
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
+    out: Path | None = None
+
+
+def report(arguments: list[str]) -> int:
+    """Makes the page of a run again, or one of several runs side by side."""
+    query = parse(
+        ReportQuery,
+        arguments,
+        prog="evoae report",
+        description="Make the page of a run again from what is in its folder, or lay several runs "
+        "side by side on one page.",
+    )
+    from evoae.report.page import read_record, write_page
+
+    if not query.runs:
+        raise ValueError("RUN must be the folder of a run, or several; got none")
+    records = [read_record(folder) for folder in query.runs]
+    beside = query.runs[0] if len(records) == 1 else query.runs[0].resolve().parent
+    path = query.out or beside / "report.html"
+    if not path.parent.is_dir():
+        raise ValueError(f"out must be a file in a folder that exists, got {str(path)!r}")
+    write_page(path, records)
+    print(f"page         {path}")
+    return 0
+
+
+@dataclasses.dataclass(frozen=True)
 class BenchQuery:
     """What `evoae bench` is asked.
 
@@ -238,6 +282,7 @@ def bench(arguments: list[str]) -> int:
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "resume": resume,
+    "report": report,
     "compare": compare,
     "sweep": sweep,
     "bench": bench,

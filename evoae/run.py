@@ -16,6 +16,7 @@ from rich.console import Console
 
 from evoae import data, report
 from evoae.config import RunConfig, to_json
+from evoae.config.command import command
 from evoae.errors import ErrorName
 from evoae.evolve import InvalidFitnessError
 from evoae.pace import BEGINNING, Pace, interrupts
@@ -23,6 +24,7 @@ from evoae.report.device import environment
 from evoae.report.folder import CHECKPOINTS, CONFIG, RunFolder, free_folder, writing
 from evoae.report.lock import locked
 from evoae.report.loggers import Logs
+from evoae.report.page.live import in_notebook, watched
 from evoae.report.progress import ProgressBar, Status
 from evoae.report.summary import ERROR_NAMES, new_console, print_end, print_start
 from evoae.report.weights import load_weights
@@ -30,6 +32,7 @@ from evoae.saving import Saver, Start, portable, read_config, taken_up
 from evoae.task import Task, error_on, evolution, prepare
 from evoae.tree import size
 from evoae.types import Info
+from evoae.views import views
 
 __all__ = ["Result", "load_weights", "resume", "train"]
 
@@ -63,17 +66,21 @@ class Result(NamedTuple):
     stopped: bool
 
 
-def train(config: RunConfig, *, progress: bool = True) -> Result:
+def train(config: RunConfig, *, progress: bool = True, live: bool = False) -> Result:
     """Evolves an autoencoder and writes a folder with its settings, weights, numbers and pictures.
 
     The folder holds config.json (the settings, the versions, the device), best.npz (for
-    `load_weights`), metrics.csv (a row a generation), gallery.png, curve.png and evolution.gif, and
-    checkpoints, from which `resume` goes on with a run that was killed. Ctrl-C or SIGTERM ends the
-    run after its current block of generations, and everything is written.
+    `load_weights`), metrics.csv (a row a generation), gallery.png, curve.png, evolution.gif,
+    report.html (all of it on one page), and what that page is made from besides, result.json (the
+    numbers that are printed) and report.npz; and checkpoints, from which `resume` goes on with a
+    run that was killed. Ctrl-C or SIGTERM ends the run after its current block of generations, and
+    everything is written. In a notebook the images and the curve are shown in the cell as the run
+    goes on.
 
     Args:
       config: the settings, such as one of `evoae.config.PRESETS`.
       progress: print the device, the baselines, the progress and the result.
+      live: show the page while the run goes on, to browsers on this machine; prints its address.
 
     Raises:
       ValueError: settings and images that do not fit together, a folder that is not empty, or a
@@ -97,7 +104,7 @@ def train(config: RunConfig, *, progress: bool = True) -> Result:
     with locked(path / CHECKPOINTS):
         if (path / CONFIG).exists():  # of a run that began at the same time
             raise ValueError(f"out must be a new or an empty folder, {str(path)!r} has files")
-        return _run(task, path, new_console(quiet=not progress), logs)
+        return _run(task, path, new_console(quiet=not progress), logs, live=live)
 
 
 def resume(
@@ -153,7 +160,13 @@ def resume(
 
 
 def _run(
-    task: Task, path: Path, console: Console, logs: Logs, start: Start | None = None
+    task: Task,
+    path: Path,
+    console: Console,
+    logs: Logs,
+    start: Start | None = None,
+    *,
+    live: bool = False,
 ) -> Result:
     config, begun = task.config, start.pace if start else BEGINNING
     low, high = config.data.low, config.data.high
@@ -183,7 +196,14 @@ def _run(
     state, pace, traces = task.state, begun, []
     outputs = np.asarray(reconstruct(state.best, targets))
     settings = {"config": to_json(portable(config)), "environment": environment()}
-    with interrupts() as interrupted, ProgressBar(console) as bar, logs:
+    watching = watched(
+        folder.record,
+        path / "report.html",
+        lambda line: print(line, flush=True),
+        live=live,
+        notebook=not console.quiet and in_notebook(),
+    )
+    with interrupts() as interrupted, ProgressBar(console) as bar, logs, watching as show:
         if start is None:
             folder.begin(settings, state.best)
             saver = Saver(task, folder)
@@ -201,7 +221,9 @@ def _run(
                 outputs = np.asarray(reconstruct(state.best, targets))
                 folder.add(trace._asdict(), state.best, outputs, float(state.best_fitness))
                 logs.add(pace.steps, *_logged(trace, pace, targets, outputs, low, high))
-                bar.show(evolution_status(trace, pace, begun.steps))
+                status = evolution_status(trace, pace, begun.steps)
+                bar.show(status)
+                show(f"generation {status.steps:,}: {status}")
                 if not np.isfinite(trace.best_fitness).all():
                     continue  # and the error is raised; no checkpoint may be later than its cause
                 saver.save_if_due(state, pace)
@@ -209,29 +231,31 @@ def _run(
                     break
         except InvalidFitnessError:
             folder.finish()
+            folder.write_page()
             raise
         saver.save(state, pace)
         folder.finish()
-
-    trace = jax.tree.map(lambda *rows: np.concatenate(rows), *traces)
-    result = Result(
-        state=state,
-        trace=trace,
-        folder=path,
-        error=error_on(task.fitness, state.best, task.images),
-        baselines=baselines,
-        diversity=report.diversity(outputs, targets),
-        num_evaluations=pace.steps * task.population_size,
-        seconds=pace.seconds,
-        stopped=interrupted.is_set(),
-    )
-    absolute_error = None
-    if config.error != "mae":  # an error that a reader can picture
-        fitness = dataclasses.replace(task.fitness, error="mae")
-        absolute_error = (
-            error_on(fitness, state.best, task.images),
-            _baselines(pixels, config, "mae"),
+        result = Result(
+            state=state,
+            trace=jax.tree.map(lambda *rows: np.concatenate(rows), *traces),
+            folder=path,
+            error=error_on(task.fitness, state.best, task.images),
+            baselines=baselines,
+            diversity=report.diversity(outputs, targets),
+            num_evaluations=pace.steps * task.population_size,
+            seconds=pace.seconds,
+            stopped=interrupted.is_set(),
         )
+        absolute_error = None
+        if config.error != "mae":  # an error that a reader can picture
+            fitness = dataclasses.replace(task.fitness, error="mae")
+            absolute_error = (
+                error_on(fitness, state.best, task.images),
+                _baselines(pixels, config, "mae"),
+            )
+        numbers = _numbers(task, result) | {"absolute_error": absolute_error}
+        folder.write_page(numbers, views(task, state.best))
+
     print_end(
         console,
         error=result.error,
@@ -245,6 +269,22 @@ def _run(
         stopped=result.stopped,
     )
     return result
+
+
+def _numbers(task: Task, result: Result) -> dict[str, Any]:
+    """What result.json holds, but for the absolute error."""
+    return {
+        "command": command(task.config),
+        "error": result.error,
+        "baselines": result.baselines,
+        "diversity": None if math.isnan(result.diversity) else result.diversity,
+        "num_evaluations": result.num_evaluations,
+        "seconds": result.seconds,
+        "stopped": result.stopped,
+        "num_weights": size(result.state.best),
+        "num_images": len(task.images),
+        "images_a_generation": task.config.batch_size or len(task.images),
+    }
 
 
 def _baselines(pixels: Any, config: RunConfig, error: ErrorName) -> dict[str, float]:

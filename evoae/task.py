@@ -29,6 +29,7 @@ class Task(NamedTuple):
     Attributes:
       config: the settings.
       images: uint8 [N, H, W, C]; they stay so on the device, a quarter of floats.
+      labels: [N], or None where the source has none.
       model: the autoencoder.
       fitness: its error.
       key: the randomness of the search.
@@ -38,6 +39,7 @@ class Task(NamedTuple):
 
     config: RunConfig
     images: Images
+    labels: Images | None
     model: Autoencoder
     fitness: Reconstruction
     key: jax.Array
@@ -57,7 +59,8 @@ def prepare(config: RunConfig) -> Task:
     >>> task.images.shape, task.population_size
     ((10, 28, 28, 1), 20)
     """
-    images = _images(config.data)
+    dataset = _dataset(config.data)
+    images = dataset.images
     if config.batch_size is not None and config.batch_size > len(images):
         raise ValueError(
             f"batch_size must be at most {len(images)}, the number of images; "
@@ -69,6 +72,7 @@ def prepare(config: RunConfig) -> Task:
     return Task(
         config=config,
         images=images,
+        labels=dataset.labels,
         model=model,
         fitness=reconstruction(model, config.error, low=config.data.low, high=config.data.high),
         key=key,
@@ -104,19 +108,22 @@ def _initialised(keys: jax.Array, image: Images, model: Autoencoder) -> Params:
     )
 
 
-def _images(config: DataConfig) -> Images:
+def _dataset(config: DataConfig) -> data.Dataset:
     dataset = data.load(
         config.source, split=config.split, dtype="uint8", num_samples=config.num_samples
     )
     if config.digit is None:
-        return dataset.images
+        return dataset
     labels = [] if dataset.labels is None else dataset.labels.tolist()
     if config.digit not in labels:
         known = ", ".join(map(str, sorted(set(labels)))) or "none"
         raise ValueError(
             f"data.digit must be a label of {dataset.name} ({known}), got {config.digit}"
         )
-    return dataset.images[labels.index(config.digit)][None]
+    chosen = np.array([labels.index(config.digit)])
+    return dataset._replace(
+        images=dataset.images[chosen], labels=np.array([config.digit], np.int32)
+    )
 
 
 def evolution(task: Task, start: Pace = BEGINNING) -> Iterator[tuple[Any, Info, Pace]]:

@@ -11,11 +11,13 @@ import evoae
 import evoae.bench
 import evoae.compare
 import evoae.run
-from evoae.cli import main
-from evoae.config import PRESETS, from_json, to_json
+from evoae.cli import COMMANDS, main
+from evoae.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, to_json
+from evoae.config.command import command
 from evoae.crossovers import Uniform
 from evoae.mutations import Gaussian, Sparse
-from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy
+from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy, Race, Restarts
+from evoae.strategies.shared import lasting
 
 PAPER = ["train", "paper-ten"]
 
@@ -28,7 +30,7 @@ def configured(monkeypatch):
     class Stopped:
         stopped = False
 
-    monkeypatch.setattr(evoae.run, "train", lambda config: configs.append(config) or Stopped)
+    monkeypatch.setattr(evoae.run, "train", lambda config, live: configs.append(config) or Stopped)
 
     def run(*arguments):
         assert main(arguments) == 0
@@ -42,12 +44,11 @@ def configured(monkeypatch):
     [
         (
             ["trian"],
-            "command must be one of train, resume, compare, sweep, bench, presets, data; got 'trian'",
+            f"command must be one of {', '.join(COMMANDS)}; got 'trian'",
         ),
         (
             ["--verbose"],
-            "command must be one of train, resume, compare, sweep, bench, presets, data; "
-            "got '--verbose'",
+            f"command must be one of {', '.join(COMMANDS)}; got '--verbose'",
         ),
         (["presets", "x"], "Unrecognized options: x"),
         (["train", "paper-two"], "PRESET must be one of paper-one, paper-ten, digits10"),
@@ -273,3 +274,40 @@ def test_bench_takes_its_options(monkeypatch, tmp_path):
     monkeypatch.setattr(evoae.bench, "bench", lambda **query: asked.append(query))
     assert main(["bench", "--quick", "--out", str(tmp_path)]) == 0
     assert asked == [{"quick": True, "out": tmp_path}]
+
+
+# The command that a page names
+
+PROBES, TEN = PRESETS["digits10"], PRESETS["paper-ten"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        *PRESETS.values(),
+        dataclasses.replace(PROBES, num_generations=500),
+        dataclasses.replace(PROBES, minutes=3.0),
+        dataclasses.replace(PROBES, strategy=lasting(PROBES.strategy, 500), num_generations=500),
+        dataclasses.replace(TEN, strategy=ProbeEvolutionStrategy(16), num_generations=500),
+        dataclasses.replace(TEN, minutes=0.5, num_generations=None, seed=7),
+        RunConfig(num_generations=5),
+        RunConfig(
+            data=DataConfig("my images/x", low=0.25, digit=3),
+            model=ModelConfig("mlp", latent_size=4),
+            independent_population=True,
+            batch_size=5,
+            minutes=1.0,
+        ),
+        dataclasses.replace(
+            TEN,
+            strategy=GeneticAlgorithm(12, mutation=Gaussian(), crossover=Uniform(), num_elites=3),
+        ),
+        dataclasses.replace(TEN, independent_population=False, strategy=Race(GeneticAlgorithm(9))),
+        dataclasses.replace(PROBES, strategy=Race(Restarts(GeneticAlgorithm(9)))),
+    ],
+)
+def test_the_command_of_a_run_has_its_settings(config, configured):
+    program, *words = command(config)
+    assert program == "evoae"
+    found = configured(*words)
+    assert dataclasses.replace(found, preset=config.preset) == config

@@ -26,13 +26,14 @@ from evoae import task
 from evoae.config import DataConfig, ModelConfig, RunConfig, from_json, to_json
 from evoae.mutations import Gaussian
 from evoae.report.device import unused_accelerator
+from evoae.report.page import read_record, write_page
 from evoae.report.progress import ProgressBar, Status
 from evoae.run import load_weights, train
 from evoae.strategies import GeneticAlgorithm
 
 FILES = [
-    *("best.npz", "checkpoints", "config.json"),
-    *("curve.png", "evolution.gif", "gallery.png", "metrics.csv"),
+    *("best.npz", "checkpoints", "config.json", "curve.png", "evolution.gif", "gallery.png"),
+    *("metrics.csv", "report.html", "report.npz", "result.json"),
 ]
 CONFIG = RunConfig(
     preset="test",
@@ -128,6 +129,28 @@ def test_the_gallery_shows_what_the_written_weights_make(result, digits):
     )
     with Image.open(result.folder / "gallery.png") as picture:
         assert np.abs(np.asarray(picture, int) - expected).max() <= 1  # rounding
+
+
+def test_the_page_shows_the_written_weights(result, digits, tmp_path):
+    found = read_record(result.folder)
+    model = evoae.models.varadi2021()
+    params = load_weights(result.folder / "best.npz")
+    pictures = found.pictures
+    latent = model.apply(params, digits, method="encode")
+    np.testing.assert_allclose(pictures["latent"], latent, atol=1e-6)
+    assert pictures["labels"].tolist() == list(range(10))
+    outputs = np.round((reconstructions(result.folder, digits, model) - 0.1) / 0.8 * 255)
+    assert np.abs(pictures["frames"][-1] - outputs).max() <= 1  # rounding
+    names = pictures["layer_names"].tolist()
+    assert names == [name for name, *_ in model.stages(params)]
+    low, high = pictures["layer_ranges"][-1]
+    last = pictures[f"layer_{len(names) - 1}"][:, 0] / 255 * (high - low) + low
+    assert np.abs(last - (outputs[..., 0] / 255 * 0.8 + 0.1)).max() < 0.01
+    assert found.result["error"] == result.error
+    assert found.result["command"][:3] == ["evoae", "train", "digits10"]
+    write_page(tmp_path / "again.html", [found])
+    again = (tmp_path / "again.html").read_bytes()
+    assert again == (result.folder / "report.html").read_bytes()
 
 
 def test_baselines_are_those_of_the_images(result):

@@ -155,6 +155,20 @@ class Autoencoder(nn.Module):
         return pre
 
     @nn.nowrap
+    def activations(self, params: Params, images: jax.Array) -> dict[str, jax.Array]:
+        """What each layer makes of images [N, height, width, channels], in order, by its name.
+
+        Feature maps are [N, height, width, maps], flat outputs [N, units]. An unpool that is joined
+        to the transposed convolution behind it has none.
+        """
+        check_images(images)
+        found, x = {}, jnp.transpose(images, (3, 1, 2, 0))
+        for name, layer, weights in self.stages(params):
+            x = activate(layer, layer.pre_activation(weights, x))
+            found[name] = x.T if x.ndim == 2 else jnp.transpose(x, (3, 1, 2, 0))
+        return found
+
+    @nn.nowrap
     def stages(self, params: Params) -> Iterator[tuple[str, Layer, Weights]]:
         """Name, form and weights of all layers as they are computed, encoder and then decoder."""
         for stack in ("encoder", "decoder"):

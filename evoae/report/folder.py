@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,14 @@ from evoae.report.curve import curve
 from evoae.report.files import replacing
 from evoae.report.gallery import gallery
 from evoae.report.metrics import read_metrics, write_metrics
-from evoae.report.recorder import FrameRecorder
+from evoae.report.page import Record, read_record, write_page
+from evoae.report.page.images import thinned, to_bytes
+from evoae.report.page.record import METRICS, PICTURES, RESULT, write_pictures, write_result
+from evoae.report.recorder import Frame, FrameRecorder
 from evoae.report.weights import save_weights
 from evoae.types import Params
 
-CONFIG, METRICS, BEST = "config.json", "metrics.csv", "best.npz"
+CONFIG, BEST = "config.json", "best.npz"
 CHECKPOINTS, FRAMES = "checkpoints", "frames.npz"
 
 
@@ -63,7 +66,7 @@ def write_settings(folder: Path, settings: Mapping[str, Any], name: str = CONFIG
 
 
 class RunFolder:
-    """Write config.json, best.npz, metrics.csv, gallery.png, curve.png and evolution.gif.
+    """Write the settings, the weights, the numbers, the pictures and the page of a run.
 
     Args:
         path: the folder; `begin` makes it.
@@ -94,11 +97,13 @@ class RunFolder:
         self.path, self._targets, self._low, self._high = path, targets, low, high
         self._baselines, self._error_name = baselines, error_name
         self._recorder = FrameRecorder()
+        self._settings: Mapping[str, Any] = {}
         self._rows: list[dict[str, npt.NDArray[Any]]] = []
         self._generation = 0
 
     def begin(self, settings: Mapping[str, Any], params: Params) -> None:
         """Make the folder; write the settings, JSON values, and the first weights."""
+        self._settings = settings
         with writing(self.path):
             write_settings(self.path, settings)
             save_weights(self.path / BEST, params)
@@ -123,6 +128,7 @@ class RunFolder:
         Returns:
             The columns of metrics.csv.
         """
+        self._settings = settings
         metrics, frames = self.path / METRICS, self.path / CHECKPOINTS / FRAMES
         with writing(self.path):
             for unfinished in (*self.path.glob(".*.tmp"), *frames.parent.glob(".frames*.tmp")):
@@ -205,3 +211,47 @@ class RunFolder:
                 low=low,
                 high=high,
             )
+
+    def record(self) -> Record:
+        """What a page can show while the run goes on; any thread may ask."""
+        rows, newest = list(self._rows), self._recorder.frames[-1:]
+        columns = (
+            {name: np.concatenate([part[name] for part in rows]) for name in rows[0]}
+            if rows
+            else {}
+        )
+        return Record(
+            name=self.path.resolve().name,
+            settings=self._settings.get("config", {}),
+            environment=self._settings.get("environment", {}),
+            columns=columns,
+            result={"baselines": self._baselines},
+            pictures=self._film(newest) if newest else {},
+        )
+
+    def write_page(
+        self,
+        result: Mapping[str, Any] | None = None,
+        views: Mapping[str, npt.NDArray[Any]] | None = None,
+    ) -> None:
+        """Write result.json, report.npz, and from these and the files before them report.html.
+
+        Args:
+            result: JSON values; None for a run that failed, which has none.
+            views: what else the page shows, see `Record.pictures`.
+        """
+        with writing(self.path):
+            if result is not None:
+                write_result(self.path / RESULT, result)
+            film = self._film(thinned(self._recorder.frames))
+            write_pictures(self.path / PICTURES, {**film, **(views or {})})
+            write_page(self.path / "report.html", [read_record(self.path)])
+
+    def _film(self, frames: Sequence[Frame]) -> dict[str, npt.NDArray[Any]]:
+        low, high = self._low, self._high
+        return {
+            "targets": to_bytes(self._targets, low, high),
+            "frames": np.stack([to_bytes(frame.images, low, high) for frame in frames]),
+            "generations": np.array([frame.generation for frame in frames]),
+            "captions": np.array([frame.caption for frame in frames]),
+        }

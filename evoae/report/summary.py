@@ -84,9 +84,9 @@ def print_end(
     """
     if stopped:
         console.print(f"stopped      early; to go on: evoae resume {folder}", style="yellow")
-    console.print(f"error        {_against(error, baselines)}", style="bold")
+    console.print(f"error        {against(error, baselines)}", style="bold")
     if absolute_error is not None:
-        console.print(f"absolute     {_against(*absolute_error)} ({ERROR_NAMES['mae']})")
+        console.print(f"absolute     {against(*absolute_error)} ({ERROR_NAMES['mae']})")
     if not math.isnan(diversity):
         console.print(f"diversity    {diversity:.2f} of that of the images")
         if diversity < COLLAPSED:
@@ -98,7 +98,12 @@ def print_end(
     console.print(f"folder       {folder}")
 
 
-def _against(error: float, baselines: Mapping[str, float]) -> str:
+def against(error: float, baselines: Mapping[str, float]) -> str:
+    """An error beside the smallest of its baselines, in words.
+
+    >>> against(0.05, {"black image": 0.1, "mean image": 0.07})
+    '0.0500, below the mean image, 0.0700'
+    """
     name, smallest = min(baselines.items(), key=lambda item: item[1])
     relation = "below" if error < smallest else "not below"
     return f"{error:.4f}, {relation} the {name}, {smallest:.4f}"

@@ -1,0 +1,191 @@
+"""Errors over generations as lines of an SVG picture."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from evoae.report.labels import spread
+
+NUM_POINTS = 400  # of a line; more would not be seen
+TOP, BOTTOM, LEFT, RIGHT = 14, 46, 58, 14  # margins
+LABELS, LABEL_HEIGHT = 180, 17  # the width of the right margin with labels, and their distance
+
+Array = npt.NDArray[np.float64]
+
+
+class Line(NamedTuple):
+    """One line: `rank` chooses its colour, a `faint` one is thin."""
+
+    name: str
+    generations: npt.NDArray[np.floating]
+    values: npt.NDArray[np.floating]
+    rank: int
+    faint: bool = False
+
+
+class Drawn(NamedTuple):
+    """A line or a baseline on the picture.
+
+    Attributes:
+      name, rank, faint: as they came; a baseline has rank None.
+      last: the last value.
+      end: its height in the picture.
+      label: the height at which its name is written.
+      x, y: of the points in the picture, [T].
+      generations, values: of the same points.
+    """
+
+    name: str
+    rank: int | None
+    faint: bool
+    last: float
+    end: float
+    label: float
+    x: list[float]
+    y: list[float]
+    generations: list[int]
+    values: list[float]
+
+
+class Chart(NamedTuple):
+    """What the template draws; ticks are (place, text)."""
+
+    width: int
+    height: int
+    left: int
+    right: int
+    top: int
+    bottom: int
+    labelled: bool
+    ylabel: str
+    x_ticks: list[tuple[float, str]]
+    y_ticks: list[tuple[float, str]]
+    drawn: list[Drawn]
+
+
+def chart(
+    lines: Sequence[Line],
+    baselines: Mapping[str, float],
+    *,
+    ylabel: str,
+    width: int,
+    height: int,
+    labelled: bool,
+) -> Chart | None:
+    """Lay out the picture; None where there is no finite value to draw.
+
+    The axes are logarmithic by the rules of `evoae.report.curve`.
+
+    Args:
+      lines: values by generation, increasing; those that are not finite are left out.
+      baselines: errors by name.
+      ylabel: what the errors are.
+      width: of the picture, in CSS pixels.
+      height: of the picture.
+      labelled: whether names stand at the right end of the lines.
+    """
+    lines = [_chosen(line) for line in lines]
+    lines = [line for line in lines if line.values.size]
+    if not lines:
+        return None
+    left, right = LEFT, width - (LABELS if labelled else RIGHT)
+    top, bottom = TOP, height - BOTTOM
+    steps = np.concatenate([line.generations for line in lines])
+    errors = np.concatenate([*(line.values for line in lines), list(baselines.values())])
+    x = _Axis(steps.min(), steps.max(), steps.max() > 1000 * max(steps.min(), 1), left, right)
+    is_wide = errors.min() > 0 and errors.max() > 10 * errors.min()
+    margin = 0.0 if is_wide else 0.05 * ((errors.max() - errors.min()) or 1.0)
+    y = _Axis(errors.min() - margin, errors.max() + margin, is_wide, bottom, top)
+
+    drawn = [_baseline(name, value, float(y(value))) for name, value in baselines.items()]
+    drawn += [_line(line, x(line.generations), y(line.values)) for line in lines]
+    heights = np.array([(bottom - item.end) / (bottom - top) for item in drawn])
+    labels = bottom - (bottom - top) * spread(heights, LABEL_HEIGHT / (bottom - top))
+    drawn = [item._replace(label=float(p)) for item, p in zip(drawn, labels, strict=True)]
+    return Chart(
+        width,
+        height,
+        left,
+        right,
+        top,
+        bottom,
+        labelled,
+        ylabel,
+        x.ticks(right - left, whole=True),
+        y.ticks(2 * (bottom - top)),
+        drawn,
+    )
+
+
+def _baseline(name: str, value: float, height: float) -> Drawn:
+    return Drawn(name, None, False, value, height, height, [], [], [], [])
+
+
+def _line(line: Line, x: Array, y: Array) -> Drawn:
+    return Drawn(
+        line.name,
+        line.rank,
+        line.faint,
+        last=float(line.values[-1]),
+        end=float(y[-1]),
+        label=float(y[-1]),
+        x=[round(float(place), 1) for place in x],
+        y=[round(float(place), 1) for place in y],
+        generations=[int(generation) for generation in line.generations],
+        values=[float(f"{value:.4g}") for value in line.values],
+    )
+
+
+def _chosen(line: Line) -> Line:
+    """The finite points, thinned: as many early as late ones on either kind of axis."""
+    steps, values = np.asarray(line.generations, float), np.asarray(line.values, float)
+    steps, values = steps[np.isfinite(values)], values[np.isfinite(values)]
+    if len(steps) > NUM_POINTS:
+        half = NUM_POINTS // 2
+        evenly = np.linspace(0, len(steps) - 1, half)
+        early = np.geomspace(1, len(steps), half) - 1
+        places = np.unique(np.concatenate([evenly, early]).round().astype(int))
+        steps, values = steps[places], values[places]
+    return line._replace(generations=steps, values=values)
+
+
+class _Axis:
+    """Values to places, from `first` at `start` to `last` at `end`."""
+
+    def __init__(self, first: float, last: float, is_log: bool, start: float, end: float) -> None:
+        self._log, self._first, self._last = is_log, float(first), float(last)
+        if is_log and self._first <= 0:
+            self._first = 1.0  # generation 0 shares the place of generation 1
+        self._start, self._end = start, end
+
+    def __call__(self, values: npt.ArrayLike) -> Array:
+        scaled = np.asarray(values, np.float64)
+        first, last = self._first, self._last
+        if self._log:
+            scaled, first, last = np.log10(np.fmax(scaled, first)), *np.log10([first, last])
+        part = (scaled - first) / ((last - first) or 1.0)
+        return self._start + (self._end - self._start) * part
+
+    def ticks(self, length: float, whole: bool = False) -> list[tuple[float, str]]:
+        """Round values within, about one in 80 pixels of `length`."""
+        most = max(2, int(length // 80))
+        if self._log:
+            low, high = math.floor(math.log10(self._first)), math.ceil(math.log10(self._last))
+            decades = range(low, high + 1, max(1, round((high - low) / most)))
+            steps = (1, 2, 5) if 3 * (high - low) <= most else (1,)
+            values = [step * 10.0**decade for decade in decades for step in steps]
+        else:
+            span = (self._last - self._first) or 1.0
+            rough = 10.0 ** math.floor(math.log10(span / most))
+            step = next(rough * k for k in (1, 2, 5, 10) if span / (rough * k) <= most)
+            step = max(step, 1.0) if whole else step
+            start = math.ceil(self._first / step)
+            values = [step * (start + i) for i in range(int(self._last / step - start + 1e-9) + 1)]
+        return [
+            (round(float(self(value)), 1), f"{value:,.0f}" if whole else f"{value:.6g}")
+            for value in values
+            if self._first * (1 - 1e-9) <= value <= self._last * (1 + 1e-9)
+        ]

@@ -1,0 +1,110 @@
+"""All that a page shows of one run, and how it is read from the run's folder."""
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from evoae.report.files import replacing
+
+SETTINGS, RESULT = "config.json", "result.json"
+METRICS, PICTURES = "metrics.csv", "report.npz"
+
+
+class Record(NamedTuple):
+    """All that a page shows of one run.
+
+    Attributes:
+      name: of its folder.
+      settings: the configuration as JSON values, as in config.json.
+      environment: device and versions, as in config.json.
+      columns: numbers by generation, arrays [G] by the names of metrics.csv; may be empty.
+      result: what result.json holds (`evoae.run` writes it); empty before the end of a run.
+      pictures: the arrays of report.npz; empty where there are none.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    environment: Mapping[str, str]
+    columns: Mapping[str, npt.NDArray[Any]]
+    result: Mapping[str, Any]
+    pictures: Mapping[str, npt.NDArray[Any]]
+
+
+def read_record(folder: Path) -> Record:
+    """Read a run's folder; of a run that was killed there is what it had written until then.
+
+    Raises:
+      ValueError: it is no folder of a run, or one of its files is damaged.
+
+    >>> read_record(Path("nowhere"))
+    Traceback (most recent call last):
+        ...
+    ValueError: RUN must be the folder of a run, with its config.json; got 'nowhere'
+    """
+    if not (folder / SETTINGS).is_file():
+        raise ValueError(
+            f"RUN must be the folder of a run, with its {SETTINGS}; got {str(folder)!r}"
+        )
+    written = _read_json(folder / SETTINGS)
+    return Record(
+        name=folder.resolve().name,
+        settings=written.get("config", {}),
+        environment=written.get("environment", {}),
+        columns=_read_columns(folder / METRICS),
+        result=_read_json(folder / RESULT),
+        pictures=_read_pictures(folder / PICTURES),
+    )
+
+
+def write_pictures(path: Path, pictures: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write arrays so that `read_record` finds them."""
+    with replacing(path) as temporary, temporary.open("wb") as opened:
+        arrays: dict[str, Any] = dict(pictures)
+        np.savez_compressed(opened, **arrays)
+
+
+def write_result(path: Path, result: Mapping[str, Any]) -> None:
+    """Write JSON values so that `read_record` finds them."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"RUN: {str(path)!r} is damaged: {error}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"RUN: {str(path)!r} is damaged: it holds no object")
+    return values
+
+
+def _read_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
+    if not path.exists():
+        return {}
+    text = path.read_text(encoding="utf-8")
+    # A killed run may have left a part of a row, which counts as not written.
+    header, *rows = csv.reader(text[: text.rfind("\n") + 1].splitlines())
+    try:
+        values = np.array(rows, np.float64).reshape(-1, len(header))
+    except ValueError as error:
+        raise ValueError(f"RUN: {str(path)!r} is damaged: {error}") from error
+    return dict(zip(header, values.T, strict=True))
+
+
+def _read_pictures(path: Path) -> dict[str, npt.NDArray[Any]]:
+    if not path.exists():
+        return {}
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    # A damaged archive makes its readers raise almost anything.
+    except Exception as error:
+        raise ValueError(f"RUN: {str(path)!r} is damaged: {error}") from error

@@ -1,0 +1,232 @@
+"""From the records of runs to one HTML file."""
+
+import functools
+import shlex
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from evoae.report.files import replacing
+from evoae.report.page.chart import Line, chart
+from evoae.report.page.images import png, sheet
+from evoae.report.page.latent import latent_map
+from evoae.report.page.record import Record
+from evoae.report.summary import COLLAPSED, ERROR_NAMES, against
+
+MARK = '<meta name="generator" content="evoae">'
+# Text in an SVG picture shrinks with it: a phone gets a picture of its own.
+WIDE, NARROW = {"width": 920, "height": 380}, {"width": 350, "height": 270}
+
+
+def write_page(path: Path, records: Sequence[Record]) -> None:
+    """Write the page of one run, or of several side by side.
+
+    Raises:
+      ValueError: at `path` is a file that is no such page, and may be the user's.
+    """
+    if path.exists() and not (path.is_file() and MARK in path.read_text("utf-8", "replace")[:400]):
+        raise ValueError(f"out must be a new file or a page of evoae, got {str(path)!r}")
+    text = render(records)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def render(
+    records: Sequence[Record],
+    *,
+    status: str = "",
+    poll_seconds: float | None = None,
+    template: str = "page.html",
+) -> str:
+    """The page as text.
+
+    Args:
+      records: of one run or more.
+      status: a line on how far a run is.
+      poll_seconds: after this time the page looks for a newer one of itself; None does not.
+      template: "page.html", or "notebook.html" for a part of a page.
+    """
+    runs = [_run(record, rank) for rank, record in enumerate(records)]
+    names = {run["error_name"] for run in runs}
+    ylabel = names.pop() if len(names) == 1 else "error (not the same for all)"
+    lines = _lines(records)
+    baselines = (
+        runs[0]["baselines"] if all(r["baselines"] == runs[0]["baselines"] for r in runs) else {}
+    )
+    charts = [
+        found
+        for size, labelled in ((WIDE, True), (NARROW, False))
+        if (found := chart(lines, baselines, ylabel=ylabel, labelled=labelled, **size))
+    ]
+    several = len(runs) > 1
+    title = f"{len(runs)} runs side by side" if several else runs[0]["name"]
+    return (
+        _templates()
+        .get_template(template)
+        .render(
+            title=title,
+            runs=runs,
+            several=several,
+            charts=charts,
+            status=", ".join(status.split("  ")),
+            poll_seconds=poll_seconds,
+            mark=MARK,
+            differences=_differences(runs) if several else [],
+            source=_source,
+        )
+    )
+
+
+@functools.cache
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FunctionLoader(_source),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _source(name: str) -> str:
+    return files("evoae.report.page").joinpath("templates", name).read_text("utf-8")
+
+
+def _lines(records: Sequence[Record]) -> list[Line]:
+    """Best, mean and validation of one run; of several only the best of each."""
+    lines = []
+    for rank, record in enumerate(records):
+        if not record.columns:
+            continue
+        steps, best = record.columns["generation"], record.columns["best_fitness"]
+        name = "best"
+        # Errors of different minibatches are not those of one and the same thing.
+        if record.settings.get("batch_size") is None:
+            name, best = "best so far", np.fmin.accumulate(best)
+        if len(records) > 1:
+            lines.append(Line(record.name, steps, best, rank % 6))
+            continue
+        lines = [
+            Line(name, steps, best, 0),
+            Line("mean", steps, record.columns["mean_fitness"], 1, faint=True),
+        ]
+        lines += [
+            Line(key.replace("_", " "), steps, values, 2)
+            for key, values in record.columns.items()
+            if key.startswith("validation")
+        ]
+    return lines
+
+
+def _run(record: Record, rank: int) -> dict[str, Any]:
+    result, pictures = record.result, record.pictures
+    error_name = ERROR_NAMES.get(record.settings.get("error", ""), "error")
+    baselines = result.get("baselines", {})
+    return {
+        "name": record.name,
+        "rank": rank % 6,
+        "error_name": error_name,
+        "baselines": baselines,
+        "headline": _headline(record, error_name),
+        "stopped": result.get("stopped", False),
+        "collapsed": (result.get("diversity") or 1.0) < COLLAPSED,
+        "figures": _figures(record),
+        "command": shlex.join(result.get("command", [])),
+        "settings": _flat(record.settings),
+        "environment": list(record.environment.items()),
+        "film": _film(pictures) if "frames" in pictures else None,
+        "latent": latent_map(pictures["latent"], pictures.get("labels"))
+        if "latent" in pictures
+        else None,
+        "backdrop": png(pictures["backdrop"]) if "backdrop" in pictures else "",
+        "layers": _layers(pictures) if "layer_names" in pictures else [],
+    }
+
+
+def _headline(record: Record, error_name: str) -> str:
+    if "error" in record.result:
+        text = against(record.result["error"], record.result["baselines"])
+        return f"{error_name} {text}".capitalize()
+    if not record.columns or not len(record.columns["generation"]):
+        return "No generation is done yet"
+    best = np.fmin.reduce(record.columns["best_fitness"])
+    if record.result:  # of a run that goes on
+        return f"{error_name} {against(best, record.result['baselines'])}, so far".capitalize()
+    return f"{error_name} {best:.4f} at best; the run did not come to its end".capitalize()
+
+
+def _figures(record: Record) -> list[tuple[str, str]]:
+    """What is said in numbers beside the headline, as (name, value)."""
+    result, found = record.result, []
+    if record.columns:
+        found.append(("generations", f"{int(record.columns['generation'][-1]):,}"))
+    if "error" not in result:
+        return found
+    if result["absolute_error"] is not None:
+        found.insert(0, (ERROR_NAMES["mae"], against(*result["absolute_error"])))
+    if result["diversity"] is not None:
+        found.append(("diversity of the outputs", f"{result['diversity']:.2f} of the images'"))
+    minutes, seconds = divmod(round(result["seconds"]), 60)
+    found.append(("time", f"{minutes:,} min {seconds} s"))
+    speed = int(record.columns["generation"][-1]) / result["seconds"]
+    evaluations = result["num_evaluations"] * result["images_a_generation"] / result["seconds"]
+    found.append(("generations a second", f"{speed:,.0f}" if speed >= 10 else f"{speed:.2g}"))
+    found.append(("images evaluated a second", f"{evaluations:,.0f}"))
+    found.append(("weights", f"{result['num_weights']:,}"))
+    found.append(("images", f"{result['num_images']:,}"))
+    return found
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows = []
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{name}.")
+        elif value is not None:
+            rows.append((prefix + name, str(value)))
+    return rows
+
+
+def _differences(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
+    """The settings in which runs differ, with the value of each run."""
+    tables = [dict(run["settings"]) for run in runs]
+    names = list(dict.fromkeys(name for table in tables for name in table))
+    rows = [(name, [table.get(name, "-") for table in tables]) for name in names]
+    return [row for row in rows if len(set(row[1])) > 1 and row[0] not in ("out", "preset")]
+
+
+def _film(pictures: Mapping[str, Any]) -> dict[str, Any]:
+    targets, frames = pictures["targets"], pictures["frames"]
+    return {
+        "pairs": [(png(t), png(e)) for t, e in zip(targets, frames[-1], strict=True)],
+        "height": targets.shape[1],
+        "width": targets.shape[2],
+        "sheet": sheet(frames) if len(frames) > 1 else "",
+        "captions": [", ".join(str(text).split("   ")) for text in pictures["captions"]],
+        "generations": [int(generation) for generation in pictures["generations"]],
+    }
+
+
+def _layers(pictures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    layers = []
+    for index, name in enumerate(pictures["layer_names"]):
+        maps = pictures[f"layer_{index}"]
+        images, number, height, width = maps.shape
+        low, high = pictures["layer_ranges"][index]
+        layers.append(
+            {
+                "name": str(name),
+                "images": images,
+                "number": number,
+                "height": height,
+                "width": width,
+                "sheet": sheet(maps),
+                "low": f"{low:.3g}",
+                "high": f"{high:.3g}",
+            }
+        )
+    return layers

@@ -1,0 +1,44 @@
+"""What a network makes of images within: its latent and its layers, for the page of a run."""
+
+from typing import Any
+
+import jax
+import numpy as np
+import numpy.typing as npt
+
+from evoae import data
+from evoae.report.page.images import maps_of_layer, to_bytes
+from evoae.report.page.latent import GRID, latent_grid
+from evoae.task import Task
+from evoae.types import Params
+
+NUM_LATENT = 1_000  # images in the latent map
+NUM_IMAGES = 10  # whose feature maps are kept
+
+
+def views(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
+    """Computes the arrays of a page that need the model, as `evoae.report.page.Record` keeps them.
+
+    Returns:
+      "latent" [M, L] of the first M images, "labels" [M] where there are any, "backdrop" (what the
+      decoder draws on a grid over the latent map, one grey image) where L = 2, "layer_names" [K],
+      "layer_ranges" [K, 2] and "layer_0" .. (uint8 [N, maps, H, W]).
+    """
+    low, high = task.config.data.low, task.config.data.high
+    images = data.scale(task.images[:NUM_LATENT], low, high)
+    apply = jax.jit(task.model.apply, static_argnames="method")
+    found = {"latent": np.asarray(apply(params, images, method="encode"))}
+    if task.labels is not None:
+        found["labels"] = task.labels[:NUM_LATENT]
+    if found["latent"].shape[1] == 2 and images.shape[-1] == 1:
+        decoded = np.asarray(apply(params, latent_grid(found["latent"]), method="decode"))
+        small = to_bytes(decoded, low, high)[..., 0]
+        height, width = small.shape[1:]
+        mosaic = small.reshape(GRID, GRID, height, width).swapaxes(1, 2)
+        found["backdrop"] = mosaic.reshape(GRID * height, GRID * width)
+    layers = jax.jit(task.model.activations)(params, images[:NUM_IMAGES])
+    names, ranges = [name for name, *_ in task.model.stages(params)], []  # jit sorts names
+    for index, name in enumerate(names):
+        found[f"layer_{index}"], *limits = maps_of_layer(np.asarray(layers[name]))
+        ranges.append(limits)
+    return found | {"layer_names": np.array(names), "layer_ranges": np.array(ranges)}
