@@ -7,8 +7,6 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from evoae import checkpoint, data
 from evoae.checkpoint import Checkpoint, CheckpointError
 from evoae.config import RunConfig, from_json, to_json
