@@ -242,7 +242,8 @@ def test_what_does_not_fit_is_told_and_nothing_is_changed(stopped, damage, setti
 
 def test_other_images_are_refused(stopped, images, monkeypatch):
     other = np.load(images)["images"][::-1, ..., None]
-    monkeypatch.setattr(task, "_images", lambda _: other)
+    load = task._dataset
+    monkeypatch.setattr(task, "_dataset", lambda config: load(config)._replace(images=other))
     with pytest.raises(ValueError, match="no longer has the images with which the run"):
         saving.taken_up(stopped)
 
