@@ -10,19 +10,16 @@ ErrorName = Literal["mae", "mse", "rmse", "bce", "logit_huber"]
 
 
 class Error(NamedTuple):
-    """An error in three steps: a value for each pixel, the mean of all, and what becomes of it.
+    """An error in two steps: a value for each pixel, whose mean over all pixels is finished.
 
     Attributes:
       pixel: (output, target) -> values of the same shape.
-      exponent: p of the power mean (mean e^p)^(1/p) over the mean values e of the images; above 1
-        it weighs the images more that are reconstructed badly.
       finish: the mean of these values -> the error.
       of_logits: whether `pixel` takes logits. Those of an output that a sigmoid ends are what goes
         into the sigmoid, and are read there.
     """
 
     pixel: Callable[[jax.Array, jax.Array], jax.Array]
-    exponent: float = 1.0
     finish: Callable[[jax.Array], jax.Array] = lambda mean: mean
     of_logits: bool = False
 
@@ -41,9 +38,9 @@ def _huber(output: jax.Array, target: jax.Array) -> jax.Array:
 ERRORS: dict[str, Error] = {
     "mae": Error(lambda y, t: jnp.abs(y - t)),
     "mse": Error(lambda y, t: jnp.square(y - t)),
-    "rmse": Error(lambda y, t: jnp.square(y - t), finish=jnp.sqrt),
+    "rmse": Error(lambda y, t: jnp.square(y - t), jnp.sqrt),
     "bce": Error(_cross_entropy),
-    "logit_huber": Error(_huber, exponent=2.0, of_logits=True),
+    "logit_huber": Error(_huber, of_logits=True),
 }
 
 

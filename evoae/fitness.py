@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import math
 from typing import Literal, NamedTuple, cast, get_args
 
 import flax.linen as nn
@@ -76,21 +75,13 @@ class Reconstruction:
                 f"it returned {output.shape}"
             )
         errors = (self._of_pre_activation if prepared else self._of_output)(output, target)
-        if ERRORS[self.error].exponent == 1:
-            return ERRORS[self.error].finish(jnp.mean(errors, dtype=jnp.float32))
-        axes = (0, 1, 2) if prepared else (1, 2, 3)
-        return self._of_images(jnp.mean(errors, axes, dtype=jnp.float32))
+        return ERRORS[self.error].finish(jnp.mean(errors, dtype=jnp.float32))
 
     def around(self, params: Params, batch: PreparedBatch) -> Centre:
         """Evaluates one network and keeps its activations, for the errors of its neighbours."""
         with self._products():
             return centre(
-                self._layers,
-                self._of_pre_activation,
-                params,
-                batch.inputs,
-                batch.targets,
-                by_image=ERRORS[self.error].exponent != 1,
+                self._layers, self._of_pre_activation, params, batch.inputs, batch.targets
             )
 
     def of_centre(self, around: Centre, batch: PreparedBatch) -> jax.Array:
@@ -147,17 +138,8 @@ class Reconstruction:
         """The model, where batches are prepared: only one of layers prepares them."""
         return cast(Autoencoder, self.model)
 
-    def _finish(self, sums: jax.Array, batch: PreparedBatch) -> jax.Array:
-        """Errors [...] from sums over all pixels [...], or over those of each image [..., N]."""
-        if ERRORS[self.error].exponent == 1:
-            return ERRORS[self.error].finish(sums / batch.targets.size).astype(jnp.float32)
-        return self._of_images(sums / math.prod(batch.targets.shape[:-1]))
-
-    def _of_images(self, means: jax.Array) -> jax.Array:
-        """Errors [...] from means over the pixels of each image [..., N]: float32."""
-        error = ERRORS[self.error]
-        power_mean = (means**error.exponent).mean(-1) ** (1 / error.exponent)
-        return error.finish(power_mean).astype(jnp.float32)
+    def _finish(self, error_sum: jax.Array, batch: PreparedBatch) -> jax.Array:
+        return ERRORS[self.error].finish(error_sum / batch.targets.size).astype(jnp.float32)
 
     def _floats(self, images: jax.Array) -> jax.Array:
         images = jnp.asarray(images)
@@ -186,12 +168,11 @@ def reconstruction(
       model: an `evoae.Autoencoder`, or any Flax module that maps images [N, height, width,
         channels] to images of the same shape.
       error: "mae" mean |y - t|, "mse" mean (y - t)^2, "rmse" its root over the whole batch, "bce"
-        mean -(t log y + (1 - t) log(1 - y)), with y clipped to 1e-6..1-1e-6, or "logit_huber" the
-        root mean square over images of mean h(logit y - logit t), h(d) = d^2 / 2 up to |d| = 1 and
-        |d| - 1/2 from there, with t clipped to 0.01..0.99 (Huber 1964, "Robust estimation of a
-        location parameter"). On images that are mostly black, "mae" rewards a black output: it
-        scores better than the mean image. The last two have a slope where a sigmoid saturates;
-        "logit_huber" computes neither it nor a logarithm, and gives up no image for the others.
+        mean -(t log y + (1 - t) log(1 - y)), with y clipped to 1e-6..1-1e-6, or "logit_huber" mean
+        h(logit y - logit t) with h(d) = d^2 / 2 up to |d| = 1 and |d| - 1/2 from there, t clipped
+        to 0.01..0.99 (Huber 1964, "Robust estimation of a location parameter"). On images that are
+        mostly black, "mae" rewards a black output: it scores better than the mean image. The last
+        two have a slope where a sigmoid saturates; "logit_huber" needs neither it nor a logarithm.
       low: what the value 0 of uint8 images is scaled to, batch by batch; floats are taken as given.
       high: what the value 255 is scaled to.
       precision: "float32"; "tensorfloat32" rounds the inputs of matrix products to 10 bits where

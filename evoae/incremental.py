@@ -6,7 +6,6 @@ incremental evaluation, Langdon 2021, applied to weights).
 """
 
 import functools
-import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -56,7 +55,7 @@ class Centre(NamedTuple):
       params: its weights.
       activations: (before, after) the activation function for each layer, [*shape, images].
       pixel_errors: [channels, height, width, images].
-      error_sum: their sum, (); or their sums for each image, [images].
+      error_sum: their sum.
     """
 
     params: Params
@@ -71,8 +70,6 @@ def centre(
     params: Params,
     inputs: jax.Array,
     targets: jax.Array,
-    *,
-    by_image: bool = False,
 ) -> Centre:
     """Evaluates one network and keeps its activations; `inputs` come from `Autoencoder.prepare`."""
     activations, x = [], inputs
@@ -83,14 +80,11 @@ def centre(
         x = lax.optimization_barrier(activate(layer, pre))
         activations.append((pre, x))
     errors = lax.optimization_barrier(pixel_error(pre, targets))
-    return Centre(params, tuple(activations), errors, errors.sum((0, 1, 2) if by_image else None))
+    return Centre(params, tuple(activations), errors, errors.sum())
 
 
 class Neighbours:
-    """Evaluates neighbours of a centre; built anew in each trace, and holds no state beyond it.
-
-    Their errors are summed as the centre's: [C], or [C, images] by image, which is slower.
-    """
+    """Evaluates neighbours of a centre; built anew in each trace, and holds no state beyond it."""
 
     def __init__(
         self,
@@ -114,14 +108,14 @@ class Neighbours:
         self.starts = np.array(starts)  # where their weights begin in `tree.ravel`
 
     def of_shared_position(self, position: jax.Array, deltas: jax.Array) -> jax.Array:
-        """Summed errors [C, ...] of C neighbours: weight `position` changes by deltas [C]."""
+        """Summed errors [C] of C neighbours: weight `position` changes by deltas [C]."""
         layer, index = self._locate(position)
 
         branches = [self._of_layer(first) for first in self.weighted]
         return lax.switch(layer, branches, index, deltas)
 
     def _of_layer(self, first: int) -> Callable[[jax.Array, jax.Array], jax.Array]:
-        """(index, deltas [C]) -> summed errors [C, ...] of changes of a weight of that layer."""
+        """(index, deltas [C]) -> summed errors [C] of changes of one weight of layer `first`."""
         whole = self._whole_from(first)
         if whole == self.last:
             return jax.vmap(functools.partial(self._error, first, each=False), (None, 0))
@@ -131,7 +125,7 @@ class Neighbours:
         )
 
     def of_positions(self, positions: jax.Array, deltas: jax.Array) -> jax.Array:
-        """Summed errors [C, ...] of C neighbours: positions [C] change by deltas [C], one each.
+        """Summed errors [C] of C neighbours: weight positions [C] change by deltas [C], one each.
 
         Neighbours are sorted by the layer of their weight, and evaluated a tile at a time. Those
         whose change reaches all of the last dense layer's output first meet there.
@@ -154,7 +148,7 @@ class Neighbours:
 
             return lax.fori_loop(0, -(-(end - begin) // size), one_tile, results)
 
-        errors = jnp.zeros((rows, *self.centre.error_sum.shape), jnp.float32)
+        errors = jnp.zeros(rows, jnp.float32)
         meeting, before = self.meeting, [n for n, i in enumerate(self.weighted) if i < self.meeting]
         if before:
             met = jnp.zeros((rows, *self.stages[meeting].pre.shape), errors.dtype)
@@ -172,7 +166,7 @@ class Neighbours:
             errors = in_tiles(
                 jax.vmap(one), self._tile(n), starts[n], ends[n], errors, index, deltas
             )
-        return jnp.zeros_like(errors[:count]).at[sort].set(errors[:count])
+        return jnp.zeros(count, jnp.float32).at[sort].set(errors[:count])
 
     def _locate(self, position: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Which of the layers with weights a position belongs to, and its index in that layer."""
@@ -228,26 +222,17 @@ class Neighbours:
             yield number, change
 
     def _error(self, first: int, index: jax.Array, delta: jax.Array, *, each: bool) -> jax.Array:
-        """Summed errors of the neighbour whose weight `index` of layer `first` moves by `delta`."""
+        """Summed error of the neighbour whose weight `index` of layer `first` moves by `delta`."""
         for number, change in self._walk(first, index, delta, each=each):
             pre = self.stages[number].pre
             if spans(change, pre.shape[:-1]):
                 pre = self._forward(number, pre + change.values, self.last)
-                return self._sum(lax.optimization_barrier(self.pixel_error(pre, self.targets)))
+                return lax.optimization_barrier(self.pixel_error(pre, self.targets)).sum()
         pre, block = self.stages[-1].pre, (change.start, change.sizes)
         pre = cut(pre, *block).reshape(-1) + change.values.reshape(-1)
         inside = self.pixel_error(pre, cut(self.targets, *block).reshape(-1))
-        before = cut(self.centre.pixel_errors, *block)
-        inside = lax.optimization_barrier(inside)
-        return self.centre.error_sum - self._sum(before) + self._sum(inside)
-
-    def _sum(self, errors: jax.Array) -> jax.Array:
-        """Errors of pixels, with images last or joined to them, summed as the centre's."""
-        if self.centre.error_sum.ndim == 0:
-            return errors.sum()
-        images = self.targets.shape[-1]
-        together = math.gcd(errors.size // images, 16)  # as XLA adds long rows faster
-        return errors.reshape(-1, together * images).sum(0).reshape(together, images).sum(0)
+        inside = lax.optimization_barrier(inside).sum()
+        return self.centre.error_sum - cut(self.centre.pixel_errors, *block).sum() + inside
 
     def _pre_activation(
         self, first: int, index: jax.Array, delta: jax.Array, *, until: int, each: bool
@@ -268,7 +253,7 @@ class Neighbours:
         return pre
 
     def _errors_of_pre_activations(self, number: int, pre: jax.Array) -> jax.Array:
-        """Summed errors [C, ...], from pre-activations [C, *shape, images] of layer `number`.
+        """Summed errors [C], from all of the pre-activations [C, *shape, images] of layer `number`.
 
         What lies behind is the same network for all of them, so they pass it as more images.
         """
@@ -277,5 +262,4 @@ class Neighbours:
         pre = self._forward(number, pre, self.last)
         pre = pre.reshape(*pre.shape[:-1], children, images)
         errors = self.pixel_error(pre, jnp.expand_dims(self.targets, -2))
-        by_image = self.centre.error_sum.ndim == 1
-        return lax.optimization_barrier(errors).sum((0, 1, 2) if by_image else (0, 1, 2, 4))
+        return lax.optimization_barrier(errors).sum((0, 1, 2, 4))

@@ -171,6 +171,6 @@ def error_on(fitness: Reconstruction, params: Params, images: Images) -> float:
     """The error of one network on any number of images."""
     parts = [images[start : start + CHUNK_SIZE] for start in range(0, len(images), CHUNK_SIZE)]
     errors = np.array([float(_error(fitness, params, part)) for part in parts])
-    power = 2 if fitness.error in ("rmse", "logit_huber") else 1  # root mean squares
+    power = 2 if fitness.error == "rmse" else 1
     mean = np.average(errors**power, weights=[len(part) for part in parts])
     return float(mean ** (1 / power))

@@ -19,9 +19,7 @@ def _binary_cross_entropy(images: Array, output: Array) -> float:
 def _logit_huber(images: Array, output: Array) -> float:
     image, guess = np.clip(images, 0.01, 0.99), np.clip(output, 1e-6, 1 - 1e-6)
     distance = np.abs(np.log(guess / (1 - guess)) - np.log(image / (1 - image)))
-    errors = np.where(distance < 1, distance**2 / 2, distance - 0.5)
-    of_images = errors.reshape(len(images), -1).mean(1)
-    return float(np.sqrt(np.square(of_images).mean()))
+    return float(np.where(distance < 1, distance**2 / 2, distance - 0.5).mean())
 
 
 # By the names and definitions of `evoae.fitness`, in NumPy: (images, outputs) -> error.
@@ -46,8 +44,8 @@ def baselines(
 
     Args:
         images: [N, H, W, C], C = 1 or 3, values in `low`..`high`.
-        error: "mae", "mse", "rmse", "bce" or "logit_huber", as
-            `evoae.fitness.reconstruction` defines them.
+        error: "mae", "mse", "rmse", "bce" or "logit_huber", the mean over all pixels and images
+            (the root of it for "rmse"), as `evoae.fitness.reconstruction` defines it.
         low: the value of black, from 0 for "bce" and "logit_huber".
         high: the value of white, up to 1 for these two.
         fitted_to: the images whose mean and median are taken, such as the training images where
