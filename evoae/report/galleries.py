@@ -37,8 +37,8 @@ def galleries(
 
     >>> import numpy as np
     >>> digits = np.zeros((10, 28, 28, 1))
-    >>> galleries(digits, {"scale 0.1": digits, "scale 1": digits}).size
-    (698, 196)
+    >>> galleries(digits, {"scale 0.1": digits, "scale 1": digits}).height
+    196
     """
     images = {"target": check_images("targets", targets)}
     check_range(low, high)
