@@ -17,7 +17,6 @@ from jax import lax
 from evoae import tree
 from evoae.layers import (
     Change,
-    Conv,
     Dense,
     Weights,
     activate,
@@ -72,15 +71,10 @@ def centre(
     targets: jax.Array,
 ) -> Centre:
     """Evaluates one network and keeps its activations; `inputs` come from `Autoencoder.prepare`."""
-    activations, x = [], inputs
-    for index, (_, layer, weights) in enumerate(model.stages(params)):
-        of_patches = index == 0 and isinstance(layer, Conv)
-        pre = layer.of_patches(weights, x) if of_patches else layer.pre_activation(weights, x)  # type: ignore[attr-defined]
-        pre = lax.optimization_barrier(pre)
-        x = lax.optimization_barrier(activate(layer, pre))
-        activations.append((pre, x))
-    errors = lax.optimization_barrier(pixel_error(pre, targets))
-    return Centre(params, tuple(activations), errors, errors.sum())
+    layers = model.forward(params, inputs, lax.optimization_barrier)
+    activations = tuple((pre, x) for _, pre, x in layers)
+    errors = lax.optimization_barrier(pixel_error(activations[-1][0], targets))
+    return Centre(params, activations, errors, errors.sum())
 
 
 class Neighbours:

@@ -1,7 +1,7 @@
 """An autoencoder built from two lists of layers."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import flax.linen as nn
 import jax
@@ -20,6 +20,10 @@ from evoae.layers import (
     materialize,
 )
 from evoae.types import Params
+
+
+def _as_is(x: jax.Array) -> jax.Array:
+    return x
 
 
 class Stack(nn.Module):
@@ -139,19 +143,28 @@ class Autoencoder(nn.Module):
         return first.patches(x) if isinstance(first, Conv) else materialize(x)
 
     @nn.nowrap
+    def forward(
+        self, params: Params, prepared: jax.Array, keep: Callable[[jax.Array], jax.Array] = _as_is
+    ) -> Iterator[tuple[str, jax.Array, jax.Array]]:
+        """Name, pre-activation and activation of all layers in turn, from a prepared input.
+
+        Both are [*shape, N], and pass `keep` before they are used.
+        """
+        x = prepared
+        for index, (name, layer, weights) in enumerate(self.stages(params)):
+            of_patches = index == 0 and isinstance(layer, Conv)
+            pre = layer.of_patches(weights, x) if of_patches else layer.pre_activation(weights, x)  # type: ignore[attr-defined]
+            pre = keep(pre)
+            x = keep(activate(layer, pre))
+            yield name, pre, x
+
+    @nn.nowrap
     def pre_activation(self, params: Params, prepared: jax.Array) -> jax.Array:
         """As calling the model, from a prepared input, up to the last layer's activation.
 
         Returns [channels, height, width, N].
         """
-        x, pre = prepared, prepared
-        before: Layer | None = None
-        for _, layer, weights in self.stages(params):
-            if before is not None:
-                x = activate(before, pre)
-            of_patches = before is None and isinstance(layer, Conv)
-            pre = layer.of_patches(weights, x) if of_patches else layer.pre_activation(weights, x)  # type: ignore[attr-defined]
-            before = layer
+        *_, (_, pre, _) = self.forward(params, prepared)
         return pre
 
     @nn.nowrap
@@ -161,12 +174,10 @@ class Autoencoder(nn.Module):
         Feature maps are [N, height, width, maps], flat outputs [N, units]. An unpool that is joined
         to the transposed convolution behind it has none.
         """
-        check_images(images)
-        found, x = {}, jnp.transpose(images, (3, 1, 2, 0))
-        for name, layer, weights in self.stages(params):
-            x = activate(layer, layer.pre_activation(weights, x))
-            found[name] = x.T if x.ndim == 2 else jnp.transpose(x, (3, 1, 2, 0))
-        return found
+        return {
+            name: x.T if x.ndim == 2 else jnp.transpose(x, (3, 1, 2, 0))
+            for name, _, x in self.forward(params, self.prepare(images))
+        }
 
     @nn.nowrap
     def stages(self, params: Params) -> Iterator[tuple[str, Layer, Weights]]:
