@@ -237,13 +237,13 @@ def report(arguments: list[str]) -> int:
         description="Make the page of a run again from what is in its folder, or lay several runs "
         "side by side on one page.",
     )
-    from evoae.report.page import read_record, write_page
+    from evoae.report.page import PAGE, read_record, write_page
 
     if not query.runs:
         raise ValueError("RUN must be the folder of a run, or several; got none")
     records = [read_record(folder) for folder in query.runs]
     beside = query.runs[0] if len(records) == 1 else query.runs[0].resolve().parent
-    path = query.out or beside / "report.html"
+    path = query.out or beside / PAGE
     if not path.parent.is_dir():
         raise ValueError(f"out must be a file in a folder that exists, got {str(path)!r}")
     write_page(path, records)

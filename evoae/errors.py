@@ -15,12 +15,14 @@ class Error(NamedTuple):
     Attributes:
       pixel: (output, target) -> values of the same shape.
       finish: the mean of these values -> the error.
+      in_unit_interval: whether pixels must be in 0..1.
       of_logits: whether `pixel` takes logits. Those of an output that a sigmoid ends are what goes
         into the sigmoid, and are read there.
     """
 
     pixel: Callable[[jax.Array, jax.Array], jax.Array]
     finish: Callable[[jax.Array], jax.Array] = lambda mean: mean
+    in_unit_interval: bool = False
     of_logits: bool = False
 
 
@@ -39,8 +41,8 @@ ERRORS: dict[str, Error] = {
     "mae": Error(lambda y, t: jnp.abs(y - t)),
     "mse": Error(lambda y, t: jnp.square(y - t)),
     "rmse": Error(lambda y, t: jnp.square(y - t), jnp.sqrt),
-    "bce": Error(_cross_entropy),
-    "logit_huber": Error(_huber, of_logits=True),
+    "bce": Error(_cross_entropy, in_unit_interval=True),
+    "logit_huber": Error(_huber, in_unit_interval=True, of_logits=True),
 }
 
 

@@ -140,7 +140,8 @@ class RunConfig:
             if not isinstance(getattr(self, name), kind):
                 raise ValueError(f"{name} must be a {kind.__name__}, got {getattr(self, name)!r}")
         check_choice("error", self.error, ERRORS)
-        if self.error in ("bce", "logit_huber") and not 0 <= self.data.low < self.data.high <= 1:
+        within = 0 <= self.data.low < self.data.high <= 1
+        if ERRORS[self.error].in_unit_interval and not within:
             raise ValueError(
                 f"error: {self.error} needs data.low and data.high in 0..1, "
                 f"got {self.data.low} and {self.data.high}"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from evoae import errors
 from evoae.checks import check_choice, check_range
 from evoae.report.checks import check_images, check_pair
 
@@ -63,7 +64,7 @@ def baselines(
     """
     check_choice("error", error, ERRORS)
     check_range(low, high)
-    if error in ("bce", "logit_huber") and (low < 0 or high > 1):
+    if errors.ERRORS[error].in_unit_interval and (low < 0 or high > 1):
         raise ValueError(f"low, high: got {low}, {high}; allowed: 0..1, as error is {error!r}")
     data = _within("images", images, low, high)
     fitted = data if fitted_to is None else _within("fitted_to", fitted_to, low, high)

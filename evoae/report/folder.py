@@ -18,12 +18,20 @@ from evoae.report.gallery import gallery
 from evoae.report.metrics import read_metrics, write_metrics
 from evoae.report.page import Record, read_record, write_page
 from evoae.report.page.images import thinned, to_bytes
-from evoae.report.page.record import METRICS, PICTURES, RESULT, write_pictures, write_result
+from evoae.report.page.record import (
+    CONFIG,
+    METRICS,
+    PAGE,
+    PICTURES,
+    RESULT,
+    write_pictures,
+    write_result,
+)
 from evoae.report.recorder import Frame, FrameRecorder
 from evoae.report.weights import save_weights
 from evoae.types import Params
 
-CONFIG, BEST = "config.json", "best.npz"
+BEST = "best.npz"
 CHECKPOINTS, FRAMES = "checkpoints", "frames.npz"
 
 
@@ -245,7 +253,7 @@ class RunFolder:
                 write_result(self.path / RESULT, result)
             film = self._film(thinned(self._recorder.frames))
             write_pictures(self.path / PICTURES, {**film, **(views or {})})
-            write_page(self.path / "report.html", [read_record(self.path)])
+            write_page(self.path / PAGE, [read_record(self.path)])
 
     def _film(self, frames: Sequence[Frame]) -> dict[str, npt.NDArray[Any]]:
         low, high = self._low, self._high

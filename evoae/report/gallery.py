@@ -13,15 +13,20 @@ GUTTER = 2  # between neighbouring images, in pixels of the picture
 MARGIN = 8  # around the picture and between double rows
 
 
+def levels(images: npt.ArrayLike, low: float, high: float) -> npt.NDArray[np.uint8]:
+    """Values as 0..255: `low` and smaller ones as 0, `high` and larger ones as 255."""
+    # float64, so that `low + (high - low) * k / 255` comes back as exactly k
+    unit = (np.clip(images, low, high).astype(np.float64) - low) / (high - low)
+    return np.round(unit * 255).astype(np.uint8)
+
+
 def tiles(
     images: npt.NDArray[np.floating], low: float, high: float, scale: int
 ) -> list[Image.Image]:
     """The images, each pixel as a square of `scale` x `scale`; `low` is black, `high` white."""
-    # float64, so that `low + (high - low) * k / 255` comes back as exactly k
-    unit = (np.clip(images, low, high).astype(np.float64) - low) / (high - low)
-    levels = np.round(unit * 255).astype(np.uint8).repeat(scale, axis=1).repeat(scale, axis=2)
+    large = levels(images, low, high).repeat(scale, axis=1).repeat(scale, axis=2)
     return [
-        Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image) for image in levels
+        Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image) for image in large
     ]
 
 

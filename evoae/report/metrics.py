@@ -71,23 +71,29 @@ def write_metrics(
             temporary.write_text(header.getvalue() + rows.getvalue(), newline="")
 
 
-def read_metrics(path: str | os.PathLike[str], num_bytes: int) -> dict[str, npt.NDArray[Any]]:
+def read_metrics(
+    path: str | os.PathLike[str], num_bytes: int | None = None
+) -> dict[str, npt.NDArray[Any]]:
     """Read the columns that `write_metrics` wrote: int32 or float32 [G].
 
     Args:
         path: the file.
-        num_bytes: how much of it, to the end of a row.
+        num_bytes: how much of it; None takes all. A row that is not whole counts as not written.
+
+    Raises:
+        ValueError: there is no header, or a row is damaged.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = f"{folder}/metrics.csv"
     ...     write_metrics(file, {"generation": [0, 1], "best": np.float32([0.3, 0.1])})
-    ...     read_metrics(file, os.path.getsize(file))
+    ...     read_metrics(file)
     {'generation': array([0, 1], dtype=int32), 'best': array([0.3, 0.1], dtype=float32)}
     """
     with open(path, "rb") as file:
-        header, *rows = csv.reader(io.StringIO(file.read(num_bytes).decode()))
-    columns = zip(*rows, strict=True)
+        text = file.read(num_bytes).decode()
+    header, *rows = csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))
+    columns = list(zip(*rows, strict=True)) or [()] * len(header)
     return {name: _numbers(texts) for name, texts in zip(header, columns, strict=True)}
 
 

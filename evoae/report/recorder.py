@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from evoae.data import scale
 from evoae.report.files import destination, replacing
+from evoae.report.gallery import levels
 
 
 class Frame(NamedTuple):
@@ -77,11 +78,10 @@ class FrameRecorder:
     def save(self, path: str | os.PathLike[str], low: float, high: float) -> None:
         """Write the frames as an .npz, in 256 levels from `low` to `high` as pictures have."""
         frames, file = self.frames, destination(path, ".npz")
-        unit = (np.clip([frame.images for frame in frames], low, high) - low) / (high - low)
         with replacing(file) as temporary, temporary.open("wb") as opened:
             np.savez(
                 opened,
-                images=np.round(255 * unit).astype(np.uint8),
+                images=levels([frame.images for frame in frames], low, high),
                 generations=np.array([frame.generation for frame in frames], np.int64),
                 captions=np.array([frame.caption for frame in frames], str),
                 stride=self._stride,

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from evoae.report.gallery import levels
 from evoae.report.recorder import Frame
 
 LARGEST_SIDE = 64  # of an image on the page; larger ones are averaged over blocks
@@ -31,8 +32,7 @@ def to_bytes(images: npt.NDArray[np.floating], low: float, high: float) -> Bytes
         rows, columns = padded.shape[-3] // block, padded.shape[-2] // block
         blocks = padded.reshape(*images.shape[:-3], rows, block, columns, block, channels)
         images = blocks.mean(axis=(-4, -2))
-    unit = (np.clip(images, low, high).astype(np.float64) - low) / (high - low)
-    return np.round(255 * unit).astype(np.uint8)
+    return levels(images, low, high)
 
 
 def thinned(frames: Sequence[Frame]) -> list[Frame]:

@@ -1,6 +1,5 @@
 """All that a page shows of one run, and how it is read from the run's folder."""
 
-import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae.report.files import replacing
+from evoae.report.metrics import read_metrics
 
-SETTINGS, RESULT = "config.json", "result.json"
-METRICS, PICTURES = "metrics.csv", "report.npz"
+CONFIG, RESULT, METRICS = "config.json", "result.json", "metrics.csv"
+PICTURES, PAGE = "report.npz", "report.html"
 
 
 class Record(NamedTuple):
@@ -46,11 +46,9 @@ def read_record(folder: Path) -> Record:
         ...
     ValueError: RUN must be the folder of a run, with its config.json; got 'nowhere'
     """
-    if not (folder / SETTINGS).is_file():
-        raise ValueError(
-            f"RUN must be the folder of a run, with its {SETTINGS}; got {str(folder)!r}"
-        )
-    written = _read_json(folder / SETTINGS)
+    if not (folder / CONFIG).is_file():
+        raise ValueError(f"RUN must be the folder of a run, with its {CONFIG}; got {str(folder)!r}")
+    written = _read_json(folder / CONFIG)
     return Record(
         name=folder.resolve().name,
         settings=written.get("config", {}),
@@ -87,16 +85,10 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
-    if not path.exists():
-        return {}
-    text = path.read_text(encoding="utf-8")
-    # A killed run may have left a part of a row, which counts as not written.
-    header, *rows = csv.reader(text[: text.rfind("\n") + 1].splitlines())
     try:
-        values = np.array(rows, np.float64).reshape(-1, len(header))
+        return read_metrics(path) if path.exists() else {}
     except ValueError as error:
         raise ValueError(f"RUN: {str(path)!r} is damaged: {error}") from error
-    return dict(zip(header, values.T, strict=True))
 
 
 def _read_pictures(path: Path) -> dict[str, npt.NDArray[Any]]:
