@@ -1,13 +1,11 @@
 """One run: evolve in blocks, and between them show how it goes and write what there is."""
 
-import dataclasses
 import functools
-import math
 import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,54 +14,25 @@ from rich.console import Console
 
 from evoae import data, report
 from evoae.config import RunConfig, to_json
-from evoae.config.command import command
-from evoae.errors import ErrorName
 from evoae.evolve import InvalidFitnessError
 from evoae.pace import BEGINNING, Pace, interrupts
 from evoae.report.device import environment
 from evoae.report.folder import CHECKPOINTS, CONFIG, RunFolder, free_folder, writing
 from evoae.report.lock import locked
 from evoae.report.loggers import Logs
+from evoae.report.page import PAGE
 from evoae.report.page.live import in_notebook, watched
-from evoae.report.progress import ProgressBar, Status
+from evoae.report.progress import ProgressBar
 from evoae.report.summary import ERROR_NAMES, new_console, print_end, print_start
 from evoae.report.weights import load_weights
+from evoae.result import Result, absolute_error_of, baselines_of, numbers_of
 from evoae.saving import Saver, Start, portable, read_config, taken_up
-from evoae.task import Task, error_on, evolution, prepare
+from evoae.task import NUM_SHOWN, Task, error_on, evolution, evolution_status, prepare
 from evoae.tree import size
 from evoae.types import Info
 from evoae.views import views
 
 __all__ = ["Result", "load_weights", "resume", "train"]
-
-NUM_SHOWN = 10  # images in the pictures
-
-
-class Result(NamedTuple):
-    """What a run ends with.
-
-    Attributes:
-      state: the last state of the strategy; `state.best` are the best weights.
-      trace: scalars by generation, NumPy arrays [G]; those before a stop included.
-      folder: where the files are.
-      error: of the best weights on all images, computed anew.
-      baselines: the errors of the black, the mean and the median image.
-      diversity: how much the outputs differ from each other, by how much the images do; NaN for
-        one image. See `evoae.report.diversity`.
-      num_evaluations: candidates evaluated.
-      seconds: spent on the generations, without the files that were written in between.
-      stopped: whether Ctrl-C or SIGTERM ended it.
-    """
-
-    state: Any
-    trace: Info
-    folder: Path
-    error: float
-    baselines: dict[str, float]
-    diversity: float
-    num_evaluations: int
-    seconds: float
-    stopped: bool
 
 
 def train(config: RunConfig, *, progress: bool = True, live: bool = False) -> Result:
@@ -171,7 +140,7 @@ def _run(
     config, begun = task.config, start.pace if start else BEGINNING
     low, high = config.data.low, config.data.high
     pixels = data.scale(task.images, low, high)
-    baselines = _baselines(pixels, config, config.error)
+    baselines = baselines_of(pixels, config, config.error)
     print_start(
         console,
         source=config.data.source,
@@ -198,7 +167,7 @@ def _run(
     settings = {"config": to_json(portable(config)), "environment": environment()}
     watching = watched(
         folder.record,
-        path / "report.html",
+        path / PAGE,
         lambda line: print(line, flush=True),
         live=live,
         notebook=not console.quiet and in_notebook(),
@@ -246,14 +215,8 @@ def _run(
             seconds=pace.seconds,
             stopped=interrupted.is_set(),
         )
-        absolute_error = None
-        if config.error != "mae":  # an error that a reader can picture
-            fitness = dataclasses.replace(task.fitness, error="mae")
-            absolute_error = (
-                error_on(fitness, state.best, task.images),
-                _baselines(pixels, config, "mae"),
-            )
-        numbers = _numbers(task, result) | {"absolute_error": absolute_error}
+        absolute_error = absolute_error_of(task, state.best, pixels)
+        numbers = numbers_of(task, result, absolute_error)
         folder.write_page(numbers, views(task, state.best))
 
     print_end(
@@ -271,29 +234,6 @@ def _run(
     return result
 
 
-def _numbers(task: Task, result: Result) -> dict[str, Any]:
-    """What result.json holds, but for the absolute error."""
-    return {
-        "command": command(task.config),
-        "error": result.error,
-        "baselines": result.baselines,
-        "diversity": None if math.isnan(result.diversity) else result.diversity,
-        "num_evaluations": result.num_evaluations,
-        "seconds": result.seconds,
-        "stopped": result.stopped,
-        "num_weights": size(result.state.best),
-        "num_images": len(task.images),
-        "images_a_generation": task.config.batch_size or len(task.images),
-    }
-
-
-def _baselines(pixels: Any, config: RunConfig, error: ErrorName) -> dict[str, float]:
-    found = report.baselines(pixels, error=error, low=config.data.low, high=config.data.high)
-    if len(pixels) == 1:  # which is its own mean and median
-        return {"black image": found["black image"]}
-    return found
-
-
 def _logged(
     trace: Info, pace: Pace, targets: Any, outputs: Any, low: float, high: float
 ) -> tuple[dict[str, float], Callable[[], Image]]:
@@ -301,16 +241,3 @@ def _logged(
     scalars = {name: float(values[-1]) for name, values in trace._asdict().items()}
     draw = functools.partial(report.gallery, targets, outputs, name="evolved", low=low, high=high)
     return scalars | {"generations_per_second": pace.speed}, draw
-
-
-def evolution_status(trace: Info, pace: Pace, first: int = 0) -> Status:
-    """What the progress bar shows after a block, in a run that began after generation `first`."""
-    # The first two blocks compile, which tells nothing of what comes.
-    return Status(
-        done=pace.done,
-        steps=pace.steps,
-        best=float(trace.best_fitness[-1]),
-        mean=float(trace.mean_fitness[-1]),
-        speed=pace.speed if pace.steps > first + 5 else math.nan,
-        seconds_left=pace.seconds_left,
-    )

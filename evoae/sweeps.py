@@ -21,17 +21,16 @@ from evoae.config import Grid, RunConfig, grid, setting, to_json
 from evoae.evaluate import equal_size
 from evoae.pace import BLOCK_SIZE, Pace, in_blocks, interrupts
 from evoae.report.device import device, environment
-from evoae.report.folder import free_folder, write_settings, writing
+from evoae.report.folder import BEST, free_folder, write_settings, writing
 from evoae.report.progress import ProgressBar, Status
 from evoae.report.summary import ERROR_NAMES, new_console
 from evoae.report.sweep import draw_galleries, draw_sweep, print_sweep, shown_settings
 from evoae.report.table import write_table
 from evoae.report.weights import save_weights
 from evoae.side_by_side import evolve_runs
-from evoae.task import Images, Task, error_on, first_state, prepare
+from evoae.task import NUM_SHOWN, Images, Task, error_on, first_state, prepare
 from evoae.types import Info, Params
 
-NUM_SHOWN = 10  # images in the pictures
 MOST_BYTES = 2**30  # of states at a time; more runs come one part after another
 
 Place = tuple[int, ...]  # of a run: the index of each setting's value, and of the seed
@@ -277,7 +276,7 @@ def _write_pictures(
 ) -> None:
     """The pictures, and the weights of the best run."""
     best = min(runs.values(), key=lambda run: run.error)
-    save_weights(folder / "best.npz", best.best)
+    save_weights(folder / BEST, best.best)
     shown, swept = shown_settings(points.settings), {name.split(".")[0] for name in points.settings}
     # Errors of several kinds have no name in common, images of several data no picture.
     error_name = "error" if "error" in swept else ERROR_NAMES[config.error]

@@ -1,6 +1,7 @@
 """What a configuration describes, ready to begin: images, model, fitness and the first state."""
 
 import functools
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -14,10 +15,12 @@ from evoae.evolve import InvalidFitnessError, evolve
 from evoae.fitness import Reconstruction, reconstruction
 from evoae.models import Autoencoder
 from evoae.pace import BEGINNING, BLOCK_SIZE, Pace, in_blocks
+from evoae.report.progress import Status
 from evoae.strategies import Stacked
 from evoae.strategies.shared import num_networks
 from evoae.types import Info, Params
 
+NUM_SHOWN = 10  # images in the pictures
 CHUNK_SIZE = 1_000  # images at work at a time when an error is computed on all of them
 
 Images = npt.NDArray[Any]
@@ -160,6 +163,19 @@ def evolution(task: Task, start: Pace = BEGINNING) -> Iterator[tuple[Any, Info, 
         yield state, trace, pace
         if failure:
             raise failure
+
+
+def evolution_status(trace: Info, pace: Pace, first: int = 0) -> Status:
+    """What the progress bar shows after a block, in a run that began after generation `first`."""
+    # The first two blocks compile, which tells nothing of what comes.
+    return Status(
+        done=pace.done,
+        steps=pace.steps,
+        best=float(trace.best_fitness[-1]),
+        mean=float(trace.mean_fitness[-1]),
+        speed=pace.speed if pace.steps > first + 5 else math.nan,
+        seconds_left=pace.seconds_left,
+    )
 
 
 @functools.partial(jax.jit, static_argnums=0)

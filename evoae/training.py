@@ -14,9 +14,8 @@ from evoae.backprop import minimize
 from evoae.fitness import Reconstruction
 from evoae.pace import Pace
 from evoae.report.progress import ProgressBar, Status
-from evoae.run import evolution_status
 from evoae.strategies import Stacked
-from evoae.task import Images, Task, evolution, random_networks
+from evoae.task import Images, Task, evolution, evolution_status, random_networks
 from evoae.types import Params
 
 LEARNING_RATES = (0.001, 0.003, 0.01, 0.03)

@@ -18,7 +18,8 @@ ORDER = (
     *("data", "layers", "models", "incremental", "errors", "fitness"),
     *("mutations", "crossovers", "strategies"),
     *("evaluate", "evolve", "side_by_side", "pace", "backprop", "checkpoint", "report", "config"),
-    *("task", "views", "saving", "run", "sweeps", "training", "compare", "bench", "options", "cli"),
+    *("task", "views", "saving", "result", "run", "sweeps", "training", "compare", "bench"),
+    *("options", "cli"),
 )
 SOURCES = [
     path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE or path.stem[0] != "_"
