@@ -274,19 +274,12 @@ def test_a_full_disk_ends_the_run_and_it_goes_on_later(stopped, alone, monkeypat
     assert_same(resume(stopped, num_generations=END, progress=False), alone)
 
 
-def test_a_block_without_a_finite_error_is_not_saved(config, alone, tmp_path, monkeypatch):
-    evolve = task.evolve
-
-    def failing(*arguments, **settings):
-        state, trace = evolve(*arguments, **settings)
-        if state.generation == 30:
-            trace.best_fitness[-1] = np.inf
-            raise evoae.InvalidFitnessError(state, trace)
-        return state, trace
-
+def test_a_block_without_a_finite_error_is_not_saved(
+    config, alone, tmp_path, monkeypatch, failing_after
+):
     saves_always(monkeypatch)
     with monkeypatch.context() as patch:
-        patch.setattr(task, "evolve", failing)
+        patch.setattr(task, "evolve", failing_after(30))
         with pytest.raises(evoae.InvalidFitnessError):
             train(dataclasses.replace(config, out=tmp_path / "run"), progress=False)
     with open(tmp_path / "run" / "metrics.csv", newline="") as file:

@@ -285,17 +285,10 @@ def test_what_does_not_fit_is_said_before_a_folder_is_made(tmp_path, settings, m
     assert not (tmp_path / "run").exists()
 
 
-def test_what_was_found_before_an_invalid_generation_is_written(tmp_path, monkeypatch):
-    evolve = task.evolve
-
-    def failing(*arguments, **settings):
-        state, trace = evolve(*arguments, **settings)
-        if state.generation == 5:
-            trace.best_fitness[-1] = np.inf
-            raise evoae.InvalidFitnessError(state, trace)
-        return state, trace
-
-    monkeypatch.setattr(task, "evolve", failing)
+def test_what_was_found_before_an_invalid_generation_is_written(
+    tmp_path, monkeypatch, failing_after
+):
+    monkeypatch.setattr(task, "evolve", failing_after(5))
     with pytest.raises(evoae.InvalidFitnessError):
         train(dataclasses.replace(CONFIG, out=tmp_path), progress=False)
     assert sorted(os.listdir(tmp_path)) == [name for name in FILES if name != "result.json"]

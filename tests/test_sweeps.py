@@ -47,20 +47,6 @@ def swept(config, out, settings, **others):
 
 
 @pytest.fixture(scope="module")
-def compiled():
-    """The names of the programs that XLA compiles."""
-    names = []
-
-    def listen(event, duration, **details):
-        if event == "/jax/core/compile/backend_compile_duration":
-            names.append(details.get("fun_name"))
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
-    yield names
-    jax.monitoring.unregister_event_duration_listener(listen)
-
-
-@pytest.fixture(scope="module")
 def found(config, tmp_path_factory, compiled):
     compiled.clear()
     out = tmp_path_factory.mktemp("sweeps") / "new"
