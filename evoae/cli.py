@@ -86,7 +86,8 @@ class ResumeQuery:
       run: the folder of the run.
       num_generations: end after this many, those before the stop included.
       minutes: end after this time, that before the stop included.
-      chunk_size: candidates evaluated at a time; memory and speed change with it, results do not.
+      chunk_size: candidates evaluated at a time; memory and speed change with it, results but
+        for the last bits do not.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]

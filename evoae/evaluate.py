@@ -42,7 +42,8 @@ def evaluate(
       population: P candidates.
       batch: shared by all of them.
       chunk_size: candidates expressed at a time, or changes at work at a time; None takes a default
-        for the device. Memory grows with it; on a CPU no bit of the result changes.
+        for the device. Memory grows with it; on a CPU no bit of the result changes, but for
+        more than 20 candidates that share one changed weight.
       centre: what `centre_of` gave for this population and batch; computed if it is None.
 
     Raises:

@@ -107,7 +107,8 @@ class RunConfig:
       independent_population: begin with independent networks, as many as the population has,
         instead of mutants of one network.
       batch_size: images drawn anew for each generation; None takes all of them.
-      chunk_size: candidates evaluated at a time; memory and speed change with it, results do not.
+      chunk_size: candidates evaluated at a time; memory and speed change with it, results but for
+        the last bits do not.
       num_generations: end after this many; None sets no such end.
       minutes: end after this time; None sets no such end.
       seed: of all randomness, from 0.
