@@ -13,9 +13,10 @@ from evoae.types import Batch, FitnessFn, Params, Population, Strategy
 
 # Candidates expressed at a time.
 DEFAULT_CHUNK_SIZE = {"cpu": 32, "gpu": 256, "tpu": 256}
-# Of these, evaluated at a time. On a CPU more of them fall out of its cache, and XLA's products
-# round by their shapes: with a size of its own, a run's last bits don't depend on the chunk size.
-LARGEST_TILE = {"cpu": 8}
+# Of these, evaluated at a time on a CPU: so many that their weights and images are about this many
+# values, since more fall out of its cache. XLA's products round by their shapes: with a size of its
+# own, a run's last bits don't depend on the chunk size.
+TILE_VALUES, SMALLEST_TILE, LARGEST_TILE = 400_000, 4, 32
 # The defaults where each candidate differs from one parent in one weight. Below the smallest one
 # the shapes of products, and with them their last bits, would depend on the chunk size.
 DEFAULT_CHANGES_CHUNK_SIZE, SMALLEST_CHANGES_CHUNK_SIZE = 1024, 20
@@ -79,8 +80,22 @@ def evaluate(
 
     device, count = jax.default_backend(), population.size
     size = chunk_size or DEFAULT_CHUNK_SIZE.get(device, DEFAULT_CHUNK_SIZE["gpu"])
-    tile = equal_size(count, LARGEST_TILE.get(device, size))
+    largest = tile_size(tree.take(population.parents, 0), batch) if device == "cpu" else size
+    tile = equal_size(count, largest)
     return in_chunks(of_chunk, max(size // tile, 1) * tile, jnp.arange(count))
+
+
+def tile_size(params: Params, batch: Batch) -> int:
+    """How many networks of such weights a CPU evaluates at a time on such a batch.
+
+    >>> tile_size({"kernel": jnp.zeros(1397)}, jnp.zeros((10, 28, 28, 1)))
+    32
+    >>> tile_size({"kernel": jnp.zeros(1397)}, jnp.zeros((100, 28, 28, 1)))
+    5
+    """
+    images = batch.images if isinstance(batch, PreparedBatch) else batch
+    values = tree.size(params) + tree.size(images)
+    return min(max(TILE_VALUES // values, SMALLEST_TILE), LARGEST_TILE)
 
 
 def equal_size(count: int, largest: int) -> int:

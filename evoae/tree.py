@@ -19,8 +19,8 @@ def take(stacked: Params, index: jax.Array | npt.NDArray[np.int64] | int) -> Par
 
 
 def size(params: Params) -> int:
-    """The number of weights of one network."""
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+    """The number of weights of one network, or of values of any other tree."""
+    return sum(map(jnp.size, jax.tree.leaves(params)))
 
 
 def ravel(params: Params) -> jax.Array:
