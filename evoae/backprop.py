@@ -18,6 +18,8 @@ from evoae.pace import BLOCK_SIZE, Pace, in_blocks
 from evoae.strategies import Stacked
 from evoae.types import Batch, FitnessFn, Params
 
+__all__ = ["State", "init", "minimize", "step"]
+
 _ADAM: Any = optax.scale_by_adam()
 
 

@@ -16,7 +16,10 @@ from evoae.layers import activate
 from evoae.models import Autoencoder
 from evoae.types import Batch, Params
 
+__all__ = ["Precision", "Reconstruction", "reconstruction"]
+
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]
+"""How exact products and, for the last, weights and activations are."""
 
 # Pixels of 0 and 1 have no finite logit: a target's are clipped to what an output can reach soon.
 TARGET_MARGIN, OUTPUT_MARGIN = 0.01, 1e-6
@@ -40,7 +43,14 @@ class PreparedBatch(NamedTuple):
 class Reconstruction:
     """The error of a model's reconstructions: `(params, images) -> float32 scalar`.
 
-    Made by `reconstruction`, which documents the attributes.
+    Made by `reconstruction`, which tells more of the attributes.
+
+    Attributes:
+      model: whose weights are evaluated.
+      error: "mae", "mse", "rmse", "bce" or "logit_huber".
+      low: what the value 0 of uint8 images is scaled to.
+      high: what the value 255 is scaled to.
+      precision: of products, and of weights and activations.
     """
 
     model: nn.Module

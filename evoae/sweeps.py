@@ -31,6 +31,8 @@ from evoae.side_by_side import evolve_runs
 from evoae.task import NUM_SHOWN, Images, Task, error_on, first_state, prepare
 from evoae.types import Info, Params
 
+__all__ = ["Sweep", "sweep"]
+
 MOST_BYTES = 2**30  # of states at a time; more runs come one part after another
 
 Place = tuple[int, ...]  # of a run: the index of each setting's value, and of the seed

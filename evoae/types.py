@@ -6,12 +6,39 @@ from typing import Any, Literal, NamedTuple, Protocol
 import jax
 import jax.numpy as jnp
 
-Params = Any  # a pytree of float arrays: the weights of one network, or of many, stacked
-Batch = Any  # whatever the fitness function reads: usually images [N, height, width, channels]
-Genotype = Any  # a pytree of arrays: what describes one candidate, given its parents
-Hyper = dict[str, Any]  # the floats of a strategy and of its operators, as arrays, by field name
-LoggerName = Literal["tensorboard", "wandb", "trackio"]  # what a run can report to
-FitnessFn = Callable[[Params, Batch], jax.Array]  # an error, a scalar: smaller is better
+__all__ = [
+    "Adaptation",
+    "Batch",
+    "Crossover",
+    "FitnessFn",
+    "Genotype",
+    "Hyper",
+    "Info",
+    "LoggerName",
+    "Mutation",
+    "Params",
+    "Population",
+    "Selection",
+    "Strategy",
+]
+
+Params = Any
+"""A pytree of float arrays: the weights of one network, or of many, stacked."""
+
+Batch = Any
+"""Whatever the fitness function reads: usually images [N, height, width, channels]."""
+
+Genotype = Any
+"""A pytree of arrays: what describes one candidate, given its parents."""
+
+Hyper = dict[str, Any]
+"""The floats of a strategy and of its operators, as arrays, by field name."""
+
+LoggerName = Literal["tensorboard", "wandb", "trackio"]
+"""What a run can report to."""
+
+FitnessFn = Callable[[Params, Batch], jax.Array]
+"""(params, batch) -> an error, a scalar: smaller is better."""
 
 
 class Population(NamedTuple):

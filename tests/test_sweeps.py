@@ -5,7 +5,6 @@ import dataclasses
 import itertools
 import json
 import os
-import pathlib
 import signal
 
 import jax
@@ -283,22 +282,3 @@ def test_pictures_show_the_medians(tmp_path):
     for wrong in ([[1.0, 2.0]], np.full((3, 2), np.nan)):
         with pytest.raises(ValueError, match="errors: got"):
             sensitivity(tmp_path / "s.png", setting, wrong, ylabel="error")
-
-
-# The documentation
-
-
-def test_the_example_with_optuna_runs():
-    optuna = pytest.importorskip("optuna")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    text = (pathlib.Path(__file__).parents[1] / "docs/sweeps.md").read_text("utf-8")
-    (program,) = [part.split("```")[0] for part in text.split("```python\n")[1:]]
-    small = program.replace("num_generations=1_000", "num_generations=2")
-    small = small.replace("range(8)", "range(2)").replace("range(16)", "range(3)")
-    small = small.replace("models.varadi2021()", "models.mlp(2, hidden=(4,))")
-    assert small.count("range(2)") == small.count("range(3)") == small.count("hidden") == 1
-    names = {}
-    exec(compile(small, "docs/sweeps.md", "exec"), names)
-    study = names["study"]
-    assert len(study.trials) == 6
-    assert study.best_value == min(trial.value for trial in study.trials)

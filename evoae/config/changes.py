@@ -46,7 +46,13 @@ def full_name(settings: Any, name: str) -> str:
 
 
 def setting(settings: Any, name: str) -> Any:
-    """The value of a setting, by its whole name."""
+    """The value of a setting, by its whole name.
+
+    >>> from evoae.mutations import Gaussian
+    >>> from evoae.strategies import GeneticAlgorithm
+    >>> setting(GeneticAlgorithm(mutation=Gaussian(0.1)), "mutation.scale")
+    0.1
+    """
     for field in name.split("."):
         settings = getattr(settings, field)
     return settings

@@ -54,5 +54,10 @@ _PRESETS = {
 }
 
 DEFAULT_PRESET = "digits10"
+"""The preset of `evoae train` without a name."""
+
 PRESETS = {name: dataclasses.replace(run, preset=name) for name, (_, run) in _PRESETS.items()}
+"""The settings of each preset, a `RunConfig`, by name."""
+
 DESCRIPTIONS = {name: description for name, (description, _) in _PRESETS.items()}
+"""What each preset is, in one line, by name."""

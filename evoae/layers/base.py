@@ -9,13 +9,20 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-Shape = tuple[int, ...]  # of one image: (channels, height, width), or (units,)
-Weights = dict[str, jax.Array]
-Activation = Literal["linear", "relu", "sigmoid", "tanh"]
-Initializer = Literal["uniform", "lecun", "he"]
+Shape = tuple[int, ...]
+"""The shape of one image: (channels, height, width), or (units,) where it is flat."""
 
-# Keeps XLA from fusing a value into each of its users, and so from computing it again in each.
+Weights = dict[str, jax.Array]
+"""The weight arrays of one layer, by name."""
+
+Activation = Literal["linear", "relu", "sigmoid", "tanh"]
+"""What a layer does to its pre-activation."""
+
+Initializer = Literal["uniform", "lecun", "he"]
+"""How weights are drawn; see `initial_weights`."""
+
 materialize = lax.optimization_barrier
+"""Keeps XLA from fusing a value into each of its users, and so from computing it again in each."""
 
 
 def sigmoid(x: jax.Array) -> jax.Array:
@@ -35,7 +42,9 @@ class Layer(Protocol):
     """A frozen description with pure methods; `shape` is the shape of the input."""
 
     @property
-    def activation(self) -> Activation: ...
+    def activation(self) -> Activation:
+        """What follows the pre-activation."""
+        ...
 
     def output_shape(self, shape: Shape) -> Shape:
         """The shape of the output; a `ValueError` says why an input does not fit."""
@@ -51,7 +60,12 @@ class Layer(Protocol):
 
 
 def activate(layer: Layer, pre: jax.Array) -> jax.Array:
-    """The layer's activation of its own pre-activation."""
+    """The layer's activation of its own pre-activation.
+
+    >>> from evoae.layers import Dense
+    >>> activate(Dense(2, activation="relu"), jnp.array([-1.0, 2.0])).tolist()
+    [0.0, 2.0]
+    """
     return ACTIVATIONS[layer.activation](pre)
 
 
@@ -62,6 +76,11 @@ def initial_weights(
 
     "uniform" draws every weight and bias from U(-1, 1), as Varadi (2021); "lecun" and "he" draw
     kernels from a normal distribution of variance 1 or 2 over the fan-in, and set biases to 0.
+
+    >>> from evoae.layers import Dense
+    >>> weights = initial_weights(jax.random.key(0), Dense(2), (3,), "he")
+    >>> weights["kernel"].shape, weights["bias"].tolist()
+    ((2, 3), [0.0, 0.0])
     """
     weights = {}
     for index, (name, size) in enumerate(layer.weight_shapes(shape).items()):

@@ -34,7 +34,13 @@ class Change(NamedTuple):
 
 
 def spans(change: Change, shape: Shape) -> bool:
-    """Whether the block is the whole activation."""
+    """Whether the block is the whole activation.
+
+    >>> import jax.numpy as jnp
+    >>> change = Change(jnp.ones((2, 3, 10)), (0, 1))
+    >>> spans(change, (2, 3)), spans(change, (2, 4))
+    (True, False)
+    """
     return change.sizes == shape
 
 
@@ -50,7 +56,12 @@ def widen(change: Change, shape: Shape, axes: tuple[int, ...]) -> Change:
 
 
 def cut(activation: jax.Array, start: Start, sizes: Shape) -> jax.Array:
-    """A block of the parent's activation: [*shape, images] -> [*sizes, images]."""
+    """A block of the parent's activation: [*shape, images] -> [*sizes, images].
+
+    >>> import jax.numpy as jnp
+    >>> cut(jnp.arange(12.0).reshape(3, 4, 1), (1, 2), (2, 1))[..., 0].tolist()
+    [[6.0], [10.0]]
+    """
     if sizes == activation.shape[:-1]:
         return activation
     block = lax.dynamic_slice(activation, (*start, 0), (*sizes, activation.shape[-1]))
@@ -74,7 +85,11 @@ def fit(change: Change, shape: Shape) -> Change:
 def activation_change(layer: Layer, pre: jax.Array, out: jax.Array, change: Change) -> Change:
     """From a change before the activation to the change after it.
 
-    `pre` and `out` are the parent's [*shape, images] before and after.
+    Args:
+      layer: whose activation it is.
+      pre: the parent's pre-activation, [*shape, images].
+      out: the parent's activation, of the same shape.
+      change: of the pre-activation.
     """
     if layer.activation == "linear":
         return change

@@ -87,6 +87,11 @@ class Dense:
 class Reshape:
     """Flat units to an image, channel by channel: value (c * height + y) * width + x.
 
+    Attributes:
+      channels: of the image.
+      height: in pixels.
+      width: in pixels.
+
     >>> Reshape(10, 4, 4).output_shape((160,))
     (10, 4, 4)
     """
@@ -131,6 +136,9 @@ class Reshape:
 @dataclasses.dataclass(frozen=True)
 class MaxPool:
     """The largest value of each size x size block; the input's sides must be multiples of size.
+
+    Attributes:
+      size: side of a block, in pixels.
 
     >>> MaxPool(2).output_shape((3, 24, 24))
     (3, 12, 12)
@@ -178,6 +186,9 @@ class MaxPool:
 @dataclasses.dataclass(frozen=True)
 class Unpool:
     """Each value becomes a size x size block.
+
+    Attributes:
+      size: side of a block, in pixels.
 
     >>> Unpool(2).output_shape((10, 4, 4))
     (10, 8, 8)

@@ -43,6 +43,9 @@ def varadi2021() -> Autoencoder:
 def conv16(latent_size: int = 10) -> Autoencoder:
     """A small convolutional autoencoder for 28x28 grey images: 18,955 weights with a 10-D latent.
 
+    Args:
+      latent_size: the number of latent values, at least 1.
+
     >>> conv16(latent_size=32).latent_size((28, 28, 1))
     32
     """
@@ -69,6 +72,11 @@ def mlp(
 ) -> Autoencoder:
     """A fully connected autoencoder: hidden layers to the latent, and mirrored back.
 
+    Args:
+      latent_size: the number of latent values, at least 1.
+      hidden: the units of the encoder's hidden layers, in order.
+      image_shape: (height, width, channels).
+
     >>> mlp(3, hidden=(16,), image_shape=(8, 8, 1)).latent_size((8, 8, 1))
     3
     """
@@ -89,6 +97,7 @@ MODELS: dict[str, Callable[..., Autoencoder]] = {
     "conv16": conv16,
     "mlp": mlp,
 }
+"""The named models, by name: what makes each of them."""
 
 
 def _check_latent_size(latent_size: int) -> None:
@@ -117,15 +126,27 @@ _VARADI_ORDER = (
 def varadi2021_vector(params: Params) -> jax.Array:
     """The direct encoding of Varadi (2021): the weights of `varadi2021` as one vector, (1397,).
 
-    Layer by layer, weights before biases, kernels as [kernel][y][x], dense weights as
-    [output][input].
+    Layer by layer, weights before biases, kernels as `[kernel][y][x]`, dense weights as
+    `[output][input]`.
+
+    >>> params = varadi2021().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
+    >>> varadi2021_vector(params).shape
+    (1397,)
     """
     parts = [params["params"][s][layer][leaf] for s, layer, leaf, _ in _VARADI_ORDER]
     return jnp.concatenate([part.reshape(-1) for part in parts])
 
 
 def varadi2021_params(vector: jax.Array) -> Params:
-    """The weights of `varadi2021` from a vector (1397,) in the order of `varadi2021_vector`."""
+    """The weights of `varadi2021` from a vector (1397,) in the order of `varadi2021_vector`.
+
+    Raises:
+      ValueError: a vector of another shape.
+
+    >>> params = varadi2021_params(jnp.arange(1397.0))
+    >>> params["params"]["encoder"]["2_Conv"]["kernel"][0, 0, 0].tolist()
+    [25.0, 26.0, 27.0, 28.0, 29.0]
+    """
     vector = jnp.asarray(vector)
     if vector.shape != (1397,):
         raise ValueError(f"vector must have shape (1397,), got {vector.shape}")

@@ -12,7 +12,13 @@ from evoae.report.gallery import levels
 
 
 class Frame(NamedTuple):
-    """The reconstructions of one generation, [N, H, W, C], with the words to show above them."""
+    """The reconstructions of one generation.
+
+    Attributes:
+      generation: which one.
+      images: [N, H, W, C].
+      caption: the words to show above them.
+    """
 
     generation: int
     images: npt.NDArray[np.floating]

@@ -10,7 +10,10 @@ from evoae.types import Hyper, Info, Params
 
 
 class Stacked(NamedTuple):
-    """A whole first population for `init`: networks side by side, leaves [P, ...].
+    """A whole first population for `init`: networks side by side.
+
+    Attributes:
+      params: their weights; leaves [P, ...].
 
     >>> import jax, evoae
     >>> networks = evoae.Stacked({"weights": jax.numpy.zeros((20, 5))})

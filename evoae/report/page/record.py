@@ -12,7 +12,9 @@ from evoae.report.files import replacing
 from evoae.report.metrics import read_metrics
 
 CONFIG, RESULT, METRICS = "config.json", "result.json", "metrics.csv"
-PICTURES, PAGE = "report.npz", "report.html"
+PICTURES = "report.npz"
+PAGE = "report.html"
+"""The name of the page in the folder of its run."""
 
 
 class Record(NamedTuple):

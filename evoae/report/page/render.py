@@ -25,6 +25,10 @@ WIDE, NARROW = {"width": 920, "height": 380}, {"width": 350, "height": 270}
 def write_page(path: Path, records: Sequence[Record]) -> None:
     """Write the page of one run, or of several side by side.
 
+    Args:
+      path: the file; an earlier page is replaced.
+      records: what each run left, from `read_record`.
+
     Raises:
       ValueError: at `path` is a file that is no such page, and may be the user's.
     """
