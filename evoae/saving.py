@@ -5,11 +5,12 @@ import hashlib
 import json
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from evoae import checkpoint, data
 from evoae.checkpoint import Checkpoint, CheckpointError
 from evoae.config import RunConfig, from_json, to_json
+from evoae.hosts import of_first
 from evoae.pace import Pace
 from evoae.report.device import environment
 from evoae.report.folder import CHECKPOINTS, CONFIG, METRICS, RunFolder, writing
@@ -23,6 +24,7 @@ SAVE_COST = 0.01  # of the time at most: where a checkpoint takes longer, they b
 _FREE: dict[str, Any] = {
     "preset": "",
     "chunk_size": None,
+    "num_devices": None,
     "num_generations": 1,
     "minutes": None,
     "out": None,
@@ -96,6 +98,7 @@ def taken_up(
     num_generations: int | None = None,
     minutes: float | None = None,
     chunk_size: int | None = None,
+    num_devices: int | None = None,
 ) -> Start:
     """Reads the newest checkpoint of a run that is whole; the arguments are `evoae.run.resume`'s.
 
@@ -108,6 +111,8 @@ def taken_up(
         config = dataclasses.replace(config, num_generations=num_generations, minutes=minutes)
     if chunk_size is not None:
         config = dataclasses.replace(config, chunk_size=chunk_size)
+    if num_devices is not None:
+        config = dataclasses.replace(config, num_devices=num_devices)
     found, reasons = checkpoint.newest(
         folder / CHECKPOINTS, lambda candidate: _check(candidate, config)
     )
@@ -146,6 +151,20 @@ def taken_up(
         num_bytes=found.record["history"]["bytes"],
         warnings=warnings,
     )
+
+
+def told(start: Start | None) -> tuple[Task, Pace]:
+    """Where the first process begins, in all of them; so its folder need not be on every machine.
+
+    Raises:
+      ValueError: settings and images that do not fit together.
+      OSError: what cannot be read.
+    """
+    mine = None if start is None else (start.task.config, start.task.key, start.task.state)
+    config, key, state = of_first(mine)  # type: ignore[misc]
+    pace = of_first(None if start is None else start.pace)
+    task = prepare(config) if start is None else start.task
+    return task._replace(key=key, state=state), cast(Pace, pace)
 
 
 def read_config(folder: Path) -> RunConfig:
