@@ -278,7 +278,8 @@ def _follow(task: Task, begun: Pace = BEGINNING) -> Result:
 
 
 def _agree(task: Task) -> None:
-    """Raises a `ValueError` unless all processes have the same settings and images."""
+    """Raises a `ValueError` unless all processes have the same settings, images and versions."""
+    check_same("versions and devices", json.dumps(environment()))
     settings = to_json(dataclasses.replace(task.config, out=None, log=(), preset=""))
     check_same("settings", json.dumps(settings))
     check_same("images", identity(task.images))
