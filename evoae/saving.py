@@ -143,7 +143,7 @@ def taken_up(
         f"{name} was {there.get(name)} and is {here[name]}: "
         "the last bits may differ from those of a run without a stop"
         for name in ("evoae", "jax", "jaxlib", "device")
-        if here[name] != there.get(name)
+        if _matters(here[name]) != _matters(there.get(name))
     ]
     return Start(
         task=task._replace(key=arrays["key"], state=arrays["state"]),
@@ -195,6 +195,11 @@ def portable(config: RunConfig) -> RunConfig:
 def identity(images: Images) -> str:
     """What tells one set of images, uint8 [N, H, W, C], from all others: shape and SHA-256."""
     return f"{list(images.shape)} {hashlib.sha256(images.tobytes()).hexdigest()}"
+
+
+def _matters(value: str | None) -> str | None:
+    """What changes bits of a version or a device: the number of CPU devices does not."""
+    return value.rpartition(" x ")[0] if value and value.startswith("cpu: ") else value
 
 
 def _check(found: Checkpoint, config: RunConfig) -> None:
