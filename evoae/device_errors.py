@@ -1,5 +1,6 @@
 """What JAX raises when a device or another process fails, as one clear error with advice."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,8 +22,10 @@ def explained() -> Iterator[None]:
     """
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
+    except (RuntimeError, ValueError) as error:  # XLA's own comes as either
         text = " ".join(str(error).split())
+        if not re.match(r"[A-Z_]+: ", text):  # the codes with which XLA's begin
+            raise
         if "RESOURCE_EXHAUSTED" in text:
             raise MemoryError(
                 "the device has too little memory for the run; choose a smaller chunk_size, "
