@@ -99,10 +99,8 @@ def test_any_number_of_devices_gives_the_same_bits(found, name):
 
 @pytest.mark.slow
 def test_only_errors_are_exchanged(found):
-    exchanges = re.findall(
-        r"= (\w+)\[([\d,]*)\]\S* (all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter)",
-        found["program"],
-    )
+    kinds = "all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter"
+    exchanges = re.findall(rf"= (\w+)\[([\d,]*)\]\S* ({kinds})", found["program"])
     assert len(exchanges) == 1
     kind, shape, operation = exchanges[0]
     assert (kind, operation) == ("f32", "all-gather")
