@@ -15,7 +15,8 @@ import evoae
 from evoae import data
 from evoae.config import DEFAULT_PRESET, DESCRIPTIONS, PRESETS, RunConfig
 from evoae.evolve import InvalidFitnessError
-from evoae.options import parse, parse_run, parse_sweep
+from evoae.hosts import leave
+from evoae.options import joined, parse, parse_run, parse_sweep
 
 USAGE = f"""usage: evoae COMMAND [OPTIONS]
 
@@ -25,6 +26,7 @@ commands:
   train [PRESET]    evolve an autoencoder; PRESET is {DEFAULT_PRESET} unless you name another
                     --live shows it in a browser while it goes on
   resume RUN        go on with the run in a folder, as if it had never stopped
+                    --distributed makes one run of several processes; see docs/scaling.md
   report RUN...     make the page of a run again, or one page of several runs side by side
   compare [PRESET]  evolve it, and train it by backpropagation in the same time
   sweep [PRESET]    run every combination of settings and seeds, in as few programs as can be
@@ -62,16 +64,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("evoae: stopped", file=sys.stderr)
         return 130
-    # RuntimeError is what JAX raises, such as when a device has too little memory.
-    except (ValueError, OSError, RuntimeError, InvalidFitnessError) as error:
+    # RuntimeError is what JAX raises.
+    except (ValueError, OSError, RuntimeError, MemoryError, InvalidFitnessError) as error:
         print(f"evoae: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        return leave(2)
     return 0
 
 
 def train(arguments: list[str]) -> int:
     """Evolves an autoencoder, from a preset and the settings that are given instead of its own."""
-    live = LIVE in arguments
+    arguments, live = joined(arguments), LIVE in arguments
     config = _run_config("train", [word for word in arguments if word != LIVE])
     from evoae.run import train as run
 
@@ -86,21 +88,22 @@ class ResumeQuery:
       run: the folder of the run.
       num_generations: end after this many, those before the stop included.
       minutes: end after this time, that before the stop included.
-      chunk_size: candidates evaluated at a time; memory and speed change with it, results but
-        for the last bits do not.
+      chunk_size: candidates evaluated at a time; memory and speed change with it.
+      num_devices: how many devices share the evaluation.
     """
 
     run: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
     num_generations: int | None = None
     minutes: float | None = None
     chunk_size: int | None = None
+    num_devices: int | None = None
 
 
 def resume(arguments: list[str]) -> int:
     """Goes on with a run that was stopped or killed, or that is to go further."""
     query = parse(
         ResumeQuery,
-        arguments,
+        joined(arguments),
         prog="evoae resume",
         description="Go on with a run that was stopped or killed, or make it longer.",
     )

@@ -6,20 +6,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import Mesh
 
 from evoae import tree
 from evoae.fitness import PreparedBatch
+from evoae.sharding import over_devices
 from evoae.types import Batch, FitnessFn, Params, Population, Strategy
 
-# Candidates expressed at a time.
+# Candidates expressed at a time, or changes of single weights at work at a time.
 DEFAULT_CHUNK_SIZE = {"cpu": 32, "gpu": 256, "tpu": 256}
-# Of these, evaluated at a time on a CPU: so many that their weights and images are about this many
-# values, since more fall out of its cache. XLA's products round by their shapes: with a size of its
-# own, a run's last bits don't depend on the chunk size.
+DEFAULT_CHANGES_CHUNK_SIZE = 1024
+# What one device always evaluates together. XLA's products round by their shapes: with a size that
+# follows from population, network and batch, the last bits depend neither on the chunk size nor on
+# the number of devices. On a CPU whole candidates of so many weights and pixels fit its cache.
 TILE_VALUES, SMALLEST_TILE, LARGEST_TILE = 400_000, 4, 32
-# The defaults where each candidate differs from one parent in one weight. Below the smallest one
-# the shapes of products, and with them their last bits, would depend on the chunk size.
-DEFAULT_CHANGES_CHUNK_SIZE, SMALLEST_CHANGES_CHUNK_SIZE = 1024, 20
+LARGEST_TILE_OF_SHARED_POSITION = 64
 
 
 def evaluate(
@@ -30,6 +31,7 @@ def evaluate(
     *,
     chunk_size: int | None = None,
     centre: Any = None,
+    mesh: Mesh | None = None,
 ) -> jax.Array:
     """The error of every candidate on one batch: float32 [P].
 
@@ -43,9 +45,10 @@ def evaluate(
       population: P candidates.
       batch: shared by all of them.
       chunk_size: candidates expressed at a time, or changes at work at a time; None takes a default
-        for the device. Memory grows with it; on a CPU no bit of the result changes, but for
-        more than 20 candidates that share one changed weight.
+        for the device. Memory grows with it; on a CPU no bit of the result changes.
       centre: what `centre_of` gave for this population and batch; computed if it is None.
+      mesh: the devices that share the work, from `evoae.sharding.population_mesh`; None for one.
+        Each evaluates its part, and only errors are exchanged.
 
     Raises:
       ValueError: a chunk_size below 1, or a fitness that is no scalar.
@@ -54,35 +57,77 @@ def evaluate(
         raise ValueError(f"chunk_size must be a positive int, got {chunk_size!r}")
     changes = single_changes(strategy, fitness, population, batch)
     if changes is not None:
-        positions, deltas = changes
         if centre is None:
             centre = centre_of(fitness, population, batch)
-        of_changes = lambda p, d: fitness.of_changes(centre, batch, p, d)  # type: ignore[attr-defined]  # noqa: E731
-        size = max(chunk_size or DEFAULT_CHANGES_CHUNK_SIZE, SMALLEST_CHANGES_CHUNK_SIZE)
-        size = max(equal_size(len(deltas), size), SMALLEST_CHANGES_CHUNK_SIZE)
-        if positions.ndim == 0:
-            errors = in_chunks(lambda d: of_changes(positions, d), size, deltas)
-        else:
-            errors = in_chunks(of_changes, size, positions, deltas)
+        errors = _of_changes(fitness, batch, changes, centre, chunk_size, mesh)
         of_parent = fitness.of_centre(centre, batch)  # type: ignore[attr-defined]
         return jnp.concatenate([of_parent[None], errors])
 
-    def error(params: Params) -> jax.Array:
-        value = fitness(params, batch)
-        if jnp.shape(value) != ():
-            raise ValueError(f"fitness must return a scalar, got shape {jnp.shape(value)}")
-        return value.astype(jnp.float32)
+    network = tree.take(population.parents, 0)
+    size, tile = dense_sizes(network, batch, population.size, chunk_size, mesh)
 
-    def of_chunk(index: jax.Array) -> jax.Array:
-        candidates = jax.vmap(strategy.express, (None, 0))(population, index)
-        candidates = lax.optimization_barrier(candidates)  # or noise would be drawn at each use
-        return in_chunks(jax.vmap(error), tile, candidates)
+    def of_rows(shared: tuple[Population, Batch], index: jax.Array) -> jax.Array:
+        population, batch = shared
 
-    device, count = jax.default_backend(), population.size
+        def error(params: Params) -> jax.Array:
+            value = fitness(params, batch)
+            if jnp.shape(value) != ():
+                raise ValueError(f"fitness must return a scalar, got shape {jnp.shape(value)}")
+            return value.astype(jnp.float32)
+
+        def of_chunk(index: jax.Array) -> jax.Array:
+            candidates = jax.vmap(strategy.express, (None, 0))(population, index)
+            candidates = lax.optimization_barrier(candidates)  # or noise would be drawn at each use
+            return in_chunks(jax.vmap(error), tile, candidates)
+
+        return in_chunks(of_chunk, size, index)
+
+    rows = jnp.arange(population.size)
+    return over_devices(of_rows, (population, batch), rows, unit=tile, mesh=mesh)
+
+
+def dense_sizes(
+    network: Params, batch: Batch, count: int, chunk_size: int | None, mesh: Mesh | None = None
+) -> tuple[int, int]:
+    """How many whole candidates of `count` are expressed at a time, and of these evaluated.
+
+    Only on a CPU is the second one the same whatever the chunk size and the number of devices.
+    Elsewhere it is the chunk size; without one, all devices get a part.
+    """
+    device = jax.default_backend()
     size = chunk_size or DEFAULT_CHUNK_SIZE.get(device, DEFAULT_CHUNK_SIZE["gpu"])
-    largest = tile_size(tree.take(population.parents, 0), batch) if device == "cpu" else size
+    on_each = count if mesh is None or chunk_size else -(-count // mesh.size)
+    largest = tile_size(network, batch) if device == "cpu" else min(size, on_each)
     tile = equal_size(count, largest)
-    return in_chunks(of_chunk, max(size // tile, 1) * tile, jnp.arange(count))
+    return max(size // tile, 1) * tile, tile
+
+
+def _of_changes(
+    fitness: FitnessFn,
+    batch: Batch,
+    changes: tuple[jax.Array, jax.Array],
+    centre: Any,
+    chunk_size: int | None,
+    mesh: Mesh | None,
+) -> jax.Array:
+    """The errors of candidates that differ from the centre in one weight: float32 [P-1]."""
+    positions, deltas = changes
+    shared_position, count = positions.ndim == 0, len(deltas)
+    if shared_position:
+        size = unit = equal_size(count, LARGEST_TILE_OF_SHARED_POSITION)
+        positions = jnp.broadcast_to(positions, deltas.shape)
+    else:  # sorted by layer, in tiles of their own
+        size, unit = equal_size(count, chunk_size or DEFAULT_CHANGES_CHUNK_SIZE), 1
+
+    def of_rows(shared: tuple[Any, Batch], rows: tuple[jax.Array, jax.Array]) -> jax.Array:
+        def of_chunk(rows: tuple[jax.Array, jax.Array]) -> jax.Array:
+            positions, deltas = rows
+            positions = positions[0] if shared_position else positions
+            return fitness.of_changes(*shared, positions, deltas)  # type: ignore[attr-defined]
+
+        return in_chunks(of_chunk, size, rows)
+
+    return over_devices(of_rows, (centre, batch), (positions, deltas), unit=unit, mesh=mesh)
 
 
 def tile_size(params: Params, batch: Batch) -> int:
@@ -107,15 +152,15 @@ def equal_size(count: int, largest: int) -> int:
     return -(-count // -(-count // largest))
 
 
-def in_chunks(function: Callable[..., jax.Array], size: int, *trees: Any) -> jax.Array:
-    """function(*trees) for trees with leaves [P, ...], `size` rows at a time, one after another."""
-    count = jax.tree.leaves(trees)[0].shape[0]
+def in_chunks(function: Callable[[Any], jax.Array], size: int, rows: Any) -> jax.Array:
+    """function(rows) for a tree with leaves [P, ...], `size` rows at a time, one after another."""
+    count = jax.tree.leaves(rows)[0].shape[0]
     chunks = -(-count // size)
     if chunks == 1:
-        return function(*trees)
+        return function(rows)
     index = jnp.minimum(jnp.arange(chunks * size), count - 1).reshape(chunks, size)
-    rows = lax.map(lambda at: function(*tree.take(trees, at)), index)
-    return rows.reshape(-1)[:count]
+    errors = lax.map(lambda at: function(tree.take(rows, at)), index)
+    return errors.reshape(-1)[:count]
 
 
 def single_changes(

@@ -7,9 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import Mesh
 
 from evoae import data
+from evoae.device_errors import explained
 from evoae.evaluate import centre_of, evaluate, single_changes
+from evoae.sharding import local, population_mesh, replicated
 from evoae.strategies.shared import settled
 from evoae.types import Batch, FitnessFn, Info, Strategy
 
@@ -27,12 +30,14 @@ def generation(
     batch_size: int | None = None,
     chunk_size: int | None = None,
     centre: Any = None,
+    mesh: Mesh | None = None,
 ) -> tuple[Any, Info, Any]:
     """One generation: ask, evaluate, tell. A pure function, for `jax.jit`, `vmap` and `lax.scan`.
 
     Its randomness comes from `fold_in(key, state.generation)`, so the same key serves a whole run.
     With `centre`, the activations of the last generation's single parent (see `centre_of`), those
     of an unchanged parent are not computed again. Returns the state, its scalars and the centre.
+    With a `mesh` the errors are computed by all of its devices, everything else by each of them.
     """
     key = jax.random.fold_in(key, state.generation)
     for_batch, for_ask, for_tell = jax.random.split(key, 3)
@@ -42,7 +47,9 @@ def generation(
     batch = prepared(fitness, batch)
     if single_changes(strategy, fitness, population, batch) is not None:
         centre = centre_of(fitness, population, batch, previous=centre)
-    errors = evaluate(strategy, fitness, population, batch, chunk_size=chunk_size, centre=centre)
+    errors = evaluate(
+        strategy, fitness, population, batch, chunk_size=chunk_size, centre=centre, mesh=mesh
+    )
     state, info = strategy.tell(for_tell, population, errors, state)
     return state, info, centre
 
@@ -52,7 +59,7 @@ def prepared(fitness: FitnessFn, batch: Batch) -> Batch:
     return fitness.prepare(batch) if hasattr(fitness, "prepare") else batch
 
 
-_STATIC = ("strategy", "fitness", "batch_size", "chunk_size")
+_STATIC = ("strategy", "fitness", "batch_size", "chunk_size", "mesh")
 _one_generation = jax.jit(generation, static_argnames=_STATIC)
 
 
@@ -68,6 +75,7 @@ def block(
     block_size: int,
     batch_size: int | None,
     chunk_size: int | None,
+    mesh: Mesh | None = None,
 ) -> tuple[Any, Info]:
     """Up to `block_size` generations as one program.
 
@@ -86,6 +94,7 @@ def block(
             batch_size=batch_size,
             chunk_size=chunk_size,
             centre=centre,
+            mesh=mesh,
         )
 
     shapes = jax.eval_shape(step, state)
@@ -119,6 +128,7 @@ def evolve(
     batch_size: int | None = None,
     chunk_size: int | None = None,
     block_size: int = DEFAULT_BLOCK_SIZE,
+    num_devices: int | None = None,
 ) -> tuple[Any, Info]:
     """Runs a strategy for a number of generations.
 
@@ -137,6 +147,8 @@ def evolve(
         None takes all of them.
       chunk_size: candidates evaluated at a time; see `evaluate`.
       block_size: most generations between two looks of the host.
+      num_devices: how many devices share the evaluation; None takes all there are, also those of
+        other processes after `jax.distributed.initialize`. On a CPU no bit depends on it.
 
     Returns:
       The last state, and the trace: scalars by generation, NumPy arrays [num_generations] each.
@@ -147,6 +159,8 @@ def evolve(
       InvalidFitnessError: a generation in which no candidate had a finite error; it carries the
         state and the trace up to there.
       KeyboardInterrupt: Ctrl-C before the first block has ended.
+      MemoryError: a device that ran out of memory.
+      ConnectionError: another process that stopped.
 
     >>> import jax, evoae
     >>> strategy = evoae.strategies.GeneticAlgorithm(population_size=8)
@@ -160,21 +174,27 @@ def evolve(
     for name, value in (("num_generations", num_generations), ("block_size", block_size)):
         if type(value) is not int or value < 1:
             raise ValueError(f"{name} must be a positive int, got {value!r}")
-    settings = {"batch_size": batch_size, "chunk_size": chunk_size}
+    mesh = population_mesh(num_devices)
+    settings = {"batch_size": batch_size, "chunk_size": chunk_size, "mesh": mesh}
+    with explained():
+        key, batch, state = replicated((key, batch, state), mesh)
     traces: list[Info] = []
     done = 0
     while done < num_generations:
         now = min(block_size, num_generations - done) if settled(strategy, state) else 1
         try:
-            if settled(strategy, state):
-                program = functools.partial(block, block_size=block_size, **settings)
-                after, rows = program(
-                    key, batch, state, jnp.int32(now), strategy=strategy, fitness=fitness
-                )
-            else:
-                after, row, _ = _one_generation(key, strategy, fitness, batch, state, **settings)
-                rows = jax.tree.map(lambda leaf: leaf[None], row)
-            trace = jax.tree.map(lambda row, now=now: np.asarray(row)[:now], rows)
+            with explained():
+                if settled(strategy, state):
+                    program = functools.partial(block, block_size=block_size, **settings)
+                    after, rows = program(
+                        key, batch, state, np.int32(now), strategy=strategy, fitness=fitness
+                    )
+                else:
+                    after, row, _ = _one_generation(
+                        key, strategy, fitness, batch, state, **settings
+                    )
+                    rows = jax.tree.map(lambda leaf: leaf[None], row)
+                trace = jax.tree.map(lambda row, now=now: np.asarray(row)[:now], rows)
         except KeyboardInterrupt:
             if not traces:
                 raise
@@ -182,8 +202,8 @@ def evolve(
         state, done = after, done + now
         traces.append(trace)
         if not np.isfinite(trace.best_fitness).all():
-            raise InvalidFitnessError(state, _joined(traces))
-    return state, _joined(traces)
+            raise InvalidFitnessError(local(state, mesh), _joined(traces))
+    return local(state, mesh), _joined(traces)
 
 
 def _joined(traces: list[Info]) -> Info:

@@ -20,9 +20,10 @@ from tyro.constructors import (
 
 from evoae.config import RunConfig, full_name, setting
 from evoae.config.kinds import Draft, draft, kind_name, with_kind
+from evoae.hosts import join
 from evoae.strategies.shared import lasting
 
-PREFIX = "--sweep."
+PREFIX, DISTRIBUTED = "--sweep.", "--distributed"
 KIND_HELP = "what it is; another kind than the preset's begins with its own defaults"
 
 
@@ -77,7 +78,7 @@ def parse_sweep(
     >>> config.seed, values, seeds
     (3, {'strategy.mutation.scale': [0.1, 1.0]}, 8)
     """
-    swept, others = _swept(arguments)
+    swept, others = _apart(arguments, PREFIX)
     config = parse_run(preset, others, **settings)
     for name, words in swept.items():
         if not words:
@@ -99,14 +100,58 @@ def parse_sweep(
     return config, values, seeds if len(seeds) > 1 else seeds[0]
 
 
-def _swept(arguments: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
-    """The words after each `--sweep.` option, and all other arguments."""
+def joined(arguments: list[str]) -> list[str]:
+    """Joins the other processes where `--distributed` says so; returns the other arguments.
+
+    Raises:
+      ValueError: as of `parse_distributed` and `evoae.hosts.join`.
+      ConnectionError: the other processes do not answer.
+    """
+    settings, others = parse_distributed(arguments)
+    if settings is not None:
+        join(**settings)
+    return others
+
+
+def parse_distributed(arguments: Sequence[str]) -> tuple[dict[str, Any] | None, list[str]]:
+    """The settings for `evoae.hosts.join`, None without `--distributed`; and the other arguments.
+
+    Raises:
+      ValueError: an unknown option of it, or a wrong value.
+
+    >>> parse_distributed(["paper-ten", "--distributed", "--distributed.process-id", "1"])
+    ({'process_id': 1}, ['paper-ten'])
+    >>> parse_distributed(["paper-ten"])
+    (None, ['paper-ten'])
+    """
+    found, others = _apart(arguments, f"{DISTRIBUTED}.")
+    rest = [word for word in others if word != DISTRIBUTED]
+    if not found and rest == others:
+        return None, others
+    settings = {}
+    for name, words in found.items():
+        field = name.replace("-", "_")
+        if field not in ("coordinator_address", "num_processes", "process_id"):
+            raise ValueError(
+                f"{DISTRIBUTED} has the options coordinator-address, num-processes and process-id, "
+                f"got {name!r}"
+            )
+        whole = field != "coordinator_address"
+        if len(words) != 1 or (whole and not words[0].isdecimal()):
+            kind = "one whole number" if whole else "HOST:PORT"
+            raise ValueError(f"{DISTRIBUTED}.{name} must be {kind}, got {' '.join(words)!r}")
+        settings[field] = int(words[0]) if whole else words[0]
+    return settings, rest
+
+
+def _apart(arguments: Sequence[str], prefix: str) -> tuple[dict[str, list[str]], list[str]]:
+    """The words after each option that begins with a prefix, and all other arguments."""
     swept: dict[str, list[str]] = {}
     others: list[str] = []
     words = others
     for argument in arguments:
-        if argument.startswith(PREFIX):
-            name, *value = argument.removeprefix(PREFIX).split("=", 1)
+        if argument.startswith(prefix):
+            name, *value = argument.removeprefix(prefix).split("=", 1)
             words = swept.setdefault(name, [])
             words += value
         else:

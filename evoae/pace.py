@@ -43,6 +43,7 @@ def in_blocks(
     num_steps: int | None,
     minutes: float | None,
     start: Pace = BEGINNING,
+    agreed: Callable[[float], float] = float,
 ) -> Iterator[tuple[Result, Pace]]:
     """Calls work(count, pace) block after block; yields its results and the pace after each.
 
@@ -52,6 +53,8 @@ def in_blocks(
       minutes: end after this time of computing; None sets no such end.
       start: the steps and seconds of an earlier loop that this one continues; the ends are those
         of both together.
+      agreed: from the seconds that a block took to those that count, where several processes must
+        go on alike.
 
     >>> results = in_blocks(lambda count, pace: count, num_steps=12, minutes=None)
     >>> [(count, pace.steps, round(pace.done, 2)) for count, pace in results]
@@ -65,7 +68,7 @@ def in_blocks(
         count = block_length(pace.steps, pace.speed, most - pace.steps, limit - pace.seconds)
         begun = time.perf_counter()
         result = work(count, pace)
-        seconds = max(time.perf_counter() - begun, 1e-9)
+        seconds = max(agreed(time.perf_counter() - begun), 1e-9)
         steps, total, speed = pace.steps + count, pace.seconds + seconds, count / seconds
         pace = Pace(
             steps=steps,

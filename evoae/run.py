@@ -1,11 +1,13 @@
 """One run: evolve in blocks, and between them show how it goes and write what there is."""
 
+import dataclasses
 import functools
+import json
 import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -15,6 +17,8 @@ from rich.console import Console
 from evoae import data, report
 from evoae.config import RunConfig, to_json
 from evoae.evolve import InvalidFitnessError
+from evoae.hosts import any_of, check_same, is_first, of_first
+from evoae.memory import check_memory
 from evoae.pace import BEGINNING, Pace, interrupts
 from evoae.report.device import environment
 from evoae.report.folder import CHECKPOINTS, CONFIG, RunFolder, free_folder, writing
@@ -26,8 +30,16 @@ from evoae.report.progress import ProgressBar
 from evoae.report.summary import ERROR_NAMES, new_console, print_end, print_start
 from evoae.report.weights import load_weights
 from evoae.result import Result, absolute_error_of, baselines_of, numbers_of
-from evoae.saving import Saver, Start, portable, read_config, taken_up
-from evoae.task import NUM_SHOWN, Task, error_on, evolution, evolution_status, prepare
+from evoae.saving import Saver, Start, identity, portable, read_config, taken_up, told
+from evoae.task import (
+    NUM_SHOWN,
+    Task,
+    error_on,
+    evolution,
+    evolution_status,
+    memory_of,
+    prepare,
+)
 from evoae.tree import size
 from evoae.types import Info
 from evoae.views import views
@@ -46,15 +58,20 @@ def train(config: RunConfig, *, progress: bool = True, live: bool = False) -> Re
     everything is written. In a notebook the images and the curve are shown in the cell as the run
     goes on.
 
+    After `jax.distributed.initialize`, when all processes call it with the same settings, they make
+    one run together, on all of their devices. The first one alone writes and prints; all return
+    the same result. See docs/scaling.md.
+
     Args:
       config: the settings, such as one of `evoae.config.PRESETS`.
       progress: print the device, the baselines, the progress and the result.
       live: show the page while the run goes on, to browsers on this machine; prints its address.
 
     Raises:
-      ValueError: settings and images that do not fit together, a folder that is not empty, or a
-        tracker of `config.log` that is not installed.
-      OSError: what cannot be read or written.
+      ValueError: settings and images that do not fit together or into memory, a folder that is not
+        empty, or a tracker of `config.log` that is not installed.
+      OSError: what cannot be read or written; a ConnectionError where another process stopped.
+      MemoryError: a device that ran out of memory.
       InvalidFitnessError: a generation without a finite error; what came before it is written.
 
     >>> import dataclasses, pathlib, tempfile
@@ -65,9 +82,12 @@ def train(config: RunConfig, *, progress: bool = True, live: bool = False) -> Re
     >>> result.trace.best_fitness.shape, result.num_evaluations
     ((3,), 30)
     """
+    if not is_first():
+        return _follow(prepare(config))
     path = free_folder(config.out, config.preset)
     logs = Logs(config.log)
     task = prepare(config)
+    check_memory(memory_of(task))
     with writing(path):
         (path / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     with locked(path / CHECKPOINTS):
@@ -82,6 +102,7 @@ def resume(
     num_generations: int | None = None,
     minutes: float | None = None,
     chunk_size: int | None = None,
+    num_devices: int | None = None,
     progress: bool = True,
 ) -> Result:
     """Goes on with a run that was stopped, was killed, or has ended and is to go further.
@@ -96,6 +117,7 @@ def resume(
       minutes: end after this time, that before the stop included. Without either, the ends are
         those of the run; with one of them, it is the only one.
       chunk_size: candidates evaluated at a time; None takes that of the run.
+      num_devices: how many devices share the evaluation; None takes the number of the run.
       progress: as for `train`.
 
     Raises:
@@ -113,12 +135,20 @@ def resume(
     >>> result.trace.best_fitness.shape
     (5,)
     """
+    if not is_first():
+        return _follow(*told(None))
     path, console = Path(folder), new_console(quiet=not progress)
     read_config(path)  # or the lock would be left in some other folder
     with locked(path / CHECKPOINTS):
         start = taken_up(
-            path, num_generations=num_generations, minutes=minutes, chunk_size=chunk_size
+            path,
+            num_generations=num_generations,
+            minutes=minutes,
+            chunk_size=chunk_size,
+            num_devices=num_devices,
         )
+        check_memory(memory_of(start.task))
+        told(start)
         for text in start.warnings:
             if progress:
                 console.print(f"warning      {text}", style="yellow")
@@ -138,6 +168,7 @@ def _run(
     live: bool = False,
 ) -> Result:
     config, begun = task.config, start.pace if start else BEGINNING
+    _agree(task)
     low, high = config.data.low, config.data.high
     pixels = data.scale(task.images, low, high)
     baselines = baselines_of(pixels, config, config.error)
@@ -162,7 +193,7 @@ def _run(
         error_name=ERROR_NAMES[config.error],
         minibatches=config.batch_size is not None,
     )
-    state, pace, traces = task.state, begun, []
+    state, pace, traces, stopped = task.state, begun, [], False
     outputs = np.asarray(reconstruct(state.best, targets))
     settings = {"config": to_json(portable(config)), "environment": environment()}
     watching = watched(
@@ -196,7 +227,8 @@ def _run(
                 if not np.isfinite(trace.best_fitness).all():
                     continue  # and the error is raised; no checkpoint may be later than its cause
                 saver.save_if_due(state, pace)
-                if interrupted.is_set():
+                stopped = any_of(interrupted.is_set())
+                if stopped:
                     break
         except InvalidFitnessError:
             folder.finish()
@@ -213,7 +245,7 @@ def _run(
             diversity=report.diversity(outputs, targets),
             num_evaluations=pace.steps * task.population_size,
             seconds=pace.seconds,
-            stopped=interrupted.is_set(),
+            stopped=stopped,
         )
         absolute_error = absolute_error_of(task, state.best, pixels)
         numbers = numbers_of(task, result, absolute_error)
@@ -231,7 +263,26 @@ def _run(
         folder=path,
         stopped=result.stopped,
     )
-    return result
+    return of_first(result)
+
+
+def _follow(task: Task, begun: Pace = BEGINNING) -> Result:
+    """What all processes but the first do: they evolve as it does, and write nothing."""
+    check_memory(memory_of(task))
+    _agree(task)
+    with interrupts() as interrupted:
+        for _, trace, _ in evolution(task, begun):
+            if np.isfinite(trace.best_fitness).all() and any_of(interrupted.is_set()):
+                break
+    return cast(Result, of_first(None))
+
+
+def _agree(task: Task) -> None:
+    """Raises a `ValueError` unless all processes have the same settings, images and versions."""
+    check_same("versions and devices", json.dumps(environment()))
+    settings = to_json(dataclasses.replace(task.config, out=None, log=(), preset=""))
+    check_same("settings", json.dumps(settings))
+    check_same("images", identity(task.images))
 
 
 def _logged(

@@ -5,11 +5,12 @@ import hashlib
 import json
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from evoae import checkpoint, data
 from evoae.checkpoint import Checkpoint, CheckpointError
 from evoae.config import RunConfig, from_json, to_json
+from evoae.hosts import of_first
 from evoae.pace import Pace
 from evoae.report.device import environment
 from evoae.report.folder import CHECKPOINTS, CONFIG, METRICS, RunFolder, writing
@@ -23,6 +24,7 @@ SAVE_COST = 0.01  # of the time at most: where a checkpoint takes longer, they b
 _FREE: dict[str, Any] = {
     "preset": "",
     "chunk_size": None,
+    "num_devices": None,
     "num_generations": 1,
     "minutes": None,
     "out": None,
@@ -96,6 +98,7 @@ def taken_up(
     num_generations: int | None = None,
     minutes: float | None = None,
     chunk_size: int | None = None,
+    num_devices: int | None = None,
 ) -> Start:
     """Reads the newest checkpoint of a run that is whole; the arguments are `evoae.run.resume`'s.
 
@@ -108,6 +111,8 @@ def taken_up(
         config = dataclasses.replace(config, num_generations=num_generations, minutes=minutes)
     if chunk_size is not None:
         config = dataclasses.replace(config, chunk_size=chunk_size)
+    if num_devices is not None:
+        config = dataclasses.replace(config, num_devices=num_devices)
     found, reasons = checkpoint.newest(
         folder / CHECKPOINTS, lambda candidate: _check(candidate, config)
     )
@@ -138,7 +143,7 @@ def taken_up(
         f"{name} was {there.get(name)} and is {here[name]}: "
         "the last bits may differ from those of a run without a stop"
         for name in ("evoae", "jax", "jaxlib", "device")
-        if here[name] != there.get(name)
+        if _matters(here[name]) != _matters(there.get(name))
     ]
     return Start(
         task=task._replace(key=arrays["key"], state=arrays["state"]),
@@ -146,6 +151,20 @@ def taken_up(
         num_bytes=found.record["history"]["bytes"],
         warnings=warnings,
     )
+
+
+def told(start: Start | None) -> tuple[Task, Pace]:
+    """Where the first process begins, in all of them; so its folder need not be on every machine.
+
+    Raises:
+      ValueError: settings and images that do not fit together.
+      OSError: what cannot be read.
+    """
+    mine = None if start is None else (start.task.config, start.task.key, start.task.state)
+    config, key, state = of_first(mine)  # type: ignore[misc]
+    pace = of_first(None if start is None else start.pace)
+    task = prepare(config) if start is None else start.task
+    return task._replace(key=key, state=state), cast(Pace, pace)
 
 
 def read_config(folder: Path) -> RunConfig:
@@ -176,6 +195,11 @@ def portable(config: RunConfig) -> RunConfig:
 def identity(images: Images) -> str:
     """What tells one set of images, uint8 [N, H, W, C], from all others: shape and SHA-256."""
     return f"{list(images.shape)} {hashlib.sha256(images.tobytes()).hexdigest()}"
+
+
+def _matters(value: str | None) -> str | None:
+    """What changes bits of a version or a device: the number of CPU devices does not."""
+    return value.rpartition(" x ")[0] if value and value.startswith("cpu: ") else value
 
 
 def _check(found: Checkpoint, config: RunConfig) -> None:

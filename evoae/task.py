@@ -13,9 +13,12 @@ from evoae import data
 from evoae.config import DataConfig, RunConfig
 from evoae.evolve import InvalidFitnessError, evolve
 from evoae.fitness import Reconstruction, reconstruction
+from evoae.hosts import seconds_of_first
+from evoae.memory import Memory, memory_estimate
 from evoae.models import Autoencoder
 from evoae.pace import BEGINNING, BLOCK_SIZE, Pace, in_blocks
 from evoae.report.progress import Status
+from evoae.sharding import population_mesh, replicated
 from evoae.strategies import Stacked
 from evoae.strategies.shared import num_networks
 from evoae.types import Info, Params
@@ -129,6 +132,17 @@ def _dataset(config: DataConfig) -> data.Dataset:
     )
 
 
+def memory_of(task: Task) -> Memory:
+    """What a generation needs of a device's memory at least."""
+    config = task.config
+    return memory_estimate(
+        *(config.strategy, task.fitness, task.images, task.state),
+        batch_size=config.batch_size,
+        chunk_size=config.chunk_size,
+        num_devices=config.num_devices,
+    )
+
+
 def evolution(task: Task, start: Pace = BEGINNING) -> Iterator[tuple[Any, Info, Pace]]:
     """Evolves until the configuration's end; yields state, trace and pace block after block.
 
@@ -137,7 +151,8 @@ def evolution(task: Task, start: Pace = BEGINNING) -> Iterator[tuple[Any, Info, 
     Raises:
       InvalidFitnessError: a generation without a finite error, after its block was yielded.
     """
-    config, batch, state = task.config, jax.device_put(task.images), task.state
+    config, state = task.config, task.state
+    batch = replicated(jax.device_put(task.images), population_mesh(config.num_devices))
     failure: InvalidFitnessError | None = None
 
     def work(count: int, _: Pace) -> Info:
@@ -153,13 +168,19 @@ def evolution(task: Task, start: Pace = BEGINNING) -> Iterator[tuple[Any, Info, 
                 batch_size=config.batch_size,
                 chunk_size=config.chunk_size,
                 block_size=BLOCK_SIZE,
+                num_devices=config.num_devices,
             )
         except InvalidFitnessError as error:
             state, trace, failure = error.state, error.trace, error
         return trace
 
-    num_steps, minutes = config.num_generations, config.minutes
-    for trace, pace in in_blocks(work, num_steps=num_steps, minutes=minutes, start=start):
+    for trace, pace in in_blocks(
+        work,
+        num_steps=config.num_generations,
+        minutes=config.minutes,
+        start=start,
+        agreed=seconds_of_first,
+    ):
         yield state, trace, pace
         if failure:
             raise failure

@@ -20,7 +20,7 @@ def take(stacked: Params, index: jax.Array | npt.NDArray[np.int64] | int) -> Par
 
 def size(params: Params) -> int:
     """The number of weights of one network, or of values of any other tree."""
-    return sum(map(jnp.size, jax.tree.leaves(params)))
+    return sum(math.prod(np.shape(leaf)) for leaf in jax.tree.leaves(params))
 
 
 def ravel(params: Params) -> jax.Array:

@@ -15,7 +15,8 @@ COMMON = ("types", "tree", "checks")  # may be imported by all
 ORDER = (
     *("data", "layers", "models", "incremental", "errors", "fitness"),
     *("mutations", "crossovers", "strategies"),
-    *("evaluate", "evolve", "side_by_side", "pace", "backprop", "checkpoint", "report", "config"),
+    *("device_errors", "sharding", "evaluate", "evolve", "memory", "hosts", "side_by_side"),
+    *("pace", "backprop", "checkpoint", "report", "config"),
     *("task", "views", "saving", "result", "run", "sweeps", "training", "compare", "bench"),
     *("options", "cli"),
 )

@@ -249,7 +249,8 @@ def test_resume_takes_its_options(monkeypatch, tmp_path):
     run = lambda folder, **settings: asked.append((folder, settings)) or Stopped  # noqa: E731
     monkeypatch.setattr(evoae.run, "resume", run)
     assert main(["resume", str(tmp_path), "--minutes", "2.5", "--chunk-size=8"]) == 130
-    assert asked == [(tmp_path, {"num_generations": None, "minutes": 2.5, "chunk_size": 8})]
+    settings = {"num_generations": None, "minutes": 2.5, "chunk_size": 8, "num_devices": None}
+    assert asked == [(tmp_path, settings)]
 
 
 def test_presets_and_data_are_listed(capsys):

@@ -107,8 +107,9 @@ class RunConfig:
       independent_population: begin with independent networks, as many as the population has,
         instead of mutants of one network.
       batch_size: images drawn anew for each generation; None takes all of them.
-      chunk_size: candidates evaluated at a time; memory and speed change with it, results but for
-        the last bits do not.
+      chunk_size: candidates evaluated at a time; memory and speed change with it, results do not
+        (on a GPU or TPU their last bits may).
+      num_devices: how many devices share the evaluation; None takes all there are.
       num_generations: end after this many; None sets no such end.
       minutes: end after this time; None sets no such end.
       seed: of all randomness, from 0.
@@ -130,6 +131,7 @@ class RunConfig:
     independent_population: bool = False
     batch_size: int | None = None
     chunk_size: int | None = None
+    num_devices: int | None = None
     num_generations: int | None = None
     minutes: float | None = None
     seed: int = 0
@@ -156,6 +158,7 @@ class RunConfig:
             )
         check_whole("batch_size", self.batch_size, 1, optional=True)
         check_whole("chunk_size", self.chunk_size, 1, optional=True)
+        check_whole("num_devices", self.num_devices, 1, optional=True)
         check_whole("num_generations", self.num_generations, 1, optional=True)
         check_whole("seed", self.seed, 0)
         if self.seed >= 2**32:
