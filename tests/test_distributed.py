@@ -120,9 +120,11 @@ def test_a_process_that_dies_ends_the_others_and_the_run_resumes(victim, images,
         time.sleep(0.1)
     processes[victim].kill()
     statuses = ended(processes)
-    errors = of_ours((tmp_path / f"{1 - victim}.err").read_text())
-    assert statuses[1 - victim] == 2, errors
-    assert len(errors) == 1
+    lines = (tmp_path / f"{1 - victim}.err").read_text().splitlines()
+    errors = [line for line in lines if line.startswith("evoae")]  # XLA logs what it lost
+    assert statuses[1 - victim] == 2, lines
+    assert "Traceback" not in "".join(lines)
+    assert len(errors) == 1, errors
     assert errors[0].startswith("evoae: error: another process of this run has stopped")
     assert "evoae resume" in errors[0]
 
