@@ -97,7 +97,8 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
         source=config.data.source,
         image_shape=task.images.shape,
         model=config.model.name,
-        num_weights=size(task.state.best),
+        num_weights=size(task.decoder.like),
+        num_genes=size(task.state.best),
         baselines=_yardsticks(task, task.images),
         error=config.error,
     )

@@ -18,7 +18,8 @@ class Result(NamedTuple):
     """What a run ends with.
 
     Attributes:
-      state: the last state of the strategy; `state.best` are the best weights.
+      state: the last state of the strategy; `state.best` are the best genes.
+      network: the best weights, which these decode to.
       trace: scalars by generation, NumPy arrays [G]; those before a stop included.
       folder: where the files are.
       error: of the best weights on all images, computed anew.
@@ -31,6 +32,7 @@ class Result(NamedTuple):
     """
 
     state: Any
+    network: Params
     trace: Info
     folder: Path
     error: float
@@ -53,7 +55,8 @@ def numbers_of(
         "num_evaluations": result.num_evaluations,
         "seconds": result.seconds,
         "stopped": result.stopped,
-        "num_weights": size(result.state.best),
+        "num_weights": size(result.network),
+        "num_genes": size(result.state.best),
         "num_images": len(task.images),
         "images_a_generation": task.config.batch_size or len(task.images),
         "absolute_error": absolute_error,

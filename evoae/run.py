@@ -29,7 +29,7 @@ from evoae.result import Result, absolute_error_of, baselines_of, numbers_of
 from evoae.saving import Saver, Start, portable, read_config, taken_up
 from evoae.task import NUM_SHOWN, Task, error_on, evolution, evolution_status, prepare
 from evoae.tree import size
-from evoae.types import Info
+from evoae.types import Genes, Info
 from evoae.views import views
 
 __all__ = ["Result", "load_weights", "resume", "train"]
@@ -146,7 +146,8 @@ def _run(
         source=config.data.source,
         image_shape=pixels.shape,
         model=config.model.name,
-        num_weights=size(task.state.best),
+        num_weights=size(task.decoder.like),
+        num_genes=size(task.state.best),
         baselines=baselines,
         error=config.error,
     )
@@ -163,7 +164,8 @@ def _run(
         minibatches=config.batch_size is not None,
     )
     state, pace, traces = task.state, begun, []
-    outputs = np.asarray(reconstruct(state.best, targets))
+    best = task.network(state.best)
+    outputs = np.asarray(reconstruct(best, targets))
     settings = {"config": to_json(portable(config)), "environment": environment()}
     watching = watched(
         folder.record,
@@ -172,14 +174,21 @@ def _run(
         live=live,
         notebook=not console.quiet and in_notebook(),
     )
+
+    def save_genes(genes: Genes) -> None:
+        if task.encoded:
+            folder.save_genes(genes)
+
     with interrupts() as interrupted, ProgressBar(console) as bar, logs, watching as show:
         if start is None:
-            folder.begin(settings, state.best)
+            folder.begin(settings, best)
+            save_genes(state.best)
             saver = Saver(task, folder)
             saver.save(state, pace)  # so that a run can be resumed from its first moment
         else:
             error = float(state.best_fitness)
-            rows = folder.resume(settings, start.num_bytes, state.best, outputs, error)
+            rows = folder.resume(settings, start.num_bytes, best, outputs, error)
+            save_genes(state.best)
             saver = Saver(task, folder, saved=begun.steps)
             if rows:
                 traces.append(Info._make(rows[name] for name in Info._fields))
@@ -187,8 +196,10 @@ def _run(
         try:
             for state, trace, pace in evolution(task, begun):
                 traces.append(trace)
-                outputs = np.asarray(reconstruct(state.best, targets))
-                folder.add(trace._asdict(), state.best, outputs, float(state.best_fitness))
+                best = task.network(state.best)
+                outputs = np.asarray(reconstruct(best, targets))
+                folder.add(trace._asdict(), best, outputs, float(state.best_fitness))
+                save_genes(state.best)
                 logs.add(pace.steps, *_logged(trace, pace, targets, outputs, low, high))
                 status = evolution_status(trace, pace, begun.steps)
                 bar.show(status)
@@ -206,18 +217,19 @@ def _run(
         folder.finish()
         result = Result(
             state=state,
+            network=best,
             trace=jax.tree.map(lambda *rows: np.concatenate(rows), *traces),
             folder=path,
-            error=error_on(task.fitness, state.best, task.images),
+            error=error_on(task.fitness, best, task.images),
             baselines=baselines,
             diversity=report.diversity(outputs, targets),
             num_evaluations=pace.steps * task.population_size,
             seconds=pace.seconds,
             stopped=interrupted.is_set(),
         )
-        absolute_error = absolute_error_of(task, state.best, pixels)
+        absolute_error = absolute_error_of(task, best, pixels)
         numbers = numbers_of(task, result, absolute_error)
-        folder.write_page(numbers, views(task, state.best))
+        folder.write_page(numbers, views(task, best))
 
     print_end(
         console,

@@ -205,7 +205,7 @@ def _evolved(
     def work(num_generations: int, _: Pace) -> Info:
         nonlocal states
         states, trace = evolve_runs(
-            *(keys, config.strategy, task.fitness, batch, states),
+            *(keys, config.strategy, task.fitness_of_genes, batch, states),
             num_generations=num_generations,
             batch_size=config.batch_size,
             chunk_size=config.chunk_size,
@@ -221,12 +221,12 @@ def _evolved(
         if interrupted.is_set():
             break
 
-    networks = jax.device_get(jax.vmap(lambda state: state.best)(states))
+    genes = jax.vmap(lambda state: state.best)(states)
     reconstruct = jax.jit(task.model.apply)
     targets = _shown(config, task.images)
     runs = []
     for row, fitness in enumerate(np.concatenate(traces, axis=1)):
-        best = tree.take(networks, row)
+        best = jax.device_get(task.network(tree.take(genes, row)))
         # `evolve` ends a run in which a generation has no finite error.
         error = error_on(task.fitness, best, task.images) if np.isfinite(fitness).all() else np.inf
         outputs = np.asarray(reconstruct(best, targets))

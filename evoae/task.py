@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from evoae import data
 from evoae.config import DataConfig, RunConfig
+from evoae.encodings import Decoder, Direct, decoded
 from evoae.evolve import InvalidFitnessError, evolve
 from evoae.fitness import Reconstruction, reconstruction
 from evoae.models import Autoencoder
@@ -18,7 +19,7 @@ from evoae.pace import BEGINNING, BLOCK_SIZE, Pace, in_blocks
 from evoae.report.progress import Status
 from evoae.strategies import Stacked
 from evoae.strategies.shared import num_networks
-from evoae.types import Info, Params
+from evoae.types import Encoding, FitnessFn, Genes, Info, Params
 
 NUM_SHOWN = 10  # images in the pictures
 CHUNK_SIZE = 1_000  # images at work at a time when an error is computed on all of them
@@ -34,7 +35,9 @@ class Task(NamedTuple):
       images: uint8 [N, H, W, C]; they stay so on the device, a quarter of floats.
       labels: [N], or None where the source has none.
       model: the autoencoder.
-      fitness: its error.
+      fitness: its error, of weights.
+      fitness_of_genes: what the search makes smaller; `fitness` itself with the direct encoding.
+      decoder: genes -> weights.
       key: the randomness of the search.
       state: the first one of the strategy.
       population_size: candidates a generation.
@@ -45,9 +48,25 @@ class Task(NamedTuple):
     labels: Images | None
     model: Autoencoder
     fitness: Reconstruction
+    fitness_of_genes: FitnessFn
+    decoder: Decoder
     key: jax.Array
     state: Any
     population_size: int
+
+    @property
+    def encoded(self) -> bool:
+        """Whether the search sees genes that are not the weights."""
+        return not isinstance(self.config.encoding, Direct)
+
+    def network(self, genes: Genes) -> Params:
+        """The weights that genes decode to."""
+        return _decoded(self.decoder, genes) if self.encoded else genes
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _decoded(decoder: Decoder, genes: Genes) -> Params:
+    return decoder(genes)
 
 
 def prepare(config: RunConfig) -> Task:
@@ -71,13 +90,18 @@ def prepare(config: RunConfig) -> Task:
         )
     model = config.model.build(images.shape[1:])
     key, state = first_state(config, model, images)
+    image = data.scale(images[:1], config.data.low, config.data.high)
+    like = jax.eval_shape(model.init, key, image)
+    fitness = reconstruction(model, config.error, low=config.data.low, high=config.data.high)
     population = jax.eval_shape(config.strategy.ask, key, state)[0]
     return Task(
         config=config,
         images=images,
         labels=dataset.labels,
         model=model,
-        fitness=reconstruction(model, config.error, low=config.data.low, high=config.data.high),
+        fitness=fitness,
+        fitness_of_genes=decoded(fitness, config.encoding, like),
+        decoder=Decoder.of(config.encoding, like),
         key=key,
         state=state,
         population_size=population.parent.shape[0],
@@ -92,7 +116,10 @@ def first_state(config: RunConfig, model: Autoencoder, images: Images) -> tuple[
         number = config.strategy.population_size  # type: ignore[attr-defined]
     image = data.scale(images[:1], config.data.low, config.data.high)
     networks: Any = random_networks(for_weights, model, image, number if number > 1 else None)
-    return key, config.strategy.init(for_weights, Stacked(networks) if number > 1 else networks)
+    # The first two of three keys are the two above.
+    for_genes = jax.random.split(jax.random.key(config.seed), 3)[2]
+    genes = _first_genes(for_genes, networks, config.encoding, number if number > 1 else None)
+    return key, config.strategy.init(for_weights, Stacked(genes) if number > 1 else genes)
 
 
 def random_networks(
@@ -109,6 +136,14 @@ def _initialised(keys: jax.Array, image: Images, model: Autoencoder) -> Params:
     return (
         model.init(keys, image) if keys.ndim == 0 else jax.vmap(model.init, (0, None))(keys, image)
     )
+
+
+@functools.partial(jax.jit, static_argnames=("encoding", "number"))
+def _first_genes(key: jax.Array, networks: Params, encoding: Encoding, number: int | None) -> Genes:
+    """The genes for one network, or for several of them, stacked."""
+    if number is None:
+        return encoding.init(key, networks)
+    return jax.vmap(encoding.init)(jax.random.split(key, number), networks)
 
 
 def _dataset(config: DataConfig) -> data.Dataset:
@@ -146,7 +181,7 @@ def evolution(task: Task, start: Pace = BEGINNING) -> Iterator[tuple[Any, Info, 
             state, trace = evolve(
                 task.key,
                 config.strategy,
-                task.fitness,
+                task.fitness_of_genes,
                 batch,
                 state,
                 num_generations=count,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 Params = Any  # a pytree of float arrays: the weights of one network, or of many, stacked
 Batch = Any  # whatever the fitness function reads: usually images [N, height, width, channels]
 Genotype = Any  # a pytree of arrays: what describes one candidate, given its parents
+Genes = Any  # a pytree of float arrays: what an encoding makes weights of, and a strategy sees
 Hyper = dict[str, Any]  # the floats of a strategy and of its operators, as arrays, by field name
 LoggerName = Literal["tensorboard", "wandb", "trackio"]  # what a run can report to
 FitnessFn = Callable[[Params, Batch], jax.Array]  # an error, a scalar: smaller is better
@@ -49,6 +50,27 @@ class Info(NamedTuple):
     best_fitness: jax.Array
     mean_fitness: jax.Array
     num_invalid: jax.Array
+
+
+class Encoding(Protocol):
+    """A frozen description of how genes make the weights of a network.
+
+    A strategy sees genes only, in place of the weights; the fitness of genes is that of the network
+    which they decode to (`evoae.encodings.decoded`). What has no gene, such as a random matrix,
+    follows from the description and from the network's shapes.
+    """
+
+    def init(self, key: jax.Array, params: Params) -> Genes:
+        """The first genes, from a key and a random network.
+
+        Its arrays give shapes and types, and how large weights should be; an encoding that can
+        keeps the network itself.
+        """
+        ...
+
+    def decode(self, genes: Genes, like: Params) -> Params:
+        """The weights, in the structure, shapes and types of `like`, whose values don't matter."""
+        ...
 
 
 class Mutation(Protocol):

@@ -28,10 +28,10 @@ from evoae.report.page.record import (
     write_result,
 )
 from evoae.report.recorder import Frame, FrameRecorder
-from evoae.report.weights import save_weights
-from evoae.types import Params
+from evoae.report.weights import save_genes, save_weights
+from evoae.types import Genes, Params
 
-BEST = "best.npz"
+BEST, GENES = "best.npz", "genes.npz"
 CHECKPOINTS, FRAMES = "checkpoints", "frames.npz"
 
 
@@ -185,6 +185,11 @@ class RunFolder:
         with writing(self.path):
             write_metrics(self.path / METRICS, rows, append=True)
             save_weights(self.path / BEST, params)
+
+    def save_genes(self, genes: Genes) -> None:
+        """Write the genes of the best weights, where they are not the weights themselves."""
+        with writing(self.path):
+            save_genes(self.path / GENES, genes)
 
     def _record(self, outputs: npt.ArrayLike, error: float) -> None:
         caption = f"generation {self._generation:,}   error {error:.4f}"
