@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from evoae import crossovers, data, encodings, fitness, models, mutations, strategies
+from evoae import crossovers, data, encodings, fitness, models, mutations, noises, strategies
 from evoae.evaluate import evaluate
 from evoae.evolve import InvalidFitnessError, evolve
 from evoae.models import Autoencoder
@@ -33,6 +33,7 @@ __all__ = [
     "fitness",
     "models",
     "mutations",
+    "noises",
     "report",
     "run",
     "strategies",

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evoae import report
-from evoae.config import RunConfig
 from evoae.config.command import command
 from evoae.errors import ErrorName
-from evoae.task import Images, Task, error_on
+from evoae.task import Images, Task, error_of_inputs, error_on
 from evoae.tree import size
 from evoae.types import Info, Params
 
@@ -63,11 +62,18 @@ def numbers_of(
     }
 
 
-def baselines_of(pixels: Images, config: RunConfig, error: ErrorName) -> dict[str, float]:
-    """The errors of constant images, of floats [N, H, W, C] in the range of the configuration."""
-    found = report.baselines(pixels, error=error, low=config.data.low, high=config.data.high)
+def baselines_of(task: Task, pixels: Images, error: ErrorName) -> dict[str, float]:
+    """The errors of constant images, and of the noisy images themselves where there is noise.
+
+    Pixels are the images of the task as floats [N, H, W, C].
+    """
+    low, high = task.config.data.low, task.config.data.high
+    found = report.baselines(pixels, error=error, low=low, high=high)
     if len(pixels) == 1:  # which is its own mean and median
-        return {"black image": found["black image"]}
+        found = {"black image": found["black image"]}
+    if task.config.noise is not None:
+        fitness = dataclasses.replace(task.fitness, error=error)
+        found["noisy image"] = error_of_inputs(fitness, task.images)
     return found
 
 
@@ -81,4 +87,4 @@ def absolute_error_of(
     if task.config.error == "mae":
         return None
     fitness = dataclasses.replace(task.fitness, error="mae")
-    return error_on(fitness, params, task.images), baselines_of(pixels, task.config, "mae")
+    return error_on(fitness, params, task.images), baselines_of(task, pixels, "mae")

@@ -14,6 +14,8 @@ from rich.console import Console
 
 from evoae import data, report
 from evoae.config import RunConfig, to_json
+from evoae.denoising import FILE as DENOISING
+from evoae.denoising import denoising
 from evoae.evolve import InvalidFitnessError
 from evoae.pace import BEGINNING, Pace, interrupts
 from evoae.report.device import environment
@@ -24,10 +26,11 @@ from evoae.report.page import PAGE
 from evoae.report.page.live import in_notebook, watched
 from evoae.report.progress import ProgressBar
 from evoae.report.summary import ERROR_NAMES, new_console, print_end, print_start
+from evoae.report.table import write_table
 from evoae.report.weights import load_weights
 from evoae.result import Result, absolute_error_of, baselines_of, numbers_of
 from evoae.saving import Saver, Start, portable, read_config, taken_up
-from evoae.task import NUM_SHOWN, Task, error_on, evolution, evolution_status, prepare
+from evoae.task import NUM_SHOWN, Task, error_on, evolution, evolution_status, prepare, shown_inputs
 from evoae.tree import size
 from evoae.types import Genes, Info
 from evoae.views import views
@@ -140,7 +143,7 @@ def _run(
     config, begun = task.config, start.pace if start else BEGINNING
     low, high = config.data.low, config.data.high
     pixels = data.scale(task.images, low, high)
-    baselines = baselines_of(pixels, config, config.error)
+    baselines = baselines_of(task, pixels, config.error)
     print_start(
         console,
         source=config.data.source,
@@ -153,6 +156,7 @@ def _run(
     )
 
     targets = pixels[:NUM_SHOWN]
+    inputs = shown_inputs(task, targets)
     reconstruct = jax.jit(task.model.apply)
     folder = RunFolder(
         path,
@@ -161,11 +165,12 @@ def _run(
         high=high,
         baselines=baselines,
         error_name=ERROR_NAMES[config.error],
-        minibatches=config.batch_size is not None,
+        minibatches=config.batch_size is not None or config.noise is not None,
+        inputs=inputs if config.noise is not None else None,
     )
     state, pace, traces = task.state, begun, []
     best = task.network(state.best)
-    outputs = np.asarray(reconstruct(best, targets))
+    outputs = np.asarray(reconstruct(best, inputs))
     settings = {"config": to_json(portable(config)), "environment": environment()}
     watching = watched(
         folder.record,
@@ -197,7 +202,7 @@ def _run(
             for state, trace, pace in evolution(task, begun):
                 traces.append(trace)
                 best = task.network(state.best)
-                outputs = np.asarray(reconstruct(best, targets))
+                outputs = np.asarray(reconstruct(best, inputs))
                 folder.add(trace._asdict(), best, outputs, float(state.best_fitness))
                 save_genes(state.best)
                 logs.add(pace.steps, *_logged(trace, pace, targets, outputs, low, high))
@@ -229,6 +234,9 @@ def _run(
         )
         absolute_error = absolute_error_of(task, best, pixels)
         numbers = numbers_of(task, result, absolute_error)
+        if config.noise is not None:
+            columns = denoising(task.fitness, {"evolved": best}, task.images)
+            write_table(path / DENOISING, list(columns), list(zip(*columns.values(), strict=True)))
         folder.write_page(numbers, views(task, best))
 
     print_end(

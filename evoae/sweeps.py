@@ -28,7 +28,7 @@ from evoae.report.sweep import draw_galleries, draw_sweep, print_sweep, shown_se
 from evoae.report.table import write_table
 from evoae.report.weights import save_weights
 from evoae.side_by_side import evolve_runs
-from evoae.task import NUM_SHOWN, Images, Task, error_on, first_state, prepare
+from evoae.task import NUM_SHOWN, Images, Task, error_on, first_state, prepare, shown_inputs
 from evoae.types import Info, Params
 
 MOST_BYTES = 2**30  # of states at a time; more runs come one part after another
@@ -223,13 +223,13 @@ def _evolved(
 
     genes = jax.vmap(lambda state: state.best)(states)
     reconstruct = jax.jit(task.model.apply)
-    targets = _shown(config, task.images)
+    inputs = shown_inputs(task, _shown(config, task.images))
     runs = []
     for row, fitness in enumerate(np.concatenate(traces, axis=1)):
         best = jax.device_get(task.network(tree.take(genes, row)))
         # `evolve` ends a run in which a generation has no finite error.
         error = error_on(task.fitness, best, task.images) if np.isfinite(fitness).all() else np.inf
-        outputs = np.asarray(reconstruct(best, targets))
+        outputs = np.asarray(reconstruct(best, inputs))
         evaluations = pace.steps * task.population_size
         runs.append(_Run(error, best, fitness, evaluations, pace.seconds / count, outputs))
     return runs

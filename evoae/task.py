@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
@@ -13,9 +14,10 @@ from evoae import data
 from evoae.config import DataConfig, RunConfig
 from evoae.encodings import Decoder, Direct, decoded
 from evoae.evolve import InvalidFitnessError, evolve
-from evoae.fitness import Reconstruction, reconstruction
+from evoae.fitness import Reconstruction, prepared, reconstruction
 from evoae.models import Autoencoder
 from evoae.pace import BEGINNING, BLOCK_SIZE, Pace, in_blocks
+from evoae.report.baselines import ERRORS as NUMPY_ERRORS
 from evoae.report.progress import Status
 from evoae.strategies import Stacked
 from evoae.strategies.shared import num_networks
@@ -92,7 +94,9 @@ def prepare(config: RunConfig) -> Task:
     key, state = first_state(config, model, images)
     image = data.scale(images[:1], config.data.low, config.data.high)
     like = jax.eval_shape(model.init, key, image)
-    fitness = reconstruction(model, config.error, low=config.data.low, high=config.data.high)
+    fitness = reconstruction(
+        model, config.error, low=config.data.low, high=config.data.high, noise=config.noise
+    )
     population = jax.eval_shape(config.strategy.ask, key, state)[0]
     return Task(
         config=config,
@@ -214,14 +218,42 @@ def evolution_status(trace: Info, pace: Pace, first: int = 0) -> Status:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _error(fitness: Reconstruction, params: Params, images: Images) -> jax.Array:
-    return fitness(params, images)
+def _error(fitness: Reconstruction, params: Params, images: Images, part: int) -> jax.Array:
+    return fitness(params, prepared(fitness, images, _noise_key(part)))
+
+
+def _noise_key(part: int | jax.Array) -> jax.Array:
+    """Of the noise with which networks are judged and shown: the same for all of them."""
+    return jax.random.fold_in(jax.random.key(0), part)
 
 
 def error_on(fitness: Reconstruction, params: Params, images: Images) -> float:
-    """The error of one network on any number of images."""
-    parts = [images[start : start + CHUNK_SIZE] for start in range(0, len(images), CHUNK_SIZE)]
-    errors = np.array([float(_error(fitness, params, part)) for part in parts])
+    """The error of one network on any number of images; with noise, where the fitness has any."""
+    parts = _parts(images)
+    errors = [float(_error(fitness, params, part, i)) for i, part in enumerate(parts)]
+    return _mean_error(fitness, errors, parts)
+
+
+def error_of_inputs(fitness: Reconstruction, images: Images) -> float:
+    """The error of the noisy images themselves, in which `error_on` gives them to a network."""
+    parts, error = _parts(images), NUMPY_ERRORS[fitness.error]
+    clean = [np.asarray(data.scale(part, fitness.low, fitness.high), np.float64) for part in parts]
+    noisy = [fitness.noisy(_noise_key(i), jnp.asarray(part)) for i, part in enumerate(parts)]
+    errors = [error(a, np.asarray(b, np.float64)) for a, b in zip(clean, noisy, strict=True)]
+    return _mean_error(fitness, errors, parts)
+
+
+def shown_inputs(task: Task, images: Images) -> npt.NDArray[np.floating]:
+    """Images of the pictures, floats [N, H, W, C], as the network is given them."""
+    return np.asarray(task.fitness.noisy(_noise_key(0), jnp.asarray(images)))
+
+
+def _parts(images: Images) -> list[Images]:
+    return [images[start : start + CHUNK_SIZE] for start in range(0, len(images), CHUNK_SIZE)]
+
+
+def _mean_error(fitness: Reconstruction, of_parts: list[float], parts: list[Images]) -> float:
+    errors = np.array(of_parts)
     power = 2 if fitness.error == "rmse" else 1
     mean = np.average(errors**power, weights=[len(part) for part in parts])
     return float(mean ** (1 / power))

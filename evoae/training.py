@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from evoae import data
 from evoae.backprop import minimize
-from evoae.fitness import Reconstruction
+from evoae.fitness import Reconstruction, prepared
 from evoae.pace import Pace
 from evoae.report.progress import ProgressBar, Status
 from evoae.strategies import Stacked
@@ -112,7 +112,8 @@ def _followed(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _errors(fitness: Reconstruction, networks: Params, images: Images) -> jax.Array:
-    return jax.lax.map(lambda params: fitness(params, images), networks)
+    batch = prepared(fitness, images, jax.random.key(0))
+    return jax.lax.map(lambda params: fitness(params, batch), networks)
 
 
 def _descent_status(errors: Any, pace: Pace) -> Status:

@@ -1,7 +1,7 @@
 """The types that the parts of evoae share."""
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -104,6 +104,22 @@ class Crossover(Protocol):
 
     def apply(self, first: Params, second: Params, genotype: Genotype) -> Params:
         """The child of two parents; equal parents have their equal for a child."""
+        ...
+
+
+class Noise(Protocol):
+    """A frozen description of what spoils images, by one float, its level.
+
+    `highest` is the largest level there is.
+    """
+
+    highest: ClassVar[float]
+
+    @property
+    def level(self) -> float: ...
+
+    def apply(self, key: jax.Array, images: jax.Array, low: float, high: float) -> jax.Array:
+        """The spoiled images, floats [N, height, width, channels]; black is low, white high."""
         ...
 
 

@@ -15,10 +15,21 @@ import evoae
 PACKAGE = Path(evoae.__file__).parent
 COMMON = ("types", "tree", "checks")  # may be imported by all
 ORDER = (
-    *("data", "layers", "models", "incremental", "errors", "fitness", "encodings"),
+    *("data", "layers", "models", "incremental", "errors", "fitness", "noises", "encodings"),
     *("mutations", "crossovers", "strategies"),
     *("evaluate", "evolve", "side_by_side", "pace", "backprop", "checkpoint", "report", "config"),
-    *("task", "views", "saving", "result", "run", "sweeps", "training", "compare", "bench"),
+    *(
+        "task",
+        "denoising",
+        "views",
+        "saving",
+        "result",
+        "run",
+        "sweeps",
+        "training",
+        "compare",
+        "bench",
+    ),
     *("options", "cli"),
 )
 SOURCES = [

@@ -7,7 +7,8 @@ import jax
 from jax import lax
 
 from evoae.encodings.direct import Direct
-from evoae.types import Batch, Encoding, FitnessFn, Genes, Params
+from evoae.fitness import prepared
+from evoae.types import Batch, Encoding, FitnessFn, Genes, Noise, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,9 +62,14 @@ class DecodedFitness:
     fitness: FitnessFn
     decoder: Decoder
 
-    def prepare(self, batch: Batch) -> Batch:
+    @property
+    def noise(self) -> Noise | None:
+        """That of the fitness."""
+        return getattr(self.fitness, "noise", None)
+
+    def prepare(self, batch: Batch, key: jax.Array | None = None) -> Batch:
         """As the fitness prepares it: the batch knows nothing of genes."""
-        return self.fitness.prepare(batch) if hasattr(self.fitness, "prepare") else batch
+        return prepared(self.fitness, batch, key)
 
     def __call__(self, genes: Genes, batch: Batch) -> jax.Array:
         # A weight is read many times; without the barrier XLA may decode it at each.
