@@ -1,8 +1,10 @@
 """Encodings against short references of NumPy and SciPy, and through whole runs."""
 
 import dataclasses
+import functools
 import math
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +15,8 @@ import scipy.linalg
 import evoae
 from evoae import encodings
 from evoae.config import DataConfig, ModelConfig, RunConfig, to_json
-from evoae.encodings import Cosine, Direct, RandomSubspace
+from evoae.encodings import CPPN, Cosine, Direct, EvolvedCPPN, Kitano, RandomSubspace
+from evoae.encodings.coordinates import coordinates
 from evoae.encodings.grid import grid
 from evoae.encodings.random_subspace import hadamard_product
 from evoae.options import parse_run
@@ -35,8 +38,20 @@ SIZE = evoae.tree.size(PARAMS)
 EVERY = {
     "cosine": Cosine(0.2),
     "subspace": RandomSubspace(20),
+    "cppn": CPPN((5, 6)),
+    "evolved cppn": EvolvedCPPN(5),
+    "kitano": Kitano(6),
 }
 every_encoding = pytest.mark.parametrize("name", EVERY)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def init(encoding, key, params):
+    return encoding.init(key, params)
+
+
+def decode(encoding, genes, like):
+    return jax.jit(encodings.Decoder.of(encoding, like))(genes)
 
 
 def close(a, b, **tolerance):
@@ -69,19 +84,19 @@ def config(images):
 @every_encoding
 def test_what_is_decoded_has_the_form_of_the_network(name, key):
     encoding = EVERY[name]
-    genes = encoding.init(key, PARAMS)
+    genes = init(encoding, key, PARAMS)
     assert evoae.tree.size(genes) < SIZE / 3
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(genes))
-    decoded = encoding.decode(genes, PARAMS)
+    decoded = decode(encoding, genes, PARAMS)
     assert jax.tree.structure(decoded) == jax.tree.structure(PARAMS)
     for leaf, weights in zip(jax.tree.leaves(decoded), jax.tree.leaves(PARAMS), strict=True):
         assert leaf.shape == weights.shape
         assert leaf.dtype == weights.dtype
         assert np.isfinite(leaf).all()
         if leaf.size > 150:  # of a random network's size
-            assert 0.3 < np.square(leaf).mean() / np.square(weights).mean() < 3.0
+            assert 0.1 < np.square(leaf).mean() / np.square(weights).mean() < 10
     half = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.bfloat16), PARAMS)
-    assert jax.tree.leaves(encoding.decode(genes, half))[0].dtype == jnp.bfloat16
+    assert jax.tree.leaves(decode(encoding, genes, half))[0].dtype == jnp.bfloat16
 
 
 @every_encoding
@@ -93,18 +108,18 @@ def test_the_fitness_of_genes_is_that_of_the_network(name, key):
 
     fitness = encodings.decoded(error, encoding, PARAMS)
     assert hash(fitness) == hash(encodings.decoded(error, dataclasses.replace(encoding), PARAMS))
-    genes = encoding.init(key, PARAMS)
-    expected = error(encoding.decode(genes, PARAMS), 0.5)
-    np.testing.assert_allclose(fitness(genes, 0.5), expected, rtol=1e-6)
+    genes = init(encoding, key, PARAMS)
+    expected = error(decode(encoding, genes, PARAMS), 0.5)
+    np.testing.assert_allclose(jax.jit(fitness)(genes, 0.5), expected, rtol=1e-5)
 
 
 @every_encoding
 def test_a_whole_population_is_decoded_as_one_by_one(name, key):
     encoding = EVERY[name]
     keys = jax.random.split(key, 3)
-    population = jax.vmap(encoding.init, (0, None))(keys, PARAMS)
-    together = jax.vmap(encoding.decode, (0, None))(population, PARAMS)
-    single = encoding.decode(encoding.init(keys[2], PARAMS), PARAMS)
+    population = jax.jit(jax.vmap(encoding.init, (0, None)))(keys, PARAMS)
+    together = jax.jit(jax.vmap(encoding.decode, (0, None)))(population, PARAMS)
+    single = decode(encoding, init(encoding, keys[2], PARAMS), PARAMS)
     close(jax.tree.map(lambda leaf: leaf[2], together), single, rtol=1e-4, atol=1e-5)
 
 
@@ -128,22 +143,22 @@ def test_cosine_is_the_inverse_transform_of_scipy(shape, key):
     coefficients = np.zeros(grid(shape))
     coefficients[tuple(places.T)] = genes
     expected = scipy.fft.idctn(coefficients, norm="ortho").reshape(shape)
-    decoded = encoding.decode({"kernel": jnp.asarray(genes)}, like)["kernel"]
+    decoded = decode(encoding, {"kernel": jnp.asarray(genes)}, like)["kernel"]
     np.testing.assert_allclose(decoded, expected, atol=1e-6)
 
 
 def test_cosine_with_all_coefficients_is_one_to_one(key):
     encoding = Cosine(1.0)
-    genes = encoding.init(key, PARAMS)
-    close(encoding.decode(genes, PARAMS), PARAMS, atol=1e-6)
-    close(encoding.init(key, encoding.decode(genes, PARAMS)), genes, atol=1e-6)
+    genes = init(encoding, key, PARAMS)
+    close(decode(encoding, genes, PARAMS), PARAMS, atol=1e-6)
+    close(init(encoding, key, decode(encoding, genes, PARAMS)), genes, atol=1e-6)
 
 
 def test_the_subspace_is_a_matrix_of_numpy(key):
     encoding, size, blocks = RandomSubspace(20, seed=7), 32, -(-SIZE // 32)
     scales = jnp.ones(len(jax.tree.leaves(PARAMS)))
     column = lambda one: evoae.tree.ravel(  # noqa: E731
-        encoding.decode({"coordinates": one, "scales": scales}, PARAMS)
+        decode(encoding, {"coordinates": one, "scales": scales}, PARAMS)
     )
     matrix = np.array(jax.vmap(column)(jnp.eye(20))).T
     signs = np.sign(matrix[::size])  # the first row of each block; all of Hadamard's first row is 1
@@ -172,6 +187,109 @@ def test_hadamard_products_are_those_of_scipy():
         np.testing.assert_allclose(hadamard_product(x), expected, rtol=1e-4, atol=1e-4)
 
 
+def test_coordinates_are_those_of_ends_offsets_and_layer():
+    like = {"a": {"bias": jnp.zeros(3)}, "b": {"kernel": jnp.zeros((3, 100, 2, 2))}}
+    table = coordinates(like)
+    assert table.shape == (3 + 1200, 8)
+    np.testing.assert_array_equal(table[2], [1, 0, 0, 0, 0, 0, -1, 1])
+    kernel = table[3:].reshape(3, 10, 10, 2, 2, 8)  # 100 inputs are 10 x 10
+    np.testing.assert_array_equal(kernel[1, 0, 9, 0, 1], [0, 0, -1, 1, -1, 1, 1, 0])
+    assert len(np.unique(table, axis=0)) == len(table)  # a place of its own for each weight
+
+
+SQUASH = [
+    np.sin,
+    lambda x: np.exp(-(x**2) / 2),
+    np.abs,
+    lambda x: 1 / (1 + np.exp(-x)),
+    lambda x: x,
+]
+
+
+def scaled_by(scales, values):
+    """Values of all weights, one by one, times the scale of their array; as one vector."""
+    sizes = [leaf.size for leaf in jax.tree.leaves(PARAMS)]
+    return np.asarray(values) * np.repeat(np.asarray(scales), sizes)
+
+
+def test_a_cppn_is_the_network_of_numpy(key):
+    encoding = CPPN((7, 6))
+    genes = init(encoding, key, PARAMS)
+    painted = []
+    for place in coordinates(PARAMS):
+        x = place.astype(np.float64)
+        for layer in range(3):
+            kernel, bias = (np.asarray(genes[f"{layer}_Dense"][n]) for n in ("kernel", "bias"))
+            x = x @ kernel / (np.sqrt(len(x)) if layer else 1) + bias
+            if layer < 2:
+                x = np.array([SQUASH[unit % 5](value) for unit, value in enumerate(x)])
+        painted.append(x[0])
+    found = evoae.tree.ravel(decode(encoding, genes, PARAMS))
+    np.testing.assert_allclose(found, scaled_by(genes["scales"], painted), rtol=1e-4, atol=1e-5)
+
+
+def test_an_evolved_cppn_is_the_graph_of_numpy(key):
+    encoding = EvolvedCPPN(6, first_links=0.6)
+    genes = jax.tree.map(np.asarray, init(encoding, key, PARAMS))
+    painted = []
+    for place in coordinates(PARAMS):
+        values = list(place.astype(np.float64))
+        for node in range(6):
+            total = genes["biases"][node] + sum(
+                genes["weights"][node, sender] * value
+                for sender, value in enumerate(values)
+                if genes["gates"][node, sender] > 0
+            )
+            hidden = node < 5
+            values.append(SQUASH[genes["activations"][node].argmax()](total) if hidden else total)
+        painted.append(values[-1] / np.sqrt(8))
+    found = evoae.tree.ravel(decode(encoding, genes, PARAMS))
+    np.testing.assert_allclose(found, scaled_by(genes["scales"], painted), rtol=1e-4, atol=1e-5)
+
+
+def test_a_gate_that_closes_takes_the_link_away(key):
+    genes = init(EvolvedCPPN(1), key, PARAMS)
+    closed = genes | {"gates": jnp.full_like(genes["gates"], -0.1)}
+    found = evoae.tree.ravel(decode(EvolvedCPPN(1), closed, PARAMS))
+    expected = scaled_by(genes["scales"], np.full(SIZE, genes["biases"][0] / np.sqrt(8)))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_kitanos_grammar_is_the_rewriting_of_numpy(key):
+    encoding = Kitano(5)
+    genes = jax.tree.map(np.asarray, init(encoding, key, PARAMS))
+    grown = []
+    for number, leaf in enumerate(jax.tree.leaves(PARAMS)):
+        rows, columns = (leaf.shape or (1,))[0], math.prod(leaf.shape[1:])
+        symbols = [[genes["axioms"][number].argmax()]]
+        while len(symbols) < max(rows, columns):
+            after = np.zeros((2 * len(symbols), 2 * len(symbols)), int)
+            for i, row in enumerate(symbols):
+                for j, symbol in enumerate(row):
+                    for y, x in np.ndindex(2, 2):
+                        after[2 * i + y, 2 * j + x] = genes["rules"][symbol, y, x].argmax()
+            symbols = after
+        for i, j in np.ndindex(rows, columns):
+            grown.append(genes["values"][symbols[i][j]])
+    found = evoae.tree.ravel(decode(encoding, genes, PARAMS))
+    np.testing.assert_allclose(found, scaled_by(genes["scales"], grown), rtol=1e-6)
+    assert len(np.unique(grown)) > 2
+
+
+@pytest.mark.parametrize("encoding", EVERY.values(), ids=EVERY)
+def test_any_flax_module_has_an_encoding(encoding, key):
+    class Plain(nn.Module):
+        @nn.compact
+        def __call__(self, images):
+            x = nn.Conv(3, (3, 3))(images).reshape(len(images), -1)
+            return nn.Dense(30)(x).reshape(images.shape)
+
+    images = jnp.zeros((2, 6, 5, 1))
+    params = Plain().init(key, images)
+    decoded = decode(encoding, init(encoding, key, params), params)
+    assert Plain().apply(decoded, images).shape == images.shape
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_subspace_makes_full_covariance_usable(key):
     pytest.importorskip("evosax")
@@ -181,11 +299,11 @@ def test_a_subspace_makes_full_covariance_usable(key):
     encoding = RandomSubspace(12)
     fitness = encodings.decoded(evoae.fitness.reconstruction(model), encoding, params)
     strategy = evoae.strategies.Evosax("CMA_ES", 8, parameters={"std_init": 0.3})
-    state = strategy.init(key, encoding.init(key, params))
+    state = strategy.init(key, init(encoding, key, params))
     assert state.search.C.shape == (12 + 8, 12 + 8)  # with a scale for each of eight arrays
     state, trace = evoae.evolve(key, strategy, fitness, pixels, state, num_generations=40)
     assert state.best_fitness < 0.95 * trace.best_fitness[0]
-    assert encoding.decode(state.best, params).keys() == params.keys()
+    assert decode(encoding, state.best, params).keys() == params.keys()
 
 
 @pytest.mark.parametrize(
@@ -207,6 +325,11 @@ def test_a_subspace_makes_full_covariance_usable(key):
             lambda: RandomSubspace(SIZE + 1).init(jax.random.key(0), PARAMS),
             f"num_genes must be at most {SIZE}, the number of weights, got {SIZE + 1}",
         ),
+        (lambda: CPPN(()), r"CPPN: hidden must be a tuple .* got \(\)"),
+        (lambda: CPPN((3, 0)), r"CPPN: hidden\[1\] must be a whole number from 1, got 0"),
+        (lambda: EvolvedCPPN(0), "EvolvedCPPN: max_nodes must be a whole number from 1, got 0"),
+        (lambda: EvolvedCPPN(first_links=1), "first_links must be above 0 and below 1, got 1"),
+        (lambda: Kitano(1), "Kitano: num_symbols must be a whole number from 2, got 1"),
         (lambda: RunConfig(encoding=Cosine, minutes=1), "encoding must be one of evoae.encodings"),
     ],
 )
@@ -222,7 +345,7 @@ def test_a_run_leaves_weights_and_the_genes_beside_them(config, tmp_path):
     assert genes.files == ["coordinates", "scales"]
     same(dict(genes), result.state.best)
     same(weights, result.network)
-    close(config.encoding.decode(result.state.best, weights), weights, rtol=1e-5, atol=1e-6)
+    close(decode(config.encoding, result.state.best, weights), weights, rtol=1e-5, atol=1e-6)
     assert result.trace.best_fitness[-1] == pytest.approx(result.error, rel=1e-5)
 
 
@@ -265,7 +388,7 @@ def test_a_configuration_compiles_once(name, key, compilations):
 
     encoding = EVERY[name]
     strategy = GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian(0.1))
-    state = strategy.init(key, encoding.init(key, PARAMS))
+    state = strategy.init(key, init(encoding, key, PARAMS))
     for seed, number in ((0, 5), (1, 9)):
         fitness = encodings.decoded(error, dataclasses.replace(encoding), PARAMS)
         evoae.evolve(jax.random.key(seed), strategy, fitness, None, state, num_generations=number)
