@@ -42,12 +42,13 @@ def train(config: RunConfig, *, progress: bool = True, live: bool = False) -> Re
     """Evolves an autoencoder and writes a folder with its settings, weights, numbers and pictures.
 
     The folder holds config.json (the settings, the versions, the device), best.npz (for
-    `load_weights`), metrics.csv (a row a generation), gallery.png, curve.png, evolution.gif,
-    report.html (all of it on one page), and what that page is made from besides, result.json (the
-    numbers that are printed) and report.npz; and checkpoints, from which `resume` goes on with a
-    run that was killed. Ctrl-C or SIGTERM ends the run after its current block of generations, and
-    everything is written. In a notebook the images and the curve are shown in the cell as the run
-    goes on.
+    `load_weights`), genes.npz (what that was decoded from, but with the direct encoding),
+    denoising.csv (errors at several levels of noise, where there is noise), metrics.csv (a row a
+    generation), gallery.png, curve.png, evolution.gif, report.html (all of it on one page), and
+    what that page is made from besides, result.json (the numbers that are printed) and report.npz;
+    and checkpoints, from which `resume` goes on with a run that was killed. Ctrl-C or SIGTERM ends
+    the run after its current block of generations, and everything is written. In a notebook the
+    images and the curve are shown in the cell as the run goes on.
 
     Args:
       config: the settings, such as one of `evoae.config.PRESETS`.
