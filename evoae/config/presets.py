@@ -39,7 +39,7 @@ _PRESETS = {
         ),
     ),
     "denoise": (
-        "ten digits from noisy ones, in about two minutes on two cores",
+        "ten digits from noisy ones, with fresh noise in each generation",
         RunConfig(
             data=DataConfig("digits10", low=0.1, high=0.9),
             error="logit_huber",
