@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from evoae import crossovers, data, fitness, models, mutations, strategies
+from evoae import crossovers, data, encodings, fitness, models, mutations, noises, strategies
 from evoae.evaluate import evaluate
 from evoae.evolve import InvalidFitnessError, evolve
 from evoae.models import Autoencoder
@@ -26,12 +26,14 @@ __all__ = [
     "config",
     "crossovers",
     "data",
+    "encodings",
     "evaluate",
     "evolve",
     "evolve_runs",
     "fitness",
     "models",
     "mutations",
+    "noises",
     "report",
     "run",
     "strategies",

@@ -13,7 +13,7 @@ from jax import lax
 
 from evoae import data
 from evoae.checks import check_positive, check_whole
-from evoae.evolve import prepared
+from evoae.fitness import is_noisy, prepared
 from evoae.pace import BLOCK_SIZE, Pace, in_blocks
 from evoae.strategies import Stacked
 from evoae.types import Batch, FitnessFn, Params
@@ -85,8 +85,11 @@ def step(
     Returns:
       The next state, and the errors before the step, float32 [S].
     """
-    batch = data.minibatch(jax.random.fold_in(key, state.step), batch, batch_size)
-    batch = prepared(fitness, batch)
+    for_batch, for_noise = jax.random.fold_in(key, state.step), None
+    if is_noisy(fitness):
+        for_batch, for_noise = jax.random.split(for_batch)
+    batch = data.minibatch(for_batch, batch, batch_size)
+    batch = prepared(fitness, batch, for_noise)
 
     def move(params: Params, moments: Any, rate: jax.Array) -> tuple[Params, Any, jax.Array]:
         error, gradient = jax.value_and_grad(fitness)(params, batch)
@@ -113,7 +116,7 @@ def _block(
     batch_size: int | None,
 ) -> tuple[State, jax.Array]:
     """Up to `BLOCK_SIZE` steps; rows of the errors from `num_steps` on are unused."""
-    if batch_size is None:
+    if batch_size is None and not is_noisy(fitness):
         batch = prepared(fitness, batch)  # once for all steps
 
     def body(i: jax.Array, carry: tuple[State, jax.Array]) -> tuple[State, jax.Array]:

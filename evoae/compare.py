@@ -7,6 +7,8 @@ import numpy as np
 
 from evoae import data
 from evoae.config import DataConfig, RunConfig, to_json
+from evoae.denoising import FILE as DENOISING
+from evoae.denoising import denoising
 from evoae.report.baselines import baselines
 from evoae.report.comparison import Course, comparison
 from evoae.report.device import environment
@@ -15,13 +17,13 @@ from evoae.report.principal_components import pca_error
 from evoae.report.progress import ProgressBar
 from evoae.report.summary import ERROR_NAMES, new_console, print_start
 from evoae.report.table import print_table, write_table
-from evoae.task import Images, Task, error_on, prepare
+from evoae.task import Images, Task, error_of_inputs, error_on, prepare
 from evoae.training import Trained, descended, evolved, finite, tuned_learning_rate
 from evoae.tree import size, take
 
 NUM_STARTS = 8  # of Adam, side by side
 TUNING_TIME = 0.1  # of the evolution's
-EVOLUTION = "evolution"
+EVOLUTION, NOISY = "evolution", "noisy image"
 ADAM_BEST, ADAM_MEDIAN = f"Adam (best of {NUM_STARTS})", f"Adam (median of {NUM_STARTS})"
 
 
@@ -97,7 +99,8 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
         source=config.data.source,
         image_shape=task.images.shape,
         model=config.model.name,
-        num_weights=size(task.state.best),
+        num_weights=size(task.decoder.like),
+        num_genes=size(task.state.best),
         baselines=_yardsticks(task, task.images),
         error=config.error,
     )
@@ -133,6 +136,16 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
             baselines={name: errors[name] for name in errors if name not in costs},
             ylabel=ERROR_NAMES[config.error],
         )
+    if task.config.noise is not None:
+        networks = {
+            EVOLUTION: take(by_evolution.networks, 0),
+            ADAM_BEST: take(by_adam.networks, _best_start(by_adam)),
+        }
+        columns = denoising(task.fitness, networks, task.images if tested is None else tested)
+        table = list(zip(*columns.values(), strict=True))
+        with writing(folder):
+            write_table(folder / DENOISING, list(columns), table)
+        print_table(console, list(columns), table)
     print_table(console, ["", "error", "test error", "evaluations", "seconds"], rows)
     console.print(f"folder       {folder}")
     return Comparison(rows, courses, rate, folder)
@@ -154,14 +167,18 @@ def _final_errors(
     """The errors on some images, by the names of the table."""
     error = lambda network: error_on(task.fitness, network, images)  # noqa: E731
     of_adam = finite([error(take(by_adam.networks, start)) for start in range(NUM_STARTS)])
-    # Not the smallest of these errors: choosing by the test images would flatter Adam.
-    best = int(np.argmin(by_adam.errors[-1]))
+    best = _best_start(by_adam)
     return {
         EVOLUTION: error(take(by_evolution.networks, 0)),
         ADAM_BEST: float(of_adam[best]),
         ADAM_MEDIAN: float(np.median(of_adam)),
         **_yardsticks(task, images),
     }
+
+
+def _best_start(by_adam: Trained) -> int:
+    """By the images that were learnt: choosing by the test images would flatter Adam."""
+    return int(np.argmin(by_adam.errors[-1]))
 
 
 def _yardsticks(task: Task, images: Images) -> dict[str, float]:
@@ -173,4 +190,5 @@ def _yardsticks(task: Task, images: Images) -> dict[str, float]:
     components = "1 component" if latent_size == 1 else f"{latent_size} components"
     pca = pca_error(shown, latent_size, error=config.error, fitted_to=learnt)
     constants = baselines(shown, error=config.error, low=low, high=high, fitted_to=learnt)
-    return {f"PCA ({components})": pca, **constants}
+    noisy = {} if config.noise is None else {NOISY: error_of_inputs(task.fitness, images)}
+    return {f"PCA ({components})": pca, **constants, **noisy}

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from evoae import data
 from evoae.device_errors import explained
 from evoae.evaluate import centre_of, evaluate, single_changes
+from evoae.fitness import is_noisy, prepared
 from evoae.sharding import local, population_mesh, replicated
 from evoae.strategies.shared import settled
 from evoae.types import Batch, FitnessFn, Info, Strategy
@@ -41,10 +42,13 @@ def generation(
     """
     key = jax.random.fold_in(key, state.generation)
     for_batch, for_ask, for_tell = jax.random.split(key, 3)
+    for_noise = None
+    if is_noisy(fitness):
+        for_batch, for_noise = jax.random.split(for_batch)
     if batch_size is not None:
         batch = data.minibatch(for_batch, batch, batch_size)
     population, state = strategy.ask(for_ask, state)
-    batch = prepared(fitness, batch)
+    batch = prepared(fitness, batch, for_noise)
     if single_changes(strategy, fitness, population, batch) is not None:
         centre = centre_of(fitness, population, batch, previous=centre)
     errors = evaluate(
@@ -52,11 +56,6 @@ def generation(
     )
     state, info = strategy.tell(for_tell, population, errors, state)
     return state, info, centre
-
-
-def prepared(fitness: FitnessFn, batch: Batch) -> Batch:
-    """The batch in the form that all candidates share, where the fitness has one."""
-    return fitness.prepare(batch) if hasattr(fitness, "prepare") else batch
 
 
 _STATIC = ("strategy", "fitness", "batch_size", "chunk_size", "mesh")
@@ -81,7 +80,8 @@ def block(
 
     Returns the state and the trace [block_size], whose rows from `num_generations` on are unused.
     """
-    if batch_size is None:
+    same_batch = batch_size is None and not is_noisy(fitness)
+    if same_batch:
         batch = prepared(fitness, batch)  # once for all generations
 
     def step(state: Any, centre: Any = None) -> tuple[Any, Info, Any]:
@@ -101,7 +101,7 @@ def block(
     trace = jax.tree.map(lambda row: jnp.zeros((block_size, *row.shape), row.dtype), shapes[1])
     # Activations of no network, which the first generation replaces; a new batch leaves none over.
     centre = None
-    if batch_size is None:
+    if same_batch:
         centre = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), shapes[2])
 
     def body(i: jax.Array, carry: tuple[Any, Info, Any]) -> tuple[Any, Info, Any]:

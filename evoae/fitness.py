@@ -14,7 +14,7 @@ from evoae.errors import ERRORS, ErrorName, logit
 from evoae.incremental import Centre, Neighbours, centre
 from evoae.layers import activate
 from evoae.models import Autoencoder
-from evoae.types import Batch, Params
+from evoae.types import Batch, FitnessFn, Noise, Params
 
 __all__ = ["Precision", "Reconstruction", "reconstruction"]
 
@@ -30,12 +30,25 @@ class PreparedBatch(NamedTuple):
 
     Attributes:
       inputs: what `Autoencoder.prepare` makes of the images.
-      images: as [channels, height, width, N].
-      targets: what outputs are compared with: the same, or its logits for an error of logits.
+      images: what the model is given, noisy where there is noise, as [channels, height, width, N].
+      targets: what outputs are compared with: the clean images so, or their logits for an error of
+        logits.
     """
 
     inputs: jax.Array
     images: jax.Array
+    targets: jax.Array
+
+
+class NoisyBatch(NamedTuple):
+    """A batch with noise for a model that is not of evoae's layers; both are [N, H, W, C].
+
+    Attributes:
+      inputs: what the model is given.
+      targets: the clean images.
+    """
+
+    inputs: jax.Array
     targets: jax.Array
 
 
@@ -58,22 +71,37 @@ class Reconstruction:
     low: float = 0.0
     high: float = 1.0
     precision: Precision = "float32"
+    noise: Noise | None = None
 
-    def prepare(self, batch: Batch) -> Batch:
-        """The work on a batch that is the same for all candidates; calling accepts the result."""
-        if isinstance(batch, PreparedBatch):
+    def prepare(self, batch: Batch, key: jax.Array | None = None) -> Batch:
+        """The work on a batch that is the same for all candidates; calling accepts the result.
+
+        With a key, the inputs have noise that is drawn from it; without one they are clean.
+        """
+        if isinstance(batch, PreparedBatch | NoisyBatch):
             return batch
         images = self._floats(batch)
+        inputs = images if key is None else self.noisy(key, images)
         if not isinstance(self.model, Autoencoder):
+            return images if inputs is images else NoisyBatch(inputs, images)
+        targets = self._target(jnp.transpose(images, (3, 1, 2, 0)))
+        return PreparedBatch(
+            self.model.prepare(inputs), jnp.transpose(inputs, (3, 1, 2, 0)), targets
+        )
+
+    def noisy(self, key: jax.Array, images: jax.Array) -> jax.Array:
+        """Images [N, height, width, channels], uint8 or floats, as floats with noise."""
+        images = self._floats(images)
+        if self.noise is None:
             return images
-        inputs, images = self.model.prepare(images), jnp.transpose(images, (3, 1, 2, 0))
-        return PreparedBatch(inputs, images, self._target(images))
+        return self.noise.apply(key, images, self.low, self.high)
 
     def __call__(self, params: Params, batch: Batch) -> jax.Array:
         batch = self.prepare(batch)
         prepared = isinstance(batch, PreparedBatch)
-        inputs = batch.inputs if prepared else batch
-        target = batch.targets if prepared else self._target(batch)
+        noisy = isinstance(batch, NoisyBatch)
+        inputs = batch.inputs if prepared or noisy else batch
+        target = batch.targets if prepared else self._target(batch.targets if noisy else batch)
         apply = self._layers.pre_activation if prepared else self.model.apply
         if self.precision == "bfloat16":
             params, inputs = jax.tree.map(lambda x: x.astype(jnp.bfloat16), (params, inputs))
@@ -171,6 +199,7 @@ def reconstruction(
     low: float = 0.0,
     high: float = 1.0,
     precision: Precision = "float32",
+    noise: Noise | None = None,
 ) -> Reconstruction:
     """The fitness of an autoencoder: the error of its reconstructions, smaller is better.
 
@@ -190,6 +219,9 @@ def reconstruction(
         "bfloat16" holds weights and activations of whole networks in 8 bits of precision. Errors
         are always summed in float32, and the networks of `of_changes` are never in bfloat16, in
         which the change of a single weight would drown.
+      noise: one of `evoae.noises`, on what the model is given; it is then compared with the clean
+        images. `evolve` draws it anew for each generation, the same for all candidates. Where the
+        fitness is called by hand, `prepare` draws it.
 
     Returns:
       A frozen, hashable function (params, images) -> error.
@@ -210,4 +242,21 @@ def reconstruction(
     check_choice("precision", precision, get_args(Precision))
     if not low < high:
         raise ValueError(f"low must be below high, got low={low}, high={high}")
-    return Reconstruction(model, error, float(low), float(high), precision)
+    if noise is not None and (isinstance(noise, type) or not hasattr(noise, "apply")):
+        raise ValueError(f"noise must be None or one of evoae.noises, got {noise!r}")
+    return Reconstruction(model, error, float(low), float(high), precision, noise)
+
+
+def is_noisy(fitness: FitnessFn) -> bool:
+    """Whether a fitness has noise to draw."""
+    return getattr(fitness, "noise", None) is not None
+
+
+def prepared(fitness: FitnessFn, batch: Batch, key: jax.Array | None = None) -> Batch:
+    """The batch in the form that all candidates share, where the fitness has one.
+
+    The key is for the noise of a fitness that has any.
+    """
+    if not hasattr(fitness, "prepare"):
+        return batch
+    return fitness.prepare(batch, key) if is_noisy(fitness) else fitness.prepare(batch)

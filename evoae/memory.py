@@ -8,8 +8,7 @@ import psutil
 
 from evoae import data
 from evoae.evaluate import dense_sizes, single_changes
-from evoae.evolve import prepared
-from evoae.fitness import PreparedBatch
+from evoae.fitness import PreparedBatch, prepared
 from evoae.sharding import population_mesh
 from evoae.types import Batch, FitnessFn, Strategy
 
@@ -72,13 +71,13 @@ def memory_estimate(
     def drawn(key: jax.Array, batch: Batch) -> Batch:
         if batch_size is not None:
             batch = data.minibatch(key, batch, batch_size)
-        return prepared(fitness, batch)
+        return prepared(fitness, batch, key)
 
     images = jax.eval_shape(drawn, key, batch)
     network = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), population.parents)
     layers = []
-    if isinstance(images, PreparedBatch):
-        around = jax.eval_shape(fitness.around, network, images)  # type: ignore[attr-defined]
+    if isinstance(images, PreparedBatch) and hasattr(fitness, "around"):  # not of genes
+        around = jax.eval_shape(fitness.around, network, images)
         layers = [num_bytes(layer) for layer in around.activations]
 
     def changes(population: Any, batch: Batch) -> Any:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evoae import report
-from evoae.config import RunConfig
 from evoae.config.command import command
 from evoae.errors import ErrorName
-from evoae.task import Images, Task, error_on
+from evoae.task import Images, Task, error_of_inputs, error_on
 from evoae.tree import size
 from evoae.types import Info, Params
 
@@ -18,7 +17,8 @@ class Result(NamedTuple):
     """What a run ends with.
 
     Attributes:
-      state: the last state of the strategy; `state.best` are the best weights.
+      state: the last state of the strategy; `state.best` are the best genes.
+      network: the best weights, which these decode to.
       trace: scalars by generation, NumPy arrays [G]; those before a stop included.
       folder: where the files are.
       error: of the best weights on all images, computed anew.
@@ -31,6 +31,7 @@ class Result(NamedTuple):
     """
 
     state: Any
+    network: Params
     trace: Info
     folder: Path
     error: float
@@ -53,18 +54,26 @@ def numbers_of(
         "num_evaluations": result.num_evaluations,
         "seconds": result.seconds,
         "stopped": result.stopped,
-        "num_weights": size(result.state.best),
+        "num_weights": size(result.network),
+        "num_genes": size(result.state.best),
         "num_images": len(task.images),
         "images_a_generation": task.config.batch_size or len(task.images),
         "absolute_error": absolute_error,
     }
 
 
-def baselines_of(pixels: Images, config: RunConfig, error: ErrorName) -> dict[str, float]:
-    """The errors of constant images, of floats [N, H, W, C] in the range of the configuration."""
-    found = report.baselines(pixels, error=error, low=config.data.low, high=config.data.high)
+def baselines_of(task: Task, pixels: Images, error: ErrorName) -> dict[str, float]:
+    """The errors of constant images, and of the noisy images themselves where there is noise.
+
+    Pixels are the images of the task as floats [N, H, W, C].
+    """
+    low, high = task.config.data.low, task.config.data.high
+    found = report.baselines(pixels, error=error, low=low, high=high)
     if len(pixels) == 1:  # which is its own mean and median
-        return {"black image": found["black image"]}
+        found = {"black image": found["black image"]}
+    if task.config.noise is not None:
+        fitness = dataclasses.replace(task.fitness, error=error)
+        found["noisy image"] = error_of_inputs(fitness, task.images)
     return found
 
 
@@ -78,4 +87,4 @@ def absolute_error_of(
     if task.config.error == "mae":
         return None
     fitness = dataclasses.replace(task.fitness, error="mae")
-    return error_on(fitness, params, task.images), baselines_of(pixels, task.config, "mae")
+    return error_on(fitness, params, task.images), baselines_of(task, pixels, "mae")

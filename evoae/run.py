@@ -16,6 +16,8 @@ from rich.console import Console
 
 from evoae import data, report
 from evoae.config import RunConfig, to_json
+from evoae.denoising import FILE as DENOISING
+from evoae.denoising import denoising
 from evoae.evolve import InvalidFitnessError
 from evoae.hosts import any_of, check_same, is_first, of_first
 from evoae.memory import check_memory
@@ -28,6 +30,7 @@ from evoae.report.page import PAGE
 from evoae.report.page.live import in_notebook, watched
 from evoae.report.progress import ProgressBar
 from evoae.report.summary import ERROR_NAMES, new_console, print_end, print_start
+from evoae.report.table import write_table
 from evoae.report.weights import load_weights
 from evoae.result import Result, absolute_error_of, baselines_of, numbers_of
 from evoae.saving import Saver, Start, identity, portable, read_config, taken_up, told
@@ -39,9 +42,10 @@ from evoae.task import (
     evolution_status,
     memory_of,
     prepare,
+    shown_inputs,
 )
 from evoae.tree import size
-from evoae.types import Info
+from evoae.types import Genes, Info
 from evoae.views import views
 
 __all__ = ["Result", "load_weights", "resume", "train"]
@@ -51,12 +55,13 @@ def train(config: RunConfig, *, progress: bool = True, live: bool = False) -> Re
     """Evolves an autoencoder and writes a folder with its settings, weights, numbers and pictures.
 
     The folder holds config.json (the settings, the versions, the device), best.npz (for
-    `load_weights`), metrics.csv (a row a generation), gallery.png, curve.png, evolution.gif,
-    report.html (all of it on one page), and what that page is made from besides, result.json (the
-    numbers that are printed) and report.npz; and checkpoints, from which `resume` goes on with a
-    run that was killed. Ctrl-C or SIGTERM ends the run after its current block of generations, and
-    everything is written. In a notebook the images and the curve are shown in the cell as the run
-    goes on.
+    `load_weights`), genes.npz (what that was decoded from, but with the direct encoding),
+    denoising.csv (errors at several levels of noise, where there is noise), metrics.csv (a row a
+    generation), gallery.png, curve.png, evolution.gif, report.html (all of it on one page), and
+    what that page is made from besides, result.json (the numbers that are printed) and report.npz;
+    and checkpoints, from which `resume` goes on with a run that was killed. Ctrl-C or SIGTERM ends
+    the run after its current block of generations, and everything is written. In a notebook the
+    images and the curve are shown in the cell as the run goes on.
 
     After `jax.distributed.initialize`, when all processes call it with the same settings, they make
     one run together, on all of their devices. The first one alone writes and prints; all return
@@ -171,18 +176,20 @@ def _run(
     _agree(task)
     low, high = config.data.low, config.data.high
     pixels = data.scale(task.images, low, high)
-    baselines = baselines_of(pixels, config, config.error)
+    baselines = baselines_of(task, pixels, config.error)
     print_start(
         console,
         source=config.data.source,
         image_shape=pixels.shape,
         model=config.model.name,
-        num_weights=size(task.state.best),
+        num_weights=size(task.decoder.like),
+        num_genes=size(task.state.best),
         baselines=baselines,
         error=config.error,
     )
 
     targets = pixels[:NUM_SHOWN]
+    inputs = shown_inputs(task, targets)
     reconstruct = jax.jit(task.model.apply)
     folder = RunFolder(
         path,
@@ -191,10 +198,12 @@ def _run(
         high=high,
         baselines=baselines,
         error_name=ERROR_NAMES[config.error],
-        minibatches=config.batch_size is not None,
+        minibatches=config.batch_size is not None or config.noise is not None,
+        inputs=inputs if config.noise is not None else None,
     )
     state, pace, traces, stopped = task.state, begun, [], False
-    outputs = np.asarray(reconstruct(state.best, targets))
+    best = task.network(state.best)
+    outputs = np.asarray(reconstruct(best, inputs))
     settings = {"config": to_json(portable(config)), "environment": environment()}
     watching = watched(
         folder.record,
@@ -203,14 +212,21 @@ def _run(
         live=live,
         notebook=not console.quiet and in_notebook(),
     )
+
+    def save_genes(genes: Genes) -> None:
+        if task.encoded:
+            folder.save_genes(genes)
+
     with interrupts() as interrupted, ProgressBar(console) as bar, logs, watching as show:
         if start is None:
-            folder.begin(settings, state.best)
+            folder.begin(settings, best)
+            save_genes(state.best)
             saver = Saver(task, folder)
             saver.save(state, pace)  # so that a run can be resumed from its first moment
         else:
             error = float(state.best_fitness)
-            rows = folder.resume(settings, start.num_bytes, state.best, outputs, error)
+            rows = folder.resume(settings, start.num_bytes, best, outputs, error)
+            save_genes(state.best)
             saver = Saver(task, folder, saved=begun.steps)
             if rows:
                 traces.append(Info._make(rows[name] for name in Info._fields))
@@ -218,8 +234,10 @@ def _run(
         try:
             for state, trace, pace in evolution(task, begun):
                 traces.append(trace)
-                outputs = np.asarray(reconstruct(state.best, targets))
-                folder.add(trace._asdict(), state.best, outputs, float(state.best_fitness))
+                best = task.network(state.best)
+                outputs = np.asarray(reconstruct(best, inputs))
+                folder.add(trace._asdict(), best, outputs, float(state.best_fitness))
+                save_genes(state.best)
                 logs.add(pace.steps, *_logged(trace, pace, targets, outputs, low, high))
                 status = evolution_status(trace, pace, begun.steps)
                 bar.show(status)
@@ -238,18 +256,22 @@ def _run(
         folder.finish()
         result = Result(
             state=state,
+            network=best,
             trace=jax.tree.map(lambda *rows: np.concatenate(rows), *traces),
             folder=path,
-            error=error_on(task.fitness, state.best, task.images),
+            error=error_on(task.fitness, best, task.images),
             baselines=baselines,
             diversity=report.diversity(outputs, targets),
             num_evaluations=pace.steps * task.population_size,
             seconds=pace.seconds,
             stopped=stopped,
         )
-        absolute_error = absolute_error_of(task, state.best, pixels)
+        absolute_error = absolute_error_of(task, best, pixels)
         numbers = numbers_of(task, result, absolute_error)
-        folder.write_page(numbers, views(task, state.best))
+        if config.noise is not None:
+            columns = denoising(task.fitness, {"evolved": best}, task.images)
+            write_table(path / DENOISING, list(columns), list(zip(*columns.values(), strict=True)))
+        folder.write_page(numbers, views(task, best))
 
     print_end(
         console,

@@ -28,7 +28,7 @@ from evoae.report.sweep import draw_galleries, draw_sweep, print_sweep, shown_se
 from evoae.report.table import write_table
 from evoae.report.weights import save_weights
 from evoae.side_by_side import evolve_runs
-from evoae.task import NUM_SHOWN, Images, Task, error_on, first_state, prepare
+from evoae.task import NUM_SHOWN, Images, Task, error_on, first_state, prepare, shown_inputs
 from evoae.types import Info, Params
 
 __all__ = ["Sweep", "sweep"]
@@ -207,7 +207,7 @@ def _evolved(
     def work(num_generations: int, _: Pace) -> Info:
         nonlocal states
         states, trace = evolve_runs(
-            *(keys, config.strategy, task.fitness, batch, states),
+            *(keys, config.strategy, task.fitness_of_genes, batch, states),
             num_generations=num_generations,
             batch_size=config.batch_size,
             chunk_size=config.chunk_size,
@@ -223,15 +223,15 @@ def _evolved(
         if interrupted.is_set():
             break
 
-    networks = jax.device_get(jax.vmap(lambda state: state.best)(states))
+    genes = jax.vmap(lambda state: state.best)(states)
     reconstruct = jax.jit(task.model.apply)
-    targets = _shown(config, task.images)
+    inputs = shown_inputs(task, _shown(config, task.images))
     runs = []
     for row, fitness in enumerate(np.concatenate(traces, axis=1)):
-        best = tree.take(networks, row)
+        best = jax.device_get(task.network(tree.take(genes, row)))
         # `evolve` ends a run in which a generation has no finite error.
         error = error_on(task.fitness, best, task.images) if np.isfinite(fitness).all() else np.inf
-        outputs = np.asarray(reconstruct(best, targets))
+        outputs = np.asarray(reconstruct(best, inputs))
         evaluations = pace.steps * task.population_size
         runs.append(_Run(error, best, fitness, evaluations, pace.seconds / count, outputs))
     return runs

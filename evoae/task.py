@@ -6,22 +6,25 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
 from evoae import data
 from evoae.config import DataConfig, RunConfig
+from evoae.encodings import Decoder, Direct, decoded
 from evoae.evolve import InvalidFitnessError, evolve
-from evoae.fitness import Reconstruction, reconstruction
+from evoae.fitness import Reconstruction, prepared, reconstruction
 from evoae.hosts import seconds_of_first
 from evoae.memory import Memory, memory_estimate
 from evoae.models import Autoencoder
 from evoae.pace import BEGINNING, BLOCK_SIZE, Pace, in_blocks
+from evoae.report.baselines import ERRORS as NUMPY_ERRORS
 from evoae.report.progress import Status
 from evoae.sharding import population_mesh, replicated
 from evoae.strategies import Stacked
 from evoae.strategies.shared import num_networks
-from evoae.types import Info, Params
+from evoae.types import Encoding, FitnessFn, Genes, Info, Params
 
 NUM_SHOWN = 10  # images in the pictures
 CHUNK_SIZE = 1_000  # images at work at a time when an error is computed on all of them
@@ -37,7 +40,9 @@ class Task(NamedTuple):
       images: uint8 [N, H, W, C]; they stay so on the device, a quarter of floats.
       labels: [N], or None where the source has none.
       model: the autoencoder.
-      fitness: its error.
+      fitness: its error, of weights.
+      fitness_of_genes: what the search makes smaller; `fitness` itself with the direct encoding.
+      decoder: genes -> weights.
       key: the randomness of the search.
       state: the first one of the strategy.
       population_size: candidates a generation.
@@ -48,9 +53,25 @@ class Task(NamedTuple):
     labels: Images | None
     model: Autoencoder
     fitness: Reconstruction
+    fitness_of_genes: FitnessFn
+    decoder: Decoder
     key: jax.Array
     state: Any
     population_size: int
+
+    @property
+    def encoded(self) -> bool:
+        """Whether the search sees genes that are not the weights."""
+        return not isinstance(self.config.encoding, Direct)
+
+    def network(self, genes: Genes) -> Params:
+        """The weights that genes decode to."""
+        return _decoded(self.decoder, genes) if self.encoded else genes
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _decoded(decoder: Decoder, genes: Genes) -> Params:
+    return decoder(genes)
 
 
 def prepare(config: RunConfig) -> Task:
@@ -74,13 +95,20 @@ def prepare(config: RunConfig) -> Task:
         )
     model = config.model.build(images.shape[1:])
     key, state = first_state(config, model, images)
+    image = data.scale(images[:1], config.data.low, config.data.high)
+    like = jax.eval_shape(model.init, key, image)
+    fitness = reconstruction(
+        model, config.error, low=config.data.low, high=config.data.high, noise=config.noise
+    )
     population = jax.eval_shape(config.strategy.ask, key, state)[0]
     return Task(
         config=config,
         images=images,
         labels=dataset.labels,
         model=model,
-        fitness=reconstruction(model, config.error, low=config.data.low, high=config.data.high),
+        fitness=fitness,
+        fitness_of_genes=decoded(fitness, config.encoding, like),
+        decoder=Decoder.of(config.encoding, like),
         key=key,
         state=state,
         population_size=population.parent.shape[0],
@@ -95,7 +123,10 @@ def first_state(config: RunConfig, model: Autoencoder, images: Images) -> tuple[
         number = config.strategy.population_size  # type: ignore[attr-defined]
     image = data.scale(images[:1], config.data.low, config.data.high)
     networks: Any = random_networks(for_weights, model, image, number if number > 1 else None)
-    return key, config.strategy.init(for_weights, Stacked(networks) if number > 1 else networks)
+    # The first two of three keys are the two above.
+    for_genes = jax.random.split(jax.random.key(config.seed), 3)[2]
+    genes = _first_genes(for_genes, networks, config.encoding, number if number > 1 else None)
+    return key, config.strategy.init(for_weights, Stacked(genes) if number > 1 else genes)
 
 
 def random_networks(
@@ -112,6 +143,14 @@ def _initialised(keys: jax.Array, image: Images, model: Autoencoder) -> Params:
     return (
         model.init(keys, image) if keys.ndim == 0 else jax.vmap(model.init, (0, None))(keys, image)
     )
+
+
+@functools.partial(jax.jit, static_argnames=("encoding", "number"))
+def _first_genes(key: jax.Array, networks: Params, encoding: Encoding, number: int | None) -> Genes:
+    """The genes for one network, or for several of them, stacked."""
+    if number is None:
+        return encoding.init(key, networks)
+    return jax.vmap(encoding.init)(jax.random.split(key, number), networks)
 
 
 def _dataset(config: DataConfig) -> data.Dataset:
@@ -161,7 +200,7 @@ def evolution(task: Task, start: Pace = BEGINNING) -> Iterator[tuple[Any, Info, 
             state, trace = evolve(
                 task.key,
                 config.strategy,
-                task.fitness,
+                task.fitness_of_genes,
                 batch,
                 state,
                 num_generations=count,
@@ -200,14 +239,42 @@ def evolution_status(trace: Info, pace: Pace, first: int = 0) -> Status:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _error(fitness: Reconstruction, params: Params, images: Images) -> jax.Array:
-    return fitness(params, images)
+def _error(fitness: Reconstruction, params: Params, images: Images, part: int) -> jax.Array:
+    return fitness(params, prepared(fitness, images, _noise_key(part)))
+
+
+def _noise_key(part: int | jax.Array) -> jax.Array:
+    """Of the noise with which networks are judged and shown: the same for all of them."""
+    return jax.random.fold_in(jax.random.key(0), part)
 
 
 def error_on(fitness: Reconstruction, params: Params, images: Images) -> float:
-    """The error of one network on any number of images."""
-    parts = [images[start : start + CHUNK_SIZE] for start in range(0, len(images), CHUNK_SIZE)]
-    errors = np.array([float(_error(fitness, params, part)) for part in parts])
+    """The error of one network on any number of images; with noise, where the fitness has any."""
+    parts = _parts(images)
+    errors = [float(_error(fitness, params, part, i)) for i, part in enumerate(parts)]
+    return _mean_error(fitness, errors, parts)
+
+
+def error_of_inputs(fitness: Reconstruction, images: Images) -> float:
+    """The error of the noisy images themselves, in which `error_on` gives them to a network."""
+    parts, error = _parts(images), NUMPY_ERRORS[fitness.error]
+    clean = [np.asarray(data.scale(part, fitness.low, fitness.high), np.float64) for part in parts]
+    noisy = [fitness.noisy(_noise_key(i), jnp.asarray(part)) for i, part in enumerate(parts)]
+    errors = [error(a, np.asarray(b, np.float64)) for a, b in zip(clean, noisy, strict=True)]
+    return _mean_error(fitness, errors, parts)
+
+
+def shown_inputs(task: Task, images: Images) -> npt.NDArray[np.floating]:
+    """Images of the pictures, floats [N, H, W, C], as the network is given them."""
+    return np.asarray(task.fitness.noisy(_noise_key(0), jnp.asarray(images)))
+
+
+def _parts(images: Images) -> list[Images]:
+    return [images[start : start + CHUNK_SIZE] for start in range(0, len(images), CHUNK_SIZE)]
+
+
+def _mean_error(fitness: Reconstruction, of_parts: list[float], parts: list[Images]) -> float:
+    errors = np.array(of_parts)
     power = 2 if fitness.error == "rmse" else 1
     mean = np.average(errors**power, weights=[len(part) for part in parts])
     return float(mean ** (1 / power))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from evoae import data
 from evoae.backprop import minimize
-from evoae.fitness import Reconstruction
+from evoae.fitness import Reconstruction, prepared
 from evoae.pace import Pace
 from evoae.report.progress import ProgressBar, Status
 from evoae.strategies import Stacked
@@ -45,8 +45,9 @@ def evolved(task: Task, bar: ProgressBar) -> Trained:
     """The best network that the task's strategy finds, S = 1."""
     for _ in itertools.islice(evolution(task), 2):
         pass  # compiles: the time of neither way has that in it
+    stacked = lambda network: jax.tree.map(lambda leaf: leaf[None], network)  # noqa: E731
     blocks = (
-        (jax.tree.map(lambda leaf: leaf[None], state.best), pace, evolution_status(trace, pace))
+        (stacked(task.network(state.best)), pace, evolution_status(trace, pace))
         for state, trace, pace in evolution(task)
     )
     return _followed(task, blocks, task.population_size, bar)
@@ -111,7 +112,8 @@ def _followed(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _errors(fitness: Reconstruction, networks: Params, images: Images) -> jax.Array:
-    return jax.lax.map(lambda params: fitness(params, images), networks)
+    batch = prepared(fitness, images, jax.random.key(0))
+    return jax.lax.map(lambda params: fitness(params, batch), networks)
 
 
 def _descent_status(errors: Any, pace: Pace) -> Status:

@@ -1,7 +1,7 @@
 """The types that the parts of evoae share."""
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -10,12 +10,15 @@ __all__ = [
     "Adaptation",
     "Batch",
     "Crossover",
+    "Encoding",
     "FitnessFn",
+    "Genes",
     "Genotype",
     "Hyper",
     "Info",
     "LoggerName",
     "Mutation",
+    "Noise",
     "Params",
     "Population",
     "Selection",
@@ -30,6 +33,9 @@ Batch = Any
 
 Genotype = Any
 """A pytree of arrays: what describes one candidate, given its parents."""
+
+Genes = Any
+"""A pytree of float arrays: what an encoding makes weights of, and a strategy sees."""
 
 Hyper = dict[str, Any]
 """The floats of a strategy and of its operators, as arrays, by field name."""
@@ -78,6 +84,27 @@ class Info(NamedTuple):
     num_invalid: jax.Array
 
 
+class Encoding(Protocol):
+    """A frozen description of how genes make the weights of a network.
+
+    A strategy sees genes only, in place of the weights; the fitness of genes is that of the network
+    which they decode to (`evoae.encodings.decoded`). What has no gene, such as a random matrix,
+    follows from the description and from the network's shapes.
+    """
+
+    def init(self, key: jax.Array, params: Params) -> Genes:
+        """The first genes, from a key and a random network.
+
+        Its arrays give shapes and types, and how large weights should be; an encoding that can
+        keeps the network itself.
+        """
+        ...
+
+    def decode(self, genes: Genes, like: Params) -> Params:
+        """The weights, in the structure, shapes and types of `like`, whose values don't matter."""
+        ...
+
+
 class Mutation(Protocol):
     """A frozen description of how a child comes to differ from its parent.
 
@@ -109,6 +136,22 @@ class Crossover(Protocol):
 
     def apply(self, first: Params, second: Params, genotype: Genotype) -> Params:
         """The child of two parents; equal parents have their equal for a child."""
+        ...
+
+
+class Noise(Protocol):
+    """A frozen description of what spoils images, by one float, its level.
+
+    `highest` is the largest level there is.
+    """
+
+    highest: ClassVar[float]
+
+    @property
+    def level(self) -> float: ...
+
+    def apply(self, key: jax.Array, images: jax.Array, low: float, high: float) -> jax.Array:
+        """The spoiled images, floats [N, height, width, channels]; black is low, white high."""
         ...
 
 

@@ -13,11 +13,12 @@ import evoae
 PACKAGE = Path(evoae.__file__).parent
 COMMON = ("types", "tree", "checks")  # may be imported by all
 ORDER = (
-    *("data", "layers", "models", "incremental", "errors", "fitness"),
+    *("data", "layers", "models", "incremental", "errors", "fitness", "noises", "encodings"),
     *("mutations", "crossovers", "strategies"),
     *("device_errors", "sharding", "evaluate", "evolve", "memory", "hosts", "side_by_side"),
     *("pace", "backprop", "checkpoint", "report", "config"),
-    *("task", "views", "saving", "result", "run", "sweeps", "training", "compare", "bench"),
+    *("task", "denoising", "views", "saving", "result", "run", "sweeps", "training", "compare"),
+    "bench",
     *("options", "cli"),
 )
 SOURCES = [

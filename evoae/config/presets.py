@@ -4,6 +4,7 @@ import dataclasses
 
 from evoae.config.settings import DataConfig, RunConfig
 from evoae.mutations import Sparse
+from evoae.noises import GaussianNoise
 from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy, Race
 
 
@@ -35,6 +36,20 @@ _PRESETS = {
                 generations_each=1_000,
             ).lasting(18_000),
             num_generations=18_000,
+        ),
+    ),
+    "denoise": (
+        "ten digits from noisy ones, with fresh noise in each generation",
+        RunConfig(
+            data=DataConfig("digits10", low=0.1, high=0.9),
+            error="logit_huber",
+            noise=GaussianNoise(0.3),
+            strategy=Race(
+                ProbeEvolutionStrategy(256, learning_rate=0.02, elitist=False),
+                num_starts=3,
+                generations_each=1_000,
+            ).lasting(12_000),
+            num_generations=12_000,
         ),
     ),
     "mnist-mini": (

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal, get_args
 import tyro
 
 from evoae.checks import check_choice, check_positive, check_range, check_whole
+from evoae.encodings import Direct
 from evoae.errors import ERRORS, ErrorName
 from evoae.models import MODELS, Autoencoder
 from evoae.strategies import GeneticAlgorithm
-from evoae.types import LoggerName, Strategy
+from evoae.types import Encoding, LoggerName, Noise, Strategy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +104,9 @@ class RunConfig:
       model: the autoencoder.
       error: "mae" mean absolute, "mse" mean squared, "rmse" root mean squared error per pixel,
         "bce" binary cross entropy or "logit_huber" Huber's error of logits, for pixels in 0..1.
+      noise: what spoils the images that the model is given, one of `evoae.noises`, drawn anew for
+        each generation; the clean ones are to be reconstructed. None spoils nothing.
+      encoding: how genes, which the search sees, make the weights, one of `evoae.encodings`.
       strategy: the search, one of `evoae.strategies`.
       independent_population: begin with independent networks, as many as the population has,
         instead of mutants of one network.
@@ -127,6 +131,8 @@ class RunConfig:
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     error: ErrorName = "mse"
+    noise: Noise | None = None
+    encoding: Encoding = Direct()
     strategy: Strategy = GeneticAlgorithm()
     independent_population: bool = False
     batch_size: int | None = None
@@ -149,6 +155,12 @@ class RunConfig:
                 f"error: {self.error} needs data.low and data.high in 0..1, "
                 f"got {self.data.low} and {self.data.high}"
             )
+        if self.noise is not None and (
+            not hasattr(self.noise, "apply") or isinstance(self.noise, type)
+        ):
+            raise ValueError(f"noise must be None or one of evoae.noises, got {self.noise!r}")
+        if not hasattr(self.encoding, "decode") or isinstance(self.encoding, type):
+            raise ValueError(f"encoding must be one of evoae.encodings, got {self.encoding!r}")
         if not hasattr(self.strategy, "ask") or isinstance(self.strategy, type):
             raise ValueError(f"strategy must be one of evoae.strategies, got {self.strategy!r}")
         if self.independent_population and not hasattr(self.strategy, "population_size"):

@@ -28,10 +28,10 @@ from evoae.report.page.record import (
     write_result,
 )
 from evoae.report.recorder import Frame, FrameRecorder
-from evoae.report.weights import save_weights
-from evoae.types import Params
+from evoae.report.weights import save_genes, save_weights
+from evoae.types import Genes, Params
 
-BEST = "best.npz"
+BEST, GENES = "best.npz", "genes.npz"
 CHECKPOINTS, FRAMES = "checkpoints", "frames.npz"
 
 
@@ -83,6 +83,7 @@ class RunFolder:
         high: the value that they draw white.
         baselines: errors by name, for the curve.
         error_name: what the errors are, such as "mean absolute error per pixel".
+        inputs: what the network was given, where that is not the targets; the same shape.
         minibatches: whether errors of different generations are of different images; where they
             are not, the curve shows the best error so far.
 
@@ -99,8 +100,10 @@ class RunFolder:
         high: float,
         baselines: Mapping[str, float],
         error_name: str,
+        inputs: npt.NDArray[np.floating] | None = None,
         minibatches: bool = False,
     ) -> None:
+        self._inputs = inputs
         self._minibatches = minibatches
         self.path, self._targets, self._low, self._high = path, targets, low, high
         self._baselines, self._error_name = baselines, error_name
@@ -186,6 +189,11 @@ class RunFolder:
             write_metrics(self.path / METRICS, rows, append=True)
             save_weights(self.path / BEST, params)
 
+    def save_genes(self, genes: Genes) -> None:
+        """Write the genes of the best weights, where they are not the weights themselves."""
+        with writing(self.path):
+            save_genes(self.path / GENES, genes)
+
     def _record(self, outputs: npt.ArrayLike, error: float) -> None:
         caption = f"generation {self._generation:,}   error {error:.4f}"
         self._recorder.record(self._generation, outputs, caption)
@@ -201,7 +209,14 @@ class RunFolder:
         if not self._minibatches:
             series = {"best so far": np.fmin.accumulate(best), "mean": mean}
         with writing(self.path):
-            picture = gallery(self._targets, frames[-1].images, name="evolved", low=low, high=high)
+            picture = gallery(
+                self._targets,
+                frames[-1].images,
+                inputs=self._inputs,
+                name="evolved",
+                low=low,
+                high=high,
+            )
             with replacing(self.path / "gallery.png") as temporary:
                 picture.save(temporary, format="png")
             curve(

@@ -1,4 +1,4 @@
-"""Targets above, reconstructions below, in one picture."""
+"""Targets above, reconstructions below, in one picture; with noise, what was given above both."""
 
 import math
 
@@ -34,6 +34,7 @@ def gallery(
     targets: npt.ArrayLike,
     reconstructions: npt.ArrayLike,
     *,
+    inputs: npt.ArrayLike | None = None,
     name: str = "output",
     low: float = 0.0,
     high: float = 1.0,
@@ -45,6 +46,8 @@ def gallery(
     Args:
         targets: [N, H, W, C], C = 1 (grey) or 3 (RGB).
         reconstructions: the same shape, in the same order.
+        inputs: what the network was given, where that is not the targets; the same shape. The rows
+            are then the noisy images, their reconstructions, and the clean images.
         name: what is written beside the reconstructions, such as "evolved".
         low: the value that is drawn black; smaller ones are, too.
         high: the value that is drawn white (or full colour); larger ones are, too.
@@ -70,19 +73,20 @@ def gallery(
     columns = min(columns or math.ceil(number / math.ceil(number / 20)), number)
     scale = scale or max(1, min(1200 // (columns * width), 224 // max(height, width)))
 
-    row_labels = ("target", name)
+    rows_of = {"target": targets, name: reconstructions}
+    if inputs is not None:
+        noisy = check_pair(targets, inputs, "inputs")[1]
+        rows_of = {"noisy": noisy, name: reconstructions, "clean": targets}
     font = ImageFont.load_default(size=max(10, min(16, height * scale // 4)))
-    label_width = math.ceil(max(font.getlength(label) for label in row_labels)) + MARGIN
+    label_width = math.ceil(max(font.getlength(label) for label in rows_of)) + MARGIN
     step_x, step_y = width * scale + GUTTER, height * scale + GUTTER
-    block = 2 * step_y - GUTTER + MARGIN
+    block = len(rows_of) * step_y - GUTTER + MARGIN
     rows = math.ceil(number / columns)
     size = (2 * MARGIN + label_width + columns * step_x - GUTTER, MARGIN + rows * block)
     picture = Image.new("L" if channels == 1 else "RGB", size, "white")
 
     draw = ImageDraw.Draw(picture)
-    for line, (label, images) in enumerate(
-        zip(row_labels, (targets, reconstructions), strict=True)
-    ):
+    for line, (label, images) in enumerate(rows_of.items()):
         for index, tile in enumerate(tiles(images, low, high, scale)):
             row, column = divmod(index, columns)
             top = MARGIN + row * block + line * step_y

@@ -31,6 +31,7 @@ def print_start(
     image_shape: tuple[int, ...],
     model: str,
     num_weights: int,
+    num_genes: int,
     baselines: Mapping[str, float],
     error: str,
 ) -> None:
@@ -42,16 +43,18 @@ def print_start(
       image_shape: (N, height, width, channels).
       model: the name of the model.
       num_weights: how many it has.
+      num_genes: what the search sees; as many with the direct encoding.
       baselines: errors of constant images, by name.
       error: one of `ERROR_NAMES`.
 
     >>> import sys
     >>> console = Console(file=sys.stdout, width=80)
     >>> print_start(console, source="digits10", image_shape=(10, 28, 28, 1), model="mlp",
-    ...     num_weights=1_234, baselines={"mean image": 0.1}, error="mae")  # doctest: +ELLIPSIS
+    ...     num_weights=1_234, num_genes=99, baselines={"mean image": 0.1}, error="mae"
+    ... )  # doctest: +ELLIPSIS
     device       ...
     data         digits10: 10 images of 28x28
-    model        mlp: 1,234 weights
+    model        mlp: 1,234 weights from 99 genes
     baselines    mean image 0.1000 (mean absolute error per pixel)
     """
     console.print(f"device       {device()}")
@@ -60,7 +63,8 @@ def print_start(
     number, height, width, _ = image_shape
     images = "1 image" if number == 1 else f"{number:,} images"
     console.print(f"data         {source}: {images} of {height}x{width}")
-    console.print(f"model        {model}: {num_weights:,} weights")
+    genes = "" if num_genes == num_weights else f" from {num_genes:,} genes"
+    console.print(f"model        {model}: {num_weights:,} weights{genes}")
     errors = ", ".join(f"{name} {value:.4f}" for name, value in baselines.items())
     console.print(f"baselines    {errors} ({ERROR_NAMES[error]})")
 

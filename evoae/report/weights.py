@@ -1,13 +1,14 @@
-"""Weights as plain arrays in an .npz file."""
+"""Weights and genes as plain arrays in an .npz file."""
 
 import os
 from typing import Any
 
 import flax.traverse_util
+import jax
 import numpy as np
 
 from evoae.report.files import destination, replacing
-from evoae.types import Params
+from evoae.types import Genes, Params
 
 
 def save_weights(path: str | os.PathLike[str], params: Params) -> None:
@@ -20,8 +21,33 @@ def save_weights(path: str | os.PathLike[str], params: Params) -> None:
     Raises:
         ValueError: another ending, or a folder that does not exist.
     """
+    _save(path, flax.traverse_util.flatten_dict(params["params"], sep="/"))
+
+
+def save_genes(path: str | os.PathLike[str], genes: Genes) -> None:
+    """Write the genes of one network, each array under its path in the tree.
+
+    Args:
+        path: a file name that ends in .npz.
+        genes: as from an encoding's `init`; any pytree of arrays.
+
+    Raises:
+        ValueError: another ending, or a folder that does not exist.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = pathlib.Path(folder) / "genes.npz"
+    ...     save_genes(file, {"coordinates": np.ones(3), "scales": np.ones(1)})
+    ...     np.load(file).files
+    ['coordinates', 'scales']
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(genes)
+    name = lambda keys: jax.tree_util.keystr(keys, simple=True, separator="/")  # noqa: E731
+    _save(path, {name(keys) or "genes": leaf for keys, leaf in leaves})
+
+
+def _save(path: str | os.PathLike[str], arrays: dict[str, Any]) -> None:
     file = destination(path, ".npz")
-    arrays: dict[str, Any] = flax.traverse_util.flatten_dict(params["params"], sep="/")
     with replacing(file) as temporary, temporary.open("wb") as opened:
         np.savez(opened, **arrays)
 

@@ -1,0 +1,88 @@
+"""CPPN: a small network paints the weights of a large one from their places."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from evoae.checks import check_whole
+from evoae.encodings.coordinates import coordinates
+from evoae.encodings.scales import first_scales, scaled
+from evoae.layers.base import sigmoid
+from evoae.types import Genes, Params
+
+# In the order in which units take them, beginning anew after the last.
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "sine": jnp.sin,
+    "gaussian": lambda x: jnp.exp(-0.5 * jnp.square(x)),
+    "absolute": jnp.abs,
+    "sigmoid": sigmoid,
+    "linear": lambda x: x,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class CPPN:
+    """A network of mixed activations from the coordinates of a weight to its value.
+
+    The coordinates (`evoae.encodings.coordinates.coordinates`) are those of the weight's two ends,
+    its kernel offset and its layer, as in HyperNEAT (Stanley 2007, "Compositional pattern producing
+    networks"; Stanley, D'Ambrosio and Gauci 2009, "A hypercube-based encoding for evolving
+    large-scale neural networks"). Its layers are dense; hidden unit i has activation i mod 5 of
+    sine, Gaussian exp(-x^2 / 2), absolute value, sigmoid, identity; the output is linear. From the
+    second layer on sums are divided by the root of their number of terms, so that all genes are
+    of the size of 1. Each array of weights has a gene of scale besides.
+
+    Attributes:
+      hidden: the units of each hidden layer.
+
+    >>> import jax
+    >>> params = {"bias": jax.numpy.zeros(8), "kernel": jax.numpy.ones((8, 100))}
+    >>> encoding = CPPN(hidden=(10,))
+    >>> genes = encoding.init(jax.random.key(0), params)
+    >>> genes["0_Dense"]["kernel"].shape, encoding.decode(genes, params)["kernel"].shape
+    ((8, 10), (8, 100))
+    """
+
+    hidden: tuple[int, ...] = (15, 15)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.hidden, tuple | list) or not self.hidden:
+            raise ValueError(
+                f"CPPN: hidden must be a tuple with the units of each hidden layer, "
+                f"got {self.hidden!r}"
+            )
+        for layer, units in enumerate(self.hidden):
+            check_whole(f"CPPN: hidden[{layer}]", units, 1)
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+
+    def init(self, key: jax.Array, params: Params) -> Genes:
+        """A random CPPN, all of N(0, 1), and "scales" of the given weights."""
+        sizes = (coordinates(params).shape[1], *self.hidden, 1)
+        genes: dict[str, Genes] = {"scales": first_scales(params)}
+        for layer, for_layer in enumerate(jax.random.split(key, len(sizes) - 1)):
+            for_bias, for_kernel = jax.random.split(for_layer)
+            shape = sizes[layer : layer + 2]
+            genes[f"{layer}_Dense"] = {
+                "bias": jax.random.normal(for_bias, shape[1:], jnp.float32),
+                "kernel": jax.random.normal(for_kernel, shape, jnp.float32),
+            }
+        return genes
+
+    def decode(self, genes: Genes, like: Params) -> Params:
+        """The output of the CPPN at the place of every weight."""
+        x = jnp.asarray(coordinates(like).T)
+        kinds = tuple(ACTIVATIONS.values())
+        for layer in range(len(self.hidden) + 1):
+            weights = genes[f"{layer}_Dense"]
+            product = jnp.matmul(weights["kernel"].T, x, precision=lax.Precision.HIGHEST)
+            divisor = math.sqrt(len(x)) if layer else 1.0
+            x = product / jnp.float32(divisor) + weights["bias"][:, None]
+            if layer < len(self.hidden):
+                # Units of one activation side by side, so that each is computed where it is used.
+                rows = [kinds[unit % len(kinds)](x[unit]) for unit in range(len(x))]
+                x = jnp.stack(rows)
+        return scaled(x[0], genes["scales"], like)

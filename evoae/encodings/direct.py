@@ -1,0 +1,30 @@
+"""Direct encoding: the genes are the weights."""
+
+import dataclasses
+
+import jax
+
+from evoae.types import Genes, Params
+
+
+@dataclasses.dataclass(frozen=True)
+class Direct:
+    """One gene a weight, with the weight's value: the encoding of Varadi (2021).
+
+    In the order of `evoae.tree.ravel` the genes are one vector. Nothing is decoded in a run, so
+    that children of one changed weight are evaluated from their parent's activations.
+
+    >>> import jax
+    >>> params = {"kernel": jax.numpy.ones((2, 3))}
+    >>> genes = Direct().init(jax.random.key(0), params)
+    >>> Direct().decode(genes, params) is params
+    True
+    """
+
+    def init(self, key: jax.Array, params: Params) -> Genes:
+        """The weights."""
+        return params
+
+    def decode(self, genes: Genes, like: Params) -> Params:
+        """The genes."""
+        return genes

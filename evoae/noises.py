@@ -1,0 +1,106 @@
+"""Noise on the images that an autoencoder is given; the clean ones stay its targets."""
+
+import dataclasses
+import math
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from evoae.checks import is_number
+
+__all__ = ["GaussianNoise", "MaskingNoise", "SaltAndPepperNoise"]
+
+
+@dataclasses.dataclass(frozen=True)
+class GaussianNoise:
+    """Adds N(0, level^2) to every pixel, in units of white minus black; nothing is clipped.
+
+    This and the other two: Vincent et al. 2010, "Stacked denoising autoencoders", section 3.3.
+
+    Attributes:
+      level: the standard deviation, from 0.
+
+    >>> import jax
+    >>> images = jax.numpy.full((2, 28, 28, 1), 0.5)
+    >>> noisy = GaussianNoise(0.3).apply(jax.random.key(0), images, 0.0, 1.0)
+    >>> round(float(noisy.std()), 1)
+    0.3
+    """
+
+    level: float = 0.3
+
+    highest: ClassVar[float] = math.inf
+
+    def __post_init__(self) -> None:
+        if not is_number(self.level) or self.level < 0:
+            raise ValueError(f"GaussianNoise: level must be a number from 0, got {self.level!r}")
+        object.__setattr__(self, "level", float(self.level))
+
+    def apply(self, key: jax.Array, images: jax.Array, low: float, high: float) -> jax.Array:
+        """The noisy images."""
+        noise = jax.random.normal(key, images.shape, jnp.float32)
+        return images + (self.level * (high - low) * noise).astype(images.dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskingNoise:
+    """Makes pixels black.
+
+    Attributes:
+      level: the probability of each pixel, from 0 to 1.
+
+    >>> import jax
+    >>> noisy = MaskingNoise(1.0).apply(jax.random.key(0), jax.numpy.ones((2, 3, 3, 1)), 0.1, 0.9)
+    >>> round(float(noisy.max()), 1)
+    0.1
+    """
+
+    level: float = 0.5
+
+    highest: ClassVar[float] = 1.0
+
+    def __post_init__(self) -> None:
+        _check_probability(self)
+
+    def apply(self, key: jax.Array, images: jax.Array, low: float, high: float) -> jax.Array:
+        """The noisy images."""
+        hit = jax.random.uniform(key, images.shape) < self.level
+        return jnp.where(hit, jnp.asarray(low, images.dtype), images)
+
+
+@dataclasses.dataclass(frozen=True)
+class SaltAndPepperNoise:
+    """Makes pixels white or black, each of the two half of the time.
+
+    Attributes:
+      level: the probability of each pixel, from 0 to 1.
+
+    >>> import jax
+    >>> images = jax.numpy.full((2, 28, 28, 1), 0.5)
+    >>> noisy = SaltAndPepperNoise(0.2).apply(jax.random.key(0), images, 0.0, 1.0)
+    >>> jax.numpy.unique(noisy).tolist()
+    [0.0, 0.5, 1.0]
+    """
+
+    level: float = 0.3
+
+    highest: ClassVar[float] = 1.0
+
+    def __post_init__(self) -> None:
+        _check_probability(self)
+
+    def apply(self, key: jax.Array, images: jax.Array, low: float, high: float) -> jax.Array:
+        """The noisy images."""
+        drawn = jax.random.uniform(key, images.shape)
+        black, white = jnp.asarray(low, images.dtype), jnp.asarray(high, images.dtype)
+        spoiled = jnp.where(drawn < self.level / 2, black, white)
+        return jnp.where(drawn < self.level, spoiled, images)
+
+
+def _check_probability(noise: "MaskingNoise | SaltAndPepperNoise") -> None:
+    if not is_number(noise.level) or not 0 <= noise.level <= 1:
+        raise ValueError(
+            f"{type(noise).__name__}: level must be a number from 0 to 1, got {noise.level!r}"
+        )
+    object.__setattr__(noise, "level", float(noise.level))
