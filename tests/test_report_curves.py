@@ -1,5 +1,6 @@
 """Curves, comparisons and maps are checked by what matplotlib was told to draw."""
 
+import io
 import itertools
 import math
 import sys
@@ -54,6 +55,14 @@ def test_curve_is_a_picture_of_its_data(tmp_path):
         assert (np.abs(pixels - color).max(axis=-1) < 8).sum() > 300
     rim = [pixels[:10], pixels[-10:], pixels[:, :10], pixels[:, -10:]]
     assert all((part == 255).all() for part in rim)  # nothing is cut off
+
+
+def test_a_notebook_shows_a_curve_as_it_was_written(tmp_path):
+    path = tmp_path / "curve.png"
+    png, details = draw(path)._repr_png_()
+    with Image.open(path) as written, Image.open(io.BytesIO(png)) as shown:
+        np.testing.assert_array_equal(np.asarray(shown), np.asarray(written))
+        assert details == {"width": written.width // 2}  # 200 dots an inch, for 100
 
 
 @pytest.mark.parametrize(
