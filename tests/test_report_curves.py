@@ -57,6 +57,17 @@ def test_curve_is_a_picture_of_its_data(tmp_path):
     assert all((part == 255).all() for part in rim)  # nothing is cut off
 
 
+@pytest.mark.parametrize("highest", [2.0, 6.0, 40.0])
+def test_errors_are_plain_numbers(tmp_path, highest):
+    errors = np.geomspace(highest, 0.15, 50)
+    figure = report.curve(
+        tmp_path / "curve.png", np.arange(50), {"best": errors}, baselines={}, ylabel="error"
+    )
+    axis = figure.axes[0].yaxis
+    assert not any(label.get_text() for label in axis.get_ticklabels(minor=True))
+    assert all(float(label.get_text()) for label in axis.get_ticklabels())
+
+
 def test_a_notebook_shows_a_curve_as_it_was_written(tmp_path):
     path = tmp_path / "curve.png"
     png, details = draw(path)._repr_png_()
