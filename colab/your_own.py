@@ -163,8 +163,9 @@ evoae.report.galleries(
 # ## A whole run of your folder
 #
 # The same folder with a named model, and all that `evoae train` does: baselines, a cell that shows
-# how it goes, and a folder with a page. On the command line it is `evoae train --data.source
-# shapes --model.name mlp`.
+# how it goes, and a folder with a page. On the command line it is
+# `evoae train --data.source shapes --model.name mlp`. This model takes images of any size, and has
+# many weights: the few generations here show the way, not what it can do.
 
 # %%
 config = evoae.config.RunConfig(
@@ -172,6 +173,6 @@ config = evoae.config.RunConfig(
     model=evoae.config.ModelConfig("mlp", latent_size=3),
     error="bce",
     strategy=evoae.strategies.GeneticAlgorithm(64, mutation=evoae.mutations.Gaussian(0.02)),
-    num_generations=num_generations // 5,
+    num_generations=max(10, num_generations // 25),
 )
 result = evoae.run.train(config)
