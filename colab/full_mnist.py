@@ -32,7 +32,7 @@ import evoae
 print(jax.devices())
 small = os.environ.get("EVOAE_NOTEBOOK_BUDGET") == "small"  # as little as shows that it runs
 accelerated = jax.default_backend() != "cpu"
-num_rounds, generations_each = (2, 10) if small else (20, 500 if accelerated else 100)
+num_rounds, generations_each = (2, 10) if small else (16, 500 if accelerated else 100)
 
 # %% [markdown]
 # ## The images
