@@ -29,7 +29,7 @@ import evoae
 print(jax.devices())
 small = os.environ.get("EVOAE_NOTEBOOK_BUDGET") == "small"  # as little as shows that it runs
 generations_one = 30 if small else 3_000
-generations_ten = 10 if small else 4_000
+generations_ten = 10 if small else 3_000
 seeds = 2 if small else 3
 
 # %% [markdown]
