@@ -25,7 +25,7 @@ import evoae
 
 print(jax.devices())
 small = os.environ.get("EVOAE_NOTEBOOK_BUDGET") == "small"  # as little as shows that it runs
-num_generations = 10 if small else 1_500
+num_generations = 10 if small else 1_000
 seeds = 2 if small else 4
 
 # %% [markdown]
