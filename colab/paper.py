@@ -127,5 +127,5 @@ for row, digit in enumerate([0, 1]):
 # Rows that look the same tell it once more: what reaches the decoder is nearly the same for all
 # digits.
 #
-# The preset `digits10` in the notebook `first_run` has the same network and images. What it changes
-# is the search and the error.
+# The preset `digits10` in the notebook `first_run` has the same network and images. What it
+# changes is the search and the error.

@@ -163,9 +163,9 @@ evoae.report.galleries(
 # ## A whole run of your folder
 #
 # The same folder with a named model, and all that `evoae train` does: baselines, a cell that shows
-# how it goes, and a folder with a page. On the command line it is
-# `evoae train --data.source shapes --model.name mlp`. This model takes images of any size, and has
-# many weights: the few generations here show the way, not what it can do.
+# how it goes, and a folder with a page. On the command line it is `evoae train --data.source
+# shapes --model.name mlp`. This model takes images of any size, and has many weights: the few
+# generations here show the way, not what it can do.
 
 # %%
 config = evoae.config.RunConfig(
