@@ -203,3 +203,11 @@ def test_the_presets_of_the_paper():
         )
     assert one.data.digit == 0
     assert ten.data.digit is None
+
+
+def test_a_run_with_another_end_has_a_strategy_fitted_to_it():
+    preset = dataclasses.replace(PRESETS["digits10"], minutes=1.0)
+    assert preset.lasting(500) == parse_run(preset, ["--num-generations", "500"])
+    assert PRESETS["paper-ten"].lasting(5).strategy == PRESETS["paper-ten"].strategy
+    with pytest.raises(ValueError, match="num_generations must be"):
+        preset.lasting(0)

@@ -1,5 +1,6 @@
 """Curves, comparisons and maps are checked by what matplotlib was told to draw."""
 
+import io
 import itertools
 import math
 import sys
@@ -54,6 +55,25 @@ def test_curve_is_a_picture_of_its_data(tmp_path):
         assert (np.abs(pixels - color).max(axis=-1) < 8).sum() > 300
     rim = [pixels[:10], pixels[-10:], pixels[:, :10], pixels[:, -10:]]
     assert all((part == 255).all() for part in rim)  # nothing is cut off
+
+
+@pytest.mark.parametrize("highest", [2.0, 6.0, 40.0])
+def test_errors_are_plain_numbers(tmp_path, highest):
+    errors = np.geomspace(highest, 0.15, 50)
+    figure = report.curve(
+        tmp_path / "curve.png", np.arange(50), {"best": errors}, baselines={}, ylabel="error"
+    )
+    axis = figure.axes[0].yaxis
+    assert not any(label.get_text() for label in axis.get_ticklabels(minor=True))
+    assert all(float(label.get_text()) for label in axis.get_ticklabels())
+
+
+def test_a_notebook_shows_a_curve_as_it_was_written(tmp_path):
+    path = tmp_path / "curve.png"
+    png, details = draw(path)._repr_png_()
+    with Image.open(path) as written, Image.open(io.BytesIO(png)) as shown:
+        np.testing.assert_array_equal(np.asarray(shown), np.asarray(written))
+        assert details == {"width": written.width // 2}  # 200 dots an inch, for 100
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from evoae.encodings import Direct
 from evoae.errors import ERRORS, ErrorName
 from evoae.models import MODELS, Autoencoder
 from evoae.strategies import GeneticAlgorithm
+from evoae.strategies.shared import lasting
 from evoae.types import Encoding, LoggerName, Noise, Strategy
 
 
@@ -187,3 +188,23 @@ class RunConfig:
         for name in self.log:
             check_choice("log", name, get_args(LoggerName))
         object.__setattr__(self, "log", tuple(self.log))
+
+    def lasting(self, num_generations: int) -> "RunConfig":
+        """The same run with another end, and the strategy fitted to it.
+
+        Some strategies take smaller steps towards the end, or a part of the run for several starts;
+        see `lasting` of `evoae.types.Strategy`.
+
+        Raises:
+          ValueError: num_generations is no whole number from 1.
+
+        >>> from evoae.config import PRESETS
+        >>> short = PRESETS["digits10"].lasting(5_000)
+        >>> short.num_generations, short.strategy.strategy.horizon  # two of three starts end early
+        (5000, 3000.0)
+        """
+        check_whole("num_generations", num_generations, 1)
+        strategy = lasting(self.strategy, num_generations)
+        return dataclasses.replace(
+            self, strategy=strategy, num_generations=num_generations, minutes=None
+        )

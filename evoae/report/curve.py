@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from evoae.report import style
 from evoae.report.files import destination
@@ -108,6 +108,7 @@ def scale_errors(axes: Axes, values: Array) -> None:
         few_decades = values.max() < 1000 * values.min()
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few_decades else (1,)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())  # or some have labels like 6 x 10^-1
 
 
 def _checked(

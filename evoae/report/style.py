@@ -3,7 +3,9 @@
 The colours are Okabe and Ito's (2008), which people with any kind of colour vision tell apart.
 """
 
+import io
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -16,6 +18,17 @@ INK = "#222222"
 MUTED = "#6B6B6B"
 FONT_SIZE = 9.0
 PANEL_GAP = 0.5  # between axes side by side, in inches
+DOTS = 200  # an inch
+
+
+class NotebookFigure(Figure):
+    """A figure that a notebook shows without pyplot, sharp also where a pixel is two dots."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, Any]]:
+        picture = io.BytesIO()
+        _write(self, picture)
+        width = int.from_bytes(picture.getvalue()[16:20], "big")  # of the PNG's header
+        return picture.getvalue(), {"width": width // 2}
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
@@ -39,7 +52,7 @@ def new_panels(width: float, height: float, number: int) -> tuple[Figure, list[A
     2
     """
     whole_width, whole_height = number * (width + PANEL_GAP) + 1.0 - PANEL_GAP, height + 1.0
-    figure = Figure(figsize=(whole_width, whole_height), dpi=200, facecolor="white")
+    figure = NotebookFigure((whole_width, whole_height), dpi=DOTS, facecolor="white")
     FigureCanvasAgg(figure)
     panels = []
     for index in range(number):
@@ -58,4 +71,8 @@ def new_panels(width: float, height: float, number: int) -> tuple[Figure, list[A
 def save(figure: Figure, path: Path) -> None:
     """Write the figure, with all text that lies outside of its axes, as a PNG."""
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", bbox_inches="tight", pad_inches=0.1)
+        _write(figure, temporary)
+
+
+def _write(figure: Figure, file: Path | io.BytesIO) -> None:
+    figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.1)

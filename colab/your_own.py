@@ -1,0 +1,178 @@
+# %% [markdown]
+# # Your own images, your own network
+#
+# Images are a folder of PNGs, a network is a list of layers or any Flax module. This notebook
+# makes a folder, trains three networks on it and shows what they draw.
+
+# %%
+import importlib.util
+import subprocess
+import sys
+from importlib.metadata import version
+
+if importlib.util.find_spec("evoae") is None:  # as in Colab, whose JAX stays as it is
+    kept = [f"{p}=={version(p)}" for p in ("jax", "jaxlib") if importlib.util.find_spec(p)]
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "evoae", *kept], check=True)
+
+# %%
+import os
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import numpy as np
+from PIL import Image, ImageDraw
+
+import evoae
+from evoae.layers import Conv, ConvTranspose, Dense, Reshape
+
+print(jax.devices())
+small = os.environ.get("EVOAE_NOTEBOOK_BUDGET") == "small"  # as little as shows that it runs
+num_generations = 20 if small else 2_500
+
+# %% [markdown]
+# ## A folder of images
+#
+# Any PNGs of one size, grey or RGB. Sub-folders, if there are any, are classes. Put yours in place
+# of these: discs, squares and crosses at random places. (In Colab, drop a folder into the file
+# panel.)
+
+# %%
+folder = Path("shapes")
+random = np.random.default_rng(0)
+for kind in ("cross", "disc", "square"):
+    (folder / kind).mkdir(parents=True, exist_ok=True)
+    for number in range(8):
+        image = Image.new("L", (16, 16))
+        draw = ImageDraw.Draw(image)
+        x, y = random.integers(2, 8, 2).tolist()
+        box = (x, y, x + 6, y + 6)
+        if kind == "cross":
+            draw.line((x, y, x + 6, y + 6), 255, 2)
+            draw.line((x, y + 6, x + 6, y), 255, 2)
+        else:
+            (draw.ellipse if kind == "disc" else draw.rectangle)(box, 255)
+        image.save(folder / kind / f"{number:02}.png")
+
+# %%
+shapes = evoae.data.load(folder)
+images = shapes.images
+print(images.shape, images.dtype, shapes.labels)
+
+# %% [markdown]
+# ## A network as a list of layers
+#
+# Two lists: from the image to the latent numbers, and back. All sizes follow from the images; what
+# does not fit is said with the layer's name and the shapes.
+
+# %%
+layered = evoae.Autoencoder(
+    [
+        Conv(4, 3, stride=2, padding="same"),
+        Conv(8, 3, stride=2, padding="same"),
+        Dense(3, activation="linear"),
+    ],
+    [
+        Dense(8 * 4 * 4),
+        Reshape(8, 4, 4),
+        ConvTranspose(4, 3, stride=2, padding="same"),
+        ConvTranspose(1, 3, stride=2, padding="same", activation="sigmoid"),
+    ],
+)
+
+# %% [markdown]
+# ## Evolve it
+#
+# Four parts: weights to begin with, an error, a strategy and `evolve`. The strategy is fitted to
+# the number of generations (`lasting`), as its steps grow smaller towards the end.
+
+
+# %%
+def evolved(model, seed=0):
+    for_weights, for_state, for_run = jax.random.split(jax.random.key(seed), 3)
+    params = model.init(for_weights, images)
+    strategy = evoae.strategies.ProbeEvolutionStrategy(256, learning_rate=0.02)
+    strategy = strategy.lasting(num_generations)
+    state = strategy.init(for_state, params)
+    error = evoae.fitness.reconstruction(model, error="bce")
+    return evoae.evolve(for_run, strategy, error, images, state, num_generations=num_generations)
+
+
+state, trace = evolved(layered)
+outputs = layered.apply(state.best, images)
+evoae.report.gallery(images, outputs, name="evolved", columns=12)
+
+# %% [markdown]
+# ## Any Flax module
+#
+# Whatever maps images to images of the same shape. It has no special path through evoae: all
+# candidates go through `vmap`.
+
+
+# %%
+class Dots(nn.Module):
+    """A plain network: 256 pixels, 3 numbers, 256 pixels."""
+
+    @nn.compact
+    def __call__(self, images):
+        x = images.reshape(len(images), -1)
+        x = nn.Dense(3)(nn.tanh(nn.Dense(12)(x)))
+        x = nn.Dense(images[0].size)(nn.tanh(nn.Dense(12)(x)))
+        return nn.sigmoid(x).reshape(images.shape)
+
+
+plain = Dots()
+plain_state, plain_trace = evolved(plain)
+plain_outputs = plain.apply(plain_state.best, images)
+evoae.report.gallery(images, plain_outputs, name="evolved", columns=12)
+
+# %% [markdown]
+# ## Side by side
+#
+# The errors of both, over the same number of generations, with those of constant images.
+
+# %%
+evoae.report.curve(
+    "curve.png",
+    np.arange(1, num_generations + 1),
+    {"layers": trace.best_fitness, "Flax module": plain_trace.best_fitness},
+    baselines=evoae.report.baselines(images, error="bce"),
+    ylabel="binary cross entropy per pixel",
+)
+
+# %% [markdown]
+# ## New images
+#
+# A network of so few images may know these by heart. An image that it never saw tells: a disc in
+# the middle, and a form of another kind.
+
+# %%
+new = []
+for form in ("ellipse", "polygon"):
+    image = Image.new("L", (16, 16))
+    corners = [(8, 3), (13, 12), (3, 12)] if form == "polygon" else (5, 5, 11, 11)
+    getattr(ImageDraw.Draw(image), form)(corners, 255)
+    new.append(np.asarray(image)[..., None])
+new = evoae.data.scale(np.stack(new), 0.0, 1.0)
+evoae.report.galleries(
+    new,
+    {"layers": layered.apply(state.best, new), "Flax module": plain.apply(plain_state.best, new)},
+)
+
+# %% [markdown]
+# ## A whole run of your folder
+#
+# The same folder with a named model, and all that `evoae train` does: baselines, a cell that shows
+# how it goes, and a folder with a page. On the command line it is `evoae train --data.source
+# shapes --model.name mlp`. This model takes images of any size, and has many weights: the few
+# generations here show the way, not what it can do.
+
+# %%
+config = evoae.config.RunConfig(
+    data=evoae.config.DataConfig(str(folder)),
+    model=evoae.config.ModelConfig("mlp", latent_size=3),
+    error="bce",
+    strategy=evoae.strategies.GeneticAlgorithm(64, mutation=evoae.mutations.Gaussian(0.02)),
+    num_generations=max(10, num_generations // 25),
+)
+result = evoae.run.train(config)
