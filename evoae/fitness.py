@@ -64,6 +64,7 @@ class Reconstruction:
       low: what the value 0 of uint8 images is scaled to.
       high: what the value 255 is scaled to.
       precision: of products, and of weights and activations.
+      noise: on what the model is given, drawn by `prepare`; None for none.
     """
 
     model: nn.Module

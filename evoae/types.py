@@ -148,7 +148,9 @@ class Noise(Protocol):
     highest: ClassVar[float]
 
     @property
-    def level(self) -> float: ...
+    def level(self) -> float:
+        """How much it spoils, from 0 for nothing to `highest`."""
+        ...
 
     def apply(self, key: jax.Array, images: jax.Array, low: float, high: float) -> jax.Array:
         """The spoiled images, floats [N, height, width, channels]; black is low, white high."""
