@@ -159,5 +159,7 @@ latent = model.apply(best, test[:500], method="encode")
 evoae.report.latent_map("latent.png", latent[:, :2], labels)
 
 # %% [markdown]
-# More time is the first thing to give it: set `num_rounds` higher. The preset `mnist-mini` of
-# `evoae train` is a run of five minutes on two cores.
+# Is "evolved" above the mean image, and does it draw one and the same blur for all digits? Then it
+# is stuck where it draws the average, which happens with as few generations as a CPU has time for
+# here. More time, more starts (`num_starts`) and other seeds are the first things to give it; the
+# preset `mnist-mini` of `evoae train` is a run of five minutes on two cores.
