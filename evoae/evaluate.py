@@ -63,7 +63,7 @@ def evaluate(
         of_parent = fitness.of_centre(centre, batch)  # type: ignore[attr-defined]
         return jnp.concatenate([of_parent[None], errors])
 
-    network = tree.take(population.parents, 0)
+    network = jax.eval_shape(strategy.express, population, 0)  # only shapes are asked for
     size, tile = dense_sizes(network, batch, population.size, chunk_size, mesh)
 
     def of_rows(shared: tuple[Population, Batch], index: jax.Array) -> jax.Array:

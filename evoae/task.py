@@ -175,7 +175,7 @@ def memory_of(task: Task) -> Memory:
     """What a generation needs of a device's memory at least."""
     config = task.config
     return memory_estimate(
-        *(config.strategy, task.fitness, task.images, task.state),
+        *(config.strategy, task.fitness_of_genes, task.images, task.state),
         batch_size=config.batch_size,
         chunk_size=config.chunk_size,
         num_devices=config.num_devices,

@@ -87,7 +87,8 @@ class EvolvedCPPN:
             out = lax.switch(chosen[node], list(ACTIVATIONS.values()), total(node, values))
             return values.at[num_inputs + node].set(out)
 
-        values = lax.fori_loop(0, self.max_nodes - 1, next_node, values)
+        if self.max_nodes > 1:  # else there is none to choose from
+            values = lax.fori_loop(0, self.max_nodes - 1, next_node, values)
         # The root of the number of coordinates makes it of about the size of 1.
         output = total(self.max_nodes - 1, values) / jnp.float32(math.sqrt(num_inputs))
         return scaled(output, genes["scales"], like)
