@@ -41,7 +41,12 @@ class Setting(NamedTuple):
 
 
 def sensitivity(
-    path: str | os.PathLike[str], setting: Setting, errors: npt.ArrayLike, *, ylabel: str
+    path: str | os.PathLike[str],
+    setting: Setting,
+    errors: npt.ArrayLike,
+    *,
+    ylabel: str,
+    ends: tuple[str, str] = ("best", "worst"),
 ) -> Figure:
     """Write a PNG of the errors by the values of one setting: a dot a run, the median, the range.
 
@@ -53,6 +58,7 @@ def sensitivity(
         setting: with V values.
         errors: [V, R], of R runs for each value.
         ylabel: what the errors are, such as "mean absolute error per pixel".
+        ends: the names of the smallest and the largest.
 
     Returns:
         The figure, for a notebook or a change.
@@ -85,8 +91,8 @@ def sensitivity(
     axes.plot(places[drawn], median[drawn], "o-", color=style.PALETTE[1], markersize=5)
     lines = {"median": (median[drawn], style.PALETTE[1])}
     if table.shape[1] > 1:
-        last = "worst" if np.isfinite(table).all() else "worst finite"
-        lines |= {"best": (best, style.PALETTE[0]), last: (worst, style.PALETTE[0])}
+        last = ends[1] if np.isfinite(table).all() else f"{ends[1]} finite"
+        lines |= {ends[0]: (best, style.PALETTE[0]), last: (worst, style.PALETTE[0])}
     labels = [
         Label(f"{name} {values[-1]:.3g}", float(values[-1]), color)
         for name, (values, color) in lines.items()

@@ -56,6 +56,11 @@ def new_panels(width: float, height: float, number: int) -> tuple[Figure, list[A
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the figure, with all text that lies outside of its axes, as a PNG."""
+    """Write the figure, with all text that lies outside of its axes.
+
+    Args:
+        figure: the figure.
+        path: a name that ends in .png (200 dots an inch) or .pdf.
+    """
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", bbox_inches="tight", pad_inches=0.1)
+        figure.savefig(temporary, format=path.suffix[1:], bbox_inches="tight", pad_inches=0.1)
