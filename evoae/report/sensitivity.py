@@ -47,6 +47,7 @@ def sensitivity(
     *,
     ylabel: str,
     ends: tuple[str, str] = ("best", "worst"),
+    linear: bool = False,
 ) -> Figure:
     """Write a PNG of the errors by the values of one setting: a dot a run, the median, the range.
 
@@ -59,6 +60,8 @@ def sensitivity(
         errors: [V, R], of R runs for each value.
         ylabel: what the errors are, such as "mean absolute error per pixel".
         ends: the names of the smallest and the largest.
+        linear: keep the axis of the errors linear and let it begin at 0; otherwise it is
+            logarithmic where they differ more than tenfold.
 
     Returns:
         The figure, for a notebook or a change.
@@ -80,7 +83,10 @@ def sensitivity(
     figure, axes = style.new_figure(WIDTH, HEIGHT)
     axes.set(xlabel=setting.name, ylabel=ylabel)
     places = _places(axes, setting)
-    scale_errors(axes, table[np.isfinite(table)].astype(np.float64))
+    if linear:
+        axes.set_ylim(0, 1.08 * float(table[np.isfinite(table)].max()) or 1)
+    else:
+        scale_errors(axes, table[np.isfinite(table)].astype(np.float64))
     finite = np.where(np.isfinite(table), table, np.nan)
     some = np.isfinite(table).any(axis=1)
     best, worst = np.nanmin(finite[some], axis=1), np.nanmax(finite[some], axis=1)

@@ -39,7 +39,7 @@ def converges(found: Arrays) -> Claim:
             ),
             Statement(
                 f"they do so within {SECONDS:g} s (median, on the machine named above)",
-                f"{np.median(reached):.2f} s",
+                _seconds(np.median(reached)),
                 bool(np.median(reached) <= SECONDS),
             ),
             Statement(
@@ -72,7 +72,7 @@ def dead_ends(found: Arrays) -> Claim:
                 bool(early.mean() > MOST),
             ),
             Statement(
-                "nor have most after as many evaluations as ten agents had",
+                "most have not after as many evaluations as ten agents had, either",
                 share(late),
                 bool(late.mean() > MOST),
             ),
@@ -106,7 +106,8 @@ def more_agents(found: Arrays) -> Claim:
         (
             Statement(
                 f"with {names} agents it takes longer to converge than with ten (median seconds)",
-                ", ".join(f"{reached[i]:.2f}" for i in others) + f", against {reached[ten]:.2f}",
+                ", ".join(_seconds(reached[i]) for i in others)
+                + f", against {_seconds(reached[ten])}",
                 bool(all(reached[i] > reached[ten] for i in others)),
             ),
             no_better("more_equal", "after as many evaluations"),
@@ -194,6 +195,10 @@ def _place(values: np.ndarray, value: float) -> int:
     if not len(places):
         raise ValueError(f"budget must have {value:g} among {values.tolist()}")
     return int(places[0])
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f} s" if np.isfinite(value) else "never"
 
 
 def _mean(outputs: np.ndarray, images: np.ndarray) -> np.ndarray:

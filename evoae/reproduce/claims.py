@@ -21,7 +21,7 @@ from evoae.reproduce.pictures import save_both
 from evoae.task import prepare
 
 AGENTS = 10  # of the paper's run with one sample
-CROSSOVERS = ("one parent", "several parents", "several parents, crossover")
+CROSSOVERS = ("one parent", "several, no crossover", "several, crossover")
 
 
 class Budget(NamedTuple):
@@ -135,17 +135,17 @@ def _series(found: Arrays) -> list[tuple[str, str, np.ndarray, np.ndarray | None
         lines.append(("equal evaluations", setting, found["grid_error"][a, w], None))
     for part, key in (("equal generations", "more_error"), ("equal evaluations", "more_equal")):
         for agents, errors in zip(found["more_agents"], found[key], strict=True):
-            lines.append((part, f"{agents} agents, 10 weights, from one sweep", errors, None))
+            lines.append((part, f"{agents} agents", errors, None))
     its = diversities(found["many_outputs"], found["images"])
     for weights, errors, spreads in zip(
         found["many_weights"], found["many_error"], its, strict=True
     ):
-        lines.append(("ten digits", f"20 agents, {weights} weights", errors, spreads))
+        lines.append(("mutated weights", f"{weights}, ten digits", errors, spreads))
     for size, errors in zip(found["scales"], found["scale_error"], strict=True):
         lines.append(("size of mutations", f"U(-{size:g}, {size:g})", errors, None))
     for key, words in (("crossover_one", "one digit"), ("crossover_ten", "ten digits")):
         for name, errors in zip(CROSSOVERS, found[key], strict=True):
-            lines.append((f"crossover, {words}", name, errors, None))
+            lines.append((words, name, errors, None))
     return lines
 
 
@@ -156,7 +156,7 @@ def rows(found: Arrays) -> Table:
         for seed, error in enumerate(errors):
             its = None if spreads is None else float(spreads[seed])
             lines.append((part, setting, seed, float(error), its))
-    return Table(("part", "setting", "seed", "error", "diversity"), lines)
+    return Table(("compared", "setting", "seed", "error", "diversity"), lines)
 
 
 def summary(found: Arrays) -> Table:
@@ -170,7 +170,7 @@ def summary(found: Arrays) -> Table:
         )
         for part, setting, errors, spreads in shown
     ]
-    columns = ("", "setting", "seeds", "best error", "median", "worst", "diversity")
+    columns = ("compared", "setting", "seeds", "best error", "median", "worst", "diversity")
     return Table(columns, lines)
 
 
@@ -193,6 +193,7 @@ def draw(found: Arrays, folder: Path) -> None:
         diversities(found["many_outputs"], found["images"]),
         ylabel="diversity of the outputs",
         ends=("least", "most"),
+        linear=True,
     )
     save_both(figure, path.with_suffix(""))
     path = folder / "claims-scale.png"
@@ -247,11 +248,11 @@ CLAIMS = Experiment(
     ),
     quick=Budget(
         seeds=4,
-        generations=300,
+        generations=1_000,
         agents=(2, 10, 50),
         mutated_weights=(1, 10, 100),
         more_agents=(10, 50),
-        ten_generations=300,
+        ten_generations=1_000,
         many_weights=(1, 10, 100),
         scales=(0.01, 0.1, 1.0),
     ),

@@ -43,12 +43,13 @@ class Experiment:
       method: what we do; Markdown.
       pictures: their file names without an ending, and what they show.
       full: the budget: a NamedTuple of numbers, among them `seeds`.
-      quick: a budget of at most a minute or two on two cores.
+      quick: a budget of at most some minutes on two cores.
       measure: (budget, parts) -> raw figures, arrays by their names.
       rows: raw figures -> a row a run, for the CSV file.
       summary: raw figures -> the table of the page.
       claims: raw figures -> what was claimed and what of it holds.
       draw: (raw figures, folder) writes each of the pictures as PNG and PDF.
+      quick_note: what a reader of the quick results must know; Markdown.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Experiment:
     summary: Callable[[Arrays], Table]
     claims: Callable[[Arrays], list[Claim]]
     draw: Callable[[Arrays, Path], None]
+    quick_note: str = ""
 
 
 def conduct(experiment: Experiment, budget: Any, folder: Path, console: Console) -> list[Claim]:

@@ -68,7 +68,7 @@ def _made_by(experiment: Experiment, about: Mapping[str, Any], *, quick: bool) -
     )
     if quick:
         text += f" They are a first look only: the full run is `evoae reproduce {experiment.name}`."
-    return text
+    return f"{text} {experiment.quick_note}" if quick and experiment.quick_note else text
 
 
 def _value(value: object) -> str:

@@ -51,8 +51,7 @@ def image_rows(
             top, left = r * step_y, c * step_x
             canvas[top : top + height, left : left + breadth] = image
     figure, axes = style.new_figure(width, width * canvas.shape[0] / canvas.shape[1])
-    greys = colormaps["gray"].copy()
-    greys.set_bad("white")
+    greys = colormaps["gray"].with_extremes(bad="white")
     axes.imshow(canvas, cmap=greys, vmin=low, vmax=high, interpolation="none", aspect="auto")
     axes.set_axis_off()
     words: Any = {"fontsize": style.FONT_SIZE, "color": style.INK}
