@@ -109,11 +109,13 @@ def claims(found: Arrays) -> list[Claim]:
 
 
 def draw(found: Arrays, folder: Path) -> None:
-    """The target and the first frames of the run at the median."""
+    """The target, the first frames of the run at the median, and its last one."""
     errors = found["error"]
     run = np.argsort(errors[:, -1])[(len(errors) - 1) // 2]
-    frames = [found["target"], *found["frames"][run][: SHOWN - 1]]
-    captions = ["target", *(str(EVERY * index) for index in range(len(frames) - 1))]
+    places = list(range(errors.shape[1]))
+    places = places[: SHOWN - 2] + places[SHOWN - 2 :][-1:]
+    frames = [found["target"], *found["frames"][run][places]]
+    captions = ["target", *(f"{EVERY * place:,}" for place in places)]
     starts = range(0, len(frames), COLUMNS)
     figure = image_rows(
         [np.array(frames[start : start + COLUMNS]) for start in starts],
@@ -131,8 +133,9 @@ FIGURE2 = Experiment(
     paper="One sample, and what the best network draws, a frame every five generations: noise at "
     "first, then a rough shape that becomes the digit.",
     method="The preset `paper-one`: ten agents, ten mutated weights, the first zero of MNIST (the "
-    "paper does not name its sample). The picture shows the run at the median; the number below a "
-    "frame is its generation. Errors are mean absolute errors per pixel, in 0.1 to 0.9.",
+    "paper does not name its sample). The picture shows the first frames of the run at the "
+    "median, and at its end the last one; the number below a frame is its generation. Errors are "
+    "mean absolute errors per pixel, in 0.1 to 0.9.",
     pictures=(("fig2", "One sample, a frame every five generations."),),
     full=Budget(seeds=10, generations=1_000),
     quick=Budget(seeds=4, generations=1_000),
