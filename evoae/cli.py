@@ -17,6 +17,7 @@ from evoae.config import DEFAULT_PRESET, DESCRIPTIONS, PRESETS, RunConfig
 from evoae.evolve import InvalidFitnessError
 from evoae.hosts import leave
 from evoae.options import joined, parse, parse_run, parse_sweep
+from evoae.reproduce.command import reproduce
 
 USAGE = f"""usage: evoae COMMAND [OPTIONS]
 
@@ -30,6 +31,7 @@ commands:
   report RUN...     make the page of a run again, or one page of several runs side by side
   compare [PRESET]  evolve it, and train it by backpropagation in the same time
   sweep [PRESET]    run every combination of settings and seeds, in as few programs as can be
+  reproduce NAME    the paper's figures and claims: fig1, fig2, fig3, fig4, claims or all
   bench             how fast generations are on this machine, and those of others
   presets           list the presets of train, compare and sweep
   data [SOURCE]     list the named data sets, or describe one, or your own file or folder
@@ -44,8 +46,6 @@ SWEEP_HELP = (
     "the end of a name is enough where only one setting ends so: --sweep.scale. "
     "--sweep.seeds 10 takes ten seeds from --seed on, --sweep.seeds 3 5 those two."
 )
-
-
 LIVE = "--live"  # how a run is shown is no setting of it
 
 
@@ -289,6 +289,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "report": report,
     "compare": compare,
     "sweep": sweep,
+    "reproduce": reproduce,
     "bench": bench,
     "presets": presets,
     "data": describe_data,

@@ -41,8 +41,11 @@ class Trained(NamedTuple):
     errors: npt.NDArray[np.float64]
 
 
-def evolved(task: Task, bar: ProgressBar) -> Trained:
-    """The best network that the task's strategy finds, S = 1."""
+def evolved(task: Task, bar: ProgressBar, judge: Reconstruction | None = None) -> Trained:
+    """The best network that the task's strategy finds, S = 1.
+
+    `judge` is the error that is followed; None follows the one that is learnt from.
+    """
     for _ in itertools.islice(evolution(task), 2):
         pass  # compiles: the time of neither way has that in it
     stacked = lambda network: jax.tree.map(lambda leaf: leaf[None], network)  # noqa: E731
@@ -50,13 +53,21 @@ def evolved(task: Task, bar: ProgressBar) -> Trained:
         (stacked(task.network(state.best)), pace, evolution_status(trace, pace))
         for state, trace, pace in evolution(task)
     )
-    return _followed(task, blocks, task.population_size, bar)
+    return _followed(task, blocks, task.population_size, bar, judge)
 
 
 def descended(
-    task: Task, number: int, learning_rate: npt.ArrayLike, seconds: float, bar: ProgressBar
+    task: Task,
+    number: int,
+    learning_rate: npt.ArrayLike,
+    seconds: float,
+    bar: ProgressBar,
+    judge: Reconstruction | None = None,
 ) -> Trained:
-    """Random networks, S = `number`, that Adam trained for some seconds of computing."""
+    """Random networks, S = `number`, that Adam trained for some seconds of computing.
+
+    `judge` is the error that is followed; None follows the one that is learnt from.
+    """
     for_weights, key = jax.random.split(jax.random.key(task.config.seed))
     image = data.scale(task.images[:1], task.config.data.low, task.config.data.high)
     descent = minimize(
@@ -71,7 +82,7 @@ def descended(
     blocks = (
         (state.params, pace, _descent_status(errors[-1], pace)) for state, errors, pace in descent
     )
-    return _followed(task, blocks, GRADIENT_COST * number, bar)
+    return _followed(task, blocks, GRADIENT_COST * number, bar, judge)
 
 
 def tuned_learning_rate(task: Task, seconds: float, bar: ProgressBar) -> float:
@@ -95,6 +106,7 @@ def _followed(
     blocks: Iterator[tuple[Params, Pace, Status]],
     evaluations_an_image: int,
     bar: ProgressBar,
+    judge: Reconstruction | None,
 ) -> Trained:
     """Has networks trained, and computes their errors now and then, which costs no time of it."""
     evaluations_a_step = evaluations_an_image * (task.config.batch_size or len(task.images))
@@ -105,7 +117,7 @@ def _followed(
             bar.show(status)
             if pace.seconds >= due or pace.done >= 1:
                 due = FOLLOW_EVERY * pace.seconds
-                errors = finite(_errors(task.fitness, networks, images))
+                errors = finite(_errors(judge or task.fitness, networks, images))
                 points.append((pace.steps * evaluations_a_step, pace.seconds, errors))
     return Trained(networks, *map(np.array, zip(*points, strict=True)))
 

@@ -41,7 +41,13 @@ class Setting(NamedTuple):
 
 
 def sensitivity(
-    path: str | os.PathLike[str], setting: Setting, errors: npt.ArrayLike, *, ylabel: str
+    path: str | os.PathLike[str],
+    setting: Setting,
+    errors: npt.ArrayLike,
+    *,
+    ylabel: str,
+    ends: tuple[str, str] = ("best", "worst"),
+    linear: bool = False,
 ) -> Figure:
     """Write a PNG of the errors by the values of one setting: a dot a run, the median, the range.
 
@@ -53,6 +59,9 @@ def sensitivity(
         setting: with V values.
         errors: [V, R], of R runs for each value.
         ylabel: what the errors are, such as "mean absolute error per pixel".
+        ends: the names of the smallest and the largest.
+        linear: keep the axis of the errors linear and let it begin at 0; otherwise it is
+            logarithmic where they differ more than tenfold.
 
     Returns:
         The figure, for a notebook or a change.
@@ -74,7 +83,10 @@ def sensitivity(
     figure, axes = style.new_figure(WIDTH, HEIGHT)
     axes.set(xlabel=setting.name, ylabel=ylabel)
     places = _places(axes, setting)
-    scale_errors(axes, table[np.isfinite(table)].astype(np.float64))
+    if linear:
+        axes.set_ylim(0, 1.08 * float(table[np.isfinite(table)].max()) or 1)
+    else:
+        scale_errors(axes, table[np.isfinite(table)].astype(np.float64))
     finite = np.where(np.isfinite(table), table, np.nan)
     some = np.isfinite(table).any(axis=1)
     best, worst = np.nanmin(finite[some], axis=1), np.nanmax(finite[some], axis=1)
@@ -85,8 +97,8 @@ def sensitivity(
     axes.plot(places[drawn], median[drawn], "o-", color=style.PALETTE[1], markersize=5)
     lines = {"median": (median[drawn], style.PALETTE[1])}
     if table.shape[1] > 1:
-        last = "worst" if np.isfinite(table).all() else "worst finite"
-        lines |= {"best": (best, style.PALETTE[0]), last: (worst, style.PALETTE[0])}
+        last = ends[1] if np.isfinite(table).all() else f"{ends[1]} finite"
+        lines |= {ends[0]: (best, style.PALETTE[0]), last: (worst, style.PALETTE[0])}
     labels = [
         Label(f"{name} {values[-1]:.3g}", float(values[-1]), color)
         for name, (values, color) in lines.items()

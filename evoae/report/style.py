@@ -69,10 +69,15 @@ def new_panels(width: float, height: float, number: int) -> tuple[Figure, list[A
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the figure, with all text that lies outside of its axes, as a PNG."""
+    """Write the figure, with all text that lies outside of its axes.
+
+    Args:
+        figure: the figure.
+        path: a name that ends in .png (200 dots an inch) or .pdf.
+    """
     with replacing(path) as temporary:
-        _write(figure, temporary)
+        _write(figure, temporary, path.suffix[1:])
 
 
-def _write(figure: Figure, file: Path | io.BytesIO) -> None:
-    figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.1)
+def _write(figure: Figure, file: Path | io.BytesIO, form: str = "png") -> None:
+    figure.savefig(file, format=form, bbox_inches="tight", pad_inches=0.1)
