@@ -23,6 +23,7 @@ import evoae.bench
 import evoae.cli
 import evoae.compare
 import evoae.report.page
+import evoae.reproduce.registry
 import evoae.run
 import evoae.sweeps
 from evoae.report.weights import save_weights
@@ -99,7 +100,7 @@ def doing_nothing(monkeypatch):
         *((evoae.run, "train"), (evoae.run, "resume"), (evoae.sweeps, "sweep")),
         *((evoae.compare, "compare"), (evoae.bench, "bench")),
         *((evoae.report.page, "read_record"), (evoae.report.page, "write_page")),
-        (evoae.options, "join"),
+        *((evoae.options, "join"), (evoae.reproduce.registry, "reproduce")),
     ):
         monkeypatch.setattr(module, name, lambda *arguments, **settings: done)
     monkeypatch.setattr(evoae.data, "load", lambda *arguments, **settings: digits)
