@@ -1,52 +1,21 @@
-"""One run: evolve in blocks, and between them show how it goes and write what there is."""
+"""One run: where it begins, anew or from its last checkpoint, and the one folder it may write."""
 
-import dataclasses
-import functools
-import json
 import os
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
 
-import jax
-import numpy as np
-from PIL.Image import Image
-from rich.console import Console
-
-from evoae import data, report
-from evoae.config import RunConfig, to_json
-from evoae.denoising import FILE as DENOISING
-from evoae.denoising import denoising
-from evoae.evolve import InvalidFitnessError
-from evoae.hosts import any_of, check_same, is_first, of_first
+from evoae.config import RunConfig
+from evoae.hosts import is_first
 from evoae.memory import check_memory
-from evoae.pace import BEGINNING, Pace, interrupts
-from evoae.report.device import environment
-from evoae.report.folder import CHECKPOINTS, CONFIG, RunFolder, free_folder, writing
+from evoae.report.folder import CHECKPOINTS, CONFIG, free_folder, writing
 from evoae.report.lock import locked
 from evoae.report.loggers import Logs
-from evoae.report.page import PAGE
-from evoae.report.page.live import in_notebook, watched
-from evoae.report.progress import ProgressBar
-from evoae.report.summary import ERROR_NAMES, new_console, print_end, print_start
-from evoae.report.table import write_table
+from evoae.report.summary import new_console
 from evoae.report.weights import load_weights
-from evoae.result import Result, absolute_error_of, baselines_of, numbers_of
-from evoae.saving import Saver, Start, identity, portable, read_config, taken_up, told
-from evoae.task import (
-    NUM_SHOWN,
-    Task,
-    error_on,
-    evolution,
-    evolution_status,
-    memory_of,
-    prepare,
-    shown_inputs,
-)
-from evoae.tree import size
-from evoae.types import Genes, Info
-from evoae.views import views
+from evoae.result import Result
+from evoae.running import conduct, follow
+from evoae.saving import read_config, taken_up, told
+from evoae.task import memory_of, prepare
 
 __all__ = ["Result", "load_weights", "resume", "train"]
 
@@ -88,7 +57,7 @@ def train(config: RunConfig, *, progress: bool = True, live: bool = False) -> Re
     ((3,), 30)
     """
     if not is_first():
-        return _follow(prepare(config))
+        return follow(prepare(config))
     path = free_folder(config.out, config.preset)
     logs = Logs(config.log)
     task = prepare(config)
@@ -98,7 +67,7 @@ def train(config: RunConfig, *, progress: bool = True, live: bool = False) -> Re
     with locked(path / CHECKPOINTS):
         if (path / CONFIG).exists():  # of a run that began at the same time
             raise ValueError(f"out must be a new or an empty folder, {str(path)!r} has files")
-        return _run(task, path, new_console(quiet=not progress), logs, live=live)
+        return conduct(task, path, new_console(quiet=not progress), logs, live=live)
 
 
 def resume(
@@ -141,7 +110,7 @@ def resume(
     (5,)
     """
     if not is_first():
-        return _follow(*told(None))
+        return follow(*told(None))
     path, console = Path(folder), new_console(quiet=not progress)
     read_config(path)  # or the lock would be left in some other folder
     with locked(path / CHECKPOINTS):
@@ -160,157 +129,4 @@ def resume(
             else:
                 warnings.warn(text, stacklevel=2)
         console.print(f"resuming     after generation {start.pace.steps:,} of {path}")
-        return _run(start.task, path, console, Logs(start.task.config.log), start)
-
-
-def _run(
-    task: Task,
-    path: Path,
-    console: Console,
-    logs: Logs,
-    start: Start | None = None,
-    *,
-    live: bool = False,
-) -> Result:
-    config, begun = task.config, start.pace if start else BEGINNING
-    _agree(task)
-    low, high = config.data.low, config.data.high
-    pixels = data.scale(task.images, low, high)
-    baselines = baselines_of(task, pixels, config.error)
-    print_start(
-        console,
-        source=config.data.source,
-        image_shape=pixels.shape,
-        model=config.model.name,
-        num_weights=size(task.decoder.like),
-        num_genes=size(task.state.best),
-        baselines=baselines,
-        error=config.error,
-    )
-
-    targets = pixels[:NUM_SHOWN]
-    inputs = shown_inputs(task, targets)
-    reconstruct = jax.jit(task.model.apply)
-    folder = RunFolder(
-        path,
-        targets,
-        low=low,
-        high=high,
-        baselines=baselines,
-        error_name=ERROR_NAMES[config.error],
-        minibatches=config.batch_size is not None or config.noise is not None,
-        inputs=inputs if config.noise is not None else None,
-    )
-    state, pace, traces, stopped = task.state, begun, [], False
-    best = task.network(state.best)
-    outputs = np.asarray(reconstruct(best, inputs))
-    settings = {"config": to_json(portable(config)), "environment": environment()}
-    watching = watched(
-        folder.record,
-        path / PAGE,
-        lambda line: print(line, flush=True),
-        live=live,
-        notebook=not console.quiet and in_notebook(),
-    )
-
-    def save_genes(genes: Genes) -> None:
-        if task.encoded:
-            folder.save_genes(genes)
-
-    with interrupts() as interrupted, ProgressBar(console) as bar, logs, watching as show:
-        if start is None:
-            folder.begin(settings, best)
-            save_genes(state.best)
-            saver = Saver(task, folder)
-            saver.save(state, pace)  # so that a run can be resumed from its first moment
-        else:
-            error = float(state.best_fitness)
-            rows = folder.resume(settings, start.num_bytes, best, outputs, error)
-            save_genes(state.best)
-            saver = Saver(task, folder, saved=begun.steps)
-            if rows:
-                traces.append(Info._make(rows[name] for name in Info._fields))
-        logs.begin(path, settings)
-        try:
-            for state, trace, pace in evolution(task, begun):
-                traces.append(trace)
-                best = task.network(state.best)
-                outputs = np.asarray(reconstruct(best, inputs))
-                folder.add(trace._asdict(), best, outputs, float(state.best_fitness))
-                save_genes(state.best)
-                logs.add(pace.steps, *_logged(trace, pace, targets, outputs, low, high))
-                status = evolution_status(trace, pace, begun.steps)
-                bar.show(status)
-                show(f"generation {status.steps:,}: {status}")
-                if not np.isfinite(trace.best_fitness).all():
-                    continue  # and the error is raised; no checkpoint may be later than its cause
-                saver.save_if_due(state, pace)
-                stopped = any_of(interrupted.is_set())
-                if stopped:
-                    break
-        except InvalidFitnessError:
-            folder.finish()
-            folder.write_page()
-            raise
-        saver.save(state, pace)
-        folder.finish()
-        result = Result(
-            state=state,
-            network=best,
-            trace=jax.tree.map(lambda *rows: np.concatenate(rows), *traces),
-            folder=path,
-            error=error_on(task.fitness, best, task.images),
-            baselines=baselines,
-            diversity=report.diversity(outputs, targets),
-            num_evaluations=pace.steps * task.population_size,
-            seconds=pace.seconds,
-            stopped=stopped,
-        )
-        absolute_error = absolute_error_of(task, best, pixels)
-        numbers = numbers_of(task, result, absolute_error)
-        if config.noise is not None:
-            columns = denoising(task.fitness, {"evolved": best}, task.images)
-            write_table(path / DENOISING, list(columns), list(zip(*columns.values(), strict=True)))
-        folder.write_page(numbers, views(task, best))
-
-    print_end(
-        console,
-        error=result.error,
-        baselines=baselines,
-        absolute_error=absolute_error,
-        diversity=result.diversity,
-        num_generations=pace.steps,
-        num_evaluations=result.num_evaluations,
-        seconds=pace.seconds,
-        folder=path,
-        stopped=result.stopped,
-    )
-    return of_first(result)
-
-
-def _follow(task: Task, begun: Pace = BEGINNING) -> Result:
-    """What all processes but the first do: they evolve as it does, and write nothing."""
-    check_memory(memory_of(task))
-    _agree(task)
-    with interrupts() as interrupted:
-        for _, trace, _ in evolution(task, begun):
-            if np.isfinite(trace.best_fitness).all() and any_of(interrupted.is_set()):
-                break
-    return cast(Result, of_first(None))
-
-
-def _agree(task: Task) -> None:
-    """Raises a `ValueError` unless all processes have the same settings, images and versions."""
-    check_same("versions and devices", json.dumps(environment()))
-    settings = to_json(dataclasses.replace(task.config, out=None, log=(), preset=""))
-    check_same("settings", json.dumps(settings))
-    check_same("images", identity(task.images))
-
-
-def _logged(
-    trace: Info, pace: Pace, targets: Any, outputs: Any, low: float, high: float
-) -> tuple[dict[str, float], Callable[[], Image]]:
-    """The scalars of the last generation, and what draws its gallery."""
-    scalars = {name: float(values[-1]) for name, values in trace._asdict().items()}
-    draw = functools.partial(report.gallery, targets, outputs, name="evolved", low=low, high=high)
-    return scalars | {"generations_per_second": pace.speed}, draw
+        return conduct(start.task, path, console, Logs(start.task.config.log), start)

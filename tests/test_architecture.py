@@ -17,7 +17,18 @@ ORDER = (
     *("mutations", "crossovers", "strategies"),
     *("device_errors", "sharding", "evaluate", "evolve", "memory", "hosts", "side_by_side"),
     *("pace", "backprop", "checkpoint", "report", "config"),
-    *("task", "denoising", "views", "saving", "result", "run", "sweeps", "training", "compare"),
+    *(
+        "task",
+        "denoising",
+        "views",
+        "saving",
+        "result",
+        "running",
+        "run",
+        "sweeps",
+        "training",
+        "compare",
+    ),
     *("bench", "options", "reproduce", "cli"),
 )
 SOURCES = [

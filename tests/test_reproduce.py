@@ -15,7 +15,7 @@ from rich.console import Console
 from evoae.cli import main
 from evoae.config import PRESETS, ModelConfig
 from evoae.reproduce import claim_rules, figure1, figure2, figure3, figure4, parts
-from evoae.reproduce.experiment import conduct
+from evoae.reproduce.conduct import conduct
 from evoae.reproduce.parts import Parts, of_networks
 from evoae.reproduce.pictures import image_rows
 from evoae.reproduce.registry import EXPERIMENTS, reproduce

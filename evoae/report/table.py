@@ -25,11 +25,16 @@ def print_table(console: Console, columns: Sequence[str], rows: Sequence[Sequenc
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right")
     for row in rows:
-        table.add_row(*(_text(cell) for cell in row))
+        table.add_row(*(as_text(cell) for cell in row))
     console.print(table)
 
 
-def _text(cell: object) -> str:
+def as_text(cell: object) -> str:
+    """A cell for people: four digits after the point or one, thousands apart, None as a blank.
+
+    >>> as_text(0.25), as_text(1234.5), as_text(1234), as_text(None)
+    ('0.2500', '1,234.5', '1,234', '')
+    """
     if cell is None or cell != cell:
         return ""
     if isinstance(cell, float):

@@ -1,14 +1,12 @@
 """The page of an experiment, as Markdown: all of its figures come from what was measured."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from evoae.reproduce.experiment import Experiment, Table
-    from evoae.reproduce.verdicts import Claim
+from evoae.report.table import as_text
+from evoae.reproduce.experiment import Experiment, Table
+from evoae.reproduce.verdicts import Claim
 
 
 def markdown(
@@ -43,17 +41,9 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> 
     |---|---|
     | 1 | 0.2500 |
     """
-    lines = [columns, ["---"] * len(columns), *([_text(cell) for cell in row] for row in rows)]
+    lines = [columns, ["---"] * len(columns), *([as_text(cell) for cell in row] for row in rows)]
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return text.replace("| --- ", "|---").replace("--- |", "---|")
-
-
-def _text(cell: object) -> str:
-    if cell is None or cell != cell:
-        return ""
-    if isinstance(cell, float):
-        return f"{cell:.4f}" if abs(cell) < 10 else f"{cell:,.1f}"
-    return f"{cell:,}" if isinstance(cell, int) else str(cell)
 
 
 def _made_by(experiment: Experiment, about: Mapping[str, Any], *, quick: bool) -> str:

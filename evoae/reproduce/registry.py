@@ -9,7 +9,7 @@ from evoae.checks import check_choice
 from evoae.report.folder import free_folder
 from evoae.report.summary import new_console
 from evoae.reproduce.claims import CLAIMS
-from evoae.reproduce.experiment import conduct
+from evoae.reproduce.conduct import conduct
 from evoae.reproduce.figure1 import FIGURE1
 from evoae.reproduce.figure2 import FIGURE2
 from evoae.reproduce.figure3 import FIGURE3
