@@ -41,7 +41,10 @@ TINY = {
 }
 ROWS = {"fig1": 3 + 2, "fig2": 2 * 3, "fig3": 2 * 2, "fig4": 1 + 1 + 8}
 ROWS["claims"] = 2 * (2 * 2 + 2 * 2 + 2 + 2 + 2 * 3)
-every_experiment = pytest.mark.parametrize("name", EXPERIMENTS)
+SLOW = ("fig4", "claims")
+every_experiment = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in EXPERIMENTS]
+)
 
 
 class Made(dict):
@@ -112,6 +115,7 @@ def test_the_outputs_have_the_errors_that_the_sweep_reports(made):
         np.testing.assert_allclose(errors, found["error"], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_ways_of_the_long_run_have_their_evaluations(made):
     folder, _, _ = made["fig4"]
     with (folder / "fig4.csv").open(newline="") as file:
