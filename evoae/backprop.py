@@ -11,9 +11,8 @@ import numpy.typing as npt
 import optax
 from jax import lax
 
-from evoae import data
 from evoae.checks import check_positive, check_whole
-from evoae.fitness import is_noisy, prepared
+from evoae.fitness import drawn, is_noisy, prepared
 from evoae.pace import BLOCK_SIZE, Pace, in_blocks
 from evoae.strategies import Stacked
 from evoae.types import Batch, FitnessFn, Params
@@ -85,11 +84,7 @@ def step(
     Returns:
       The next state, and the errors before the step, float32 [S].
     """
-    for_batch, for_noise = jax.random.fold_in(key, state.step), None
-    if is_noisy(fitness):
-        for_batch, for_noise = jax.random.split(for_batch)
-    batch = data.minibatch(for_batch, batch, batch_size)
-    batch = prepared(fitness, batch, for_noise)
+    batch = drawn(jax.random.fold_in(key, state.step), fitness, batch, batch_size)
 
     def move(params: Params, moments: Any, rate: jax.Array) -> tuple[Params, Any, jax.Array]:
         error, gradient = jax.value_and_grad(fitness)(params, batch)

@@ -9,10 +9,9 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh
 
-from evoae import data
 from evoae.device_errors import explained
 from evoae.evaluate import centre_of, evaluate, single_changes
-from evoae.fitness import is_noisy, prepared
+from evoae.fitness import drawn, is_noisy, prepared
 from evoae.sharding import local, population_mesh, replicated
 from evoae.strategies.shared import settled
 from evoae.types import Batch, FitnessFn, Info, Strategy
@@ -42,13 +41,8 @@ def generation(
     """
     key = jax.random.fold_in(key, state.generation)
     for_batch, for_ask, for_tell = jax.random.split(key, 3)
-    for_noise = None
-    if is_noisy(fitness):
-        for_batch, for_noise = jax.random.split(for_batch)
-    if batch_size is not None:
-        batch = data.minibatch(for_batch, batch, batch_size)
+    batch = drawn(for_batch, fitness, batch, batch_size)
     population, state = strategy.ask(for_ask, state)
-    batch = prepared(fitness, batch, for_noise)
     if single_changes(strategy, fitness, population, batch) is not None:
         centre = centre_of(fitness, population, batch, previous=centre)
     errors = evaluate(

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae.checks import check_choice
-from evoae.data import scale
+from evoae.data import minibatch, scale
 from evoae.errors import ERRORS, ErrorName, logit
 from evoae.incremental import Centre, Neighbours, centre
 from evoae.layers import activate
@@ -261,3 +261,14 @@ def prepared(fitness: FitnessFn, batch: Batch, key: jax.Array | None = None) -> 
     if not hasattr(fitness, "prepare"):
         return batch
     return fitness.prepare(batch, key) if is_noisy(fitness) else fitness.prepare(batch)
+
+
+def drawn(key: jax.Array, fitness: FitnessFn, batch: Batch, batch_size: int | None) -> Batch:
+    """What one generation, or one step, is evaluated on: its minibatch, with its noise, prepared.
+
+    A part of the key is for the noise only where there is any, so other runs keep their bits.
+    """
+    for_noise = None
+    if is_noisy(fitness):
+        key, for_noise = jax.random.split(key)
+    return prepared(fitness, minibatch(key, batch, batch_size), for_noise)

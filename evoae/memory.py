@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import psutil
 
-from evoae import data
 from evoae.evaluate import dense_sizes, single_changes
-from evoae.fitness import PreparedBatch, prepared
+from evoae.fitness import PreparedBatch, drawn
 from evoae.sharding import population_mesh
 from evoae.types import Batch, FitnessFn, Strategy
 
@@ -68,12 +67,7 @@ def memory_estimate(
     key = jax.eval_shape(lambda: jax.random.key(0))
     population, _ = jax.eval_shape(strategy.ask, key, state)
 
-    def drawn(key: jax.Array, batch: Batch) -> Batch:
-        if batch_size is not None:
-            batch = data.minibatch(key, batch, batch_size)
-        return prepared(fitness, batch, key)
-
-    images = jax.eval_shape(drawn, key, batch)
+    images = jax.eval_shape(lambda key, batch: drawn(key, fitness, batch, batch_size), key, batch)
     network = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), population.parents)
     layers = []
     if isinstance(images, PreparedBatch) and hasattr(fitness, "around"):  # not of genes
