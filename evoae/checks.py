@@ -50,6 +50,12 @@ def check_choice(name: str, value: object, allowed: Iterable[str]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(names)}; got {value!r}")
 
 
+def check_noise(value: object) -> None:
+    """Raises a `ValueError` unless it is None or the description of a noise."""
+    if value is not None and (isinstance(value, type) or not hasattr(value, "apply")):
+        raise ValueError(f"noise must be None or one of evoae.noises, got {value!r}")
+
+
 def check_range(low: object, high: object, *, prefix: str = "") -> None:
     """Raises a `ValueError` unless both are finite numbers and low is below high.
 

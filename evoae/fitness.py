@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_choice
+from evoae.checks import check_choice, check_noise
 from evoae.data import minibatch, scale
 from evoae.errors import ERRORS, ErrorName, logit
 from evoae.incremental import Centre, Neighbours, centre
@@ -243,8 +243,7 @@ def reconstruction(
     check_choice("precision", precision, get_args(Precision))
     if not low < high:
         raise ValueError(f"low must be below high, got low={low}, high={high}")
-    if noise is not None and (isinstance(noise, type) or not hasattr(noise, "apply")):
-        raise ValueError(f"noise must be None or one of evoae.noises, got {noise!r}")
+    check_noise(noise)
     return Reconstruction(model, error, float(low), float(high), precision, noise)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import tyro
 
-from evoae.checks import check_choice, check_positive, check_range, check_whole
+from evoae.checks import check_choice, check_noise, check_positive, check_range, check_whole
 from evoae.encodings import Direct
 from evoae.errors import ERRORS, ErrorName
 from evoae.models import MODELS, Autoencoder
@@ -156,10 +156,7 @@ class RunConfig:
                 f"error: {self.error} needs data.low and data.high in 0..1, "
                 f"got {self.data.low} and {self.data.high}"
             )
-        if self.noise is not None and (
-            not hasattr(self.noise, "apply") or isinstance(self.noise, type)
-        ):
-            raise ValueError(f"noise must be None or one of evoae.noises, got {self.noise!r}")
+        check_noise(self.noise)
         if not hasattr(self.encoding, "decode") or isinstance(self.encoding, type):
             raise ValueError(f"encoding must be one of evoae.encodings, got {self.encoding!r}")
         if not hasattr(self.strategy, "ask") or isinstance(self.strategy, type):

@@ -13,7 +13,7 @@ from evoae.config import PRESETS
 from evoae.report.baselines import ERRORS
 from evoae.reproduce.experiment import Experiment, Table
 from evoae.reproduce.parts import Arrays, Parts
-from evoae.reproduce.pictures import image_rows, save_both
+from evoae.reproduce.pictures import image_rows, median_run, save_both
 from evoae.reproduce.verdicts import Claim, Statement, share, smaller, spread
 from evoae.side_by_side import evolve_runs
 from evoae.task import first_state, prepare
@@ -111,7 +111,7 @@ def claims(found: Arrays) -> list[Claim]:
 def draw(found: Arrays, folder: Path) -> None:
     """The target, the first frames of the run at the median, and its last one."""
     errors = found["error"]
-    run = np.argsort(errors[:, -1])[(len(errors) - 1) // 2]
+    run = median_run(errors[:, -1])
     places = list(range(errors.shape[1]))
     places = places[: SHOWN - 2] + places[SHOWN - 2 :][-1:]
     frames = [found["target"], *found["frames"][run][places]]

@@ -12,7 +12,7 @@ from evoae.report.baselines import diversity
 from evoae.report.summary import COLLAPSED
 from evoae.reproduce.experiment import Experiment, Table
 from evoae.reproduce.parts import Arrays, Parts, of_networks
-from evoae.reproduce.pictures import image_rows, save_both
+from evoae.reproduce.pictures import image_rows, median_run, save_both
 from evoae.reproduce.verdicts import Claim, Statement, smaller, spread
 from evoae.task import Task, prepare
 
@@ -114,7 +114,7 @@ def draw(found: Arrays, folder: Path) -> None:
     """The targets, and for each number of weights the outputs of the run at the median error."""
     lines, names = [found["images"][..., 0]], ["target"]
     for number, errors, outputs in zip(NUM_WEIGHTS, found["error"], found["outputs"], strict=True):
-        run = np.argsort(errors)[(len(errors) - 1) // 2]
+        run = median_run(errors)
         lines.append(outputs[run, ..., 0])
         names.append(f"{number} weight{'s' * (number > 1)}, error {errors[run]:.3f}")
     save_both(image_rows(lines, names, low=0.1, high=0.9), folder / "fig3")

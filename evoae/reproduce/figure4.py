@@ -18,7 +18,7 @@ from evoae.report.summary import COLLAPSED, ERROR_NAMES
 from evoae.reproduce.experiment import Experiment, Table
 from evoae.reproduce.figure3 import diversities
 from evoae.reproduce.parts import Arrays, Parts
-from evoae.reproduce.pictures import image_rows, save_both
+from evoae.reproduce.pictures import image_rows, median_run, save_both
 from evoae.reproduce.verdicts import Claim, Statement, spread
 from evoae.task import Task, prepare
 from evoae.training import Trained, descended, evolved, tuned_learning_rate
@@ -222,7 +222,7 @@ def draw(found: Arrays, folder: Path) -> None:
     lines, names, courses = [found["images"][..., 0]], ["target"], []
     for way, name in NAMES.items():
         errors, outputs, _ = _ends(found, way)
-        middle = np.argsort(errors)[(len(errors) - 1) // 2]
+        middle = median_run(errors)
         lines.append(outputs[middle, ..., 0])
         names.append(f"{name}, error {errors[middle]:.3f}")
         runs = _runs(found, way)

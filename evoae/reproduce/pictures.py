@@ -65,6 +65,15 @@ def image_rows(
     return figure
 
 
+def median_run(errors: Sequence[float] | Images) -> int:
+    """The run that is shown for all: the one at the median error, or at the lower of two.
+
+    >>> median_run([0.3, 0.1, 0.2, 0.4])
+    2
+    """
+    return int(np.argsort(errors)[(len(errors) - 1) // 2])
+
+
 def save_both(figure: Figure, path: Path) -> None:
     """Writes a figure as PNG and as PDF, beside each other.
 
