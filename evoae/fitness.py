@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from evoae.checks import check_choice, check_noise
 from evoae.data import minibatch, scale
-from evoae.errors import ERRORS, ErrorName, logit
+from evoae.errors import ERRORS, ErrorName, check_sides, logit
 from evoae.incremental import Centre, Neighbours, centre
 from evoae.layers import activate
 from evoae.models import Autoencoder
@@ -60,7 +60,7 @@ class Reconstruction:
 
     Attributes:
       model: whose weights are evaluated.
-      error: "mae", "mse", "rmse", "bce" or "logit_huber".
+      error: one of `evoae.errors.ERRORS`.
       low: what the value 0 of uint8 images is scaled to.
       high: what the value 255 is scaled to.
       precision: of products, and of weights and activations.
@@ -113,8 +113,15 @@ class Reconstruction:
                 f"model must return images of the shape {target.shape} that it is given, "
                 f"it returned {output.shape}"
             )
+        if not (prepared or self.by_pixels):
+            output, target = (jnp.transpose(x, (3, 1, 2, 0)) for x in (output, target))
         errors = (self._of_pre_activation if prepared else self._of_output)(output, target)
         return ERRORS[self.error].finish(jnp.mean(errors, dtype=jnp.float32))
+
+    @property
+    def by_pixels(self) -> bool:
+        """Whether the error of a change is known from the pixels that it changes: `of_changes`."""
+        return ERRORS[self.error].of_pixels
 
     def around(self, params: Params, batch: PreparedBatch) -> Centre:
         """Evaluates one network and keeps its activations, for the errors of its neighbours."""
@@ -141,7 +148,15 @@ class Reconstruction:
 
         Returns:
           Float32 [C]: as the error of the changed network computed anew, to rounding.
+
+        Raises:
+          ValueError: an error that is not one of single pixels, see `by_pixels`.
         """
+        if not self.by_pixels:
+            raise ValueError(
+                "error must be one of single pixels where only changed pixels are computed, "
+                f"got {self.error!r}"
+            )
         with self._products():
             neighbours = Neighbours(
                 self._layers, self._of_pre_activation, around, batch.images, batch.targets
@@ -153,16 +168,16 @@ class Reconstruction:
         return self._finish(sums, batch)
 
     def _of_pre_activation(self, pre: jax.Array, target: jax.Array) -> jax.Array:
-        """The errors of pixels, from the pre-activation of the last layer."""
+        """The values of the error, from the pre-activation of the last layer."""
         last = self._layers.decoder_layers[-1]
         if ERRORS[self.error].of_logits and last.activation == "sigmoid":
-            return ERRORS[self.error].pixel(pre, target)
+            return ERRORS[self.error].values(pre, target)
         return self._of_output(activate(last, pre), target)
 
     def _of_output(self, output: jax.Array, target: jax.Array) -> jax.Array:
         if ERRORS[self.error].of_logits:
             output = logit(output, OUTPUT_MARGIN)
-        return ERRORS[self.error].pixel(output, target)
+        return ERRORS[self.error].values(output, target)
 
     def _target(self, images: jax.Array) -> jax.Array:
         return logit(images, TARGET_MARGIN) if ERRORS[self.error].of_logits else images
@@ -186,6 +201,7 @@ class Reconstruction:
             raise ValueError(
                 f"images must have shape [N, height, width, channels], got {images.shape}"
             )
+        check_sides(self.error, *images.shape[1:3])
         if images.dtype == jnp.uint8:
             return scale(images, self.low, self.high)
         if not jnp.issubdtype(images.dtype, jnp.floating):
@@ -213,6 +229,11 @@ def reconstruction(
         to 0.01..0.99 (Huber 1964, "Robust estimation of a location parameter"). On images that are
         mostly black, "mae" rewards a black output: it scores better than the mean image. The last
         two have a slope where a sigmoid saturates; "logit_huber" needs neither it nor a logarithm.
+        Two compare whole images, and so cost more where children change one weight: "correlation"
+        1 - Pearson's correlation of the pixels of an image, 0 where one has a single colour; and
+        "ssim" 1 - structural similarity in a Gaussian window of 11 x 11 pixels, sigma 1.5, K1 =
+        0.01, K2 = 0.03, for pixels in 0..1, mean over all windows that lie inside (Wang et al.
+        2004, "Image quality assessment: from error visibility to structural similarity").
       low: what the value 0 of uint8 images is scaled to, batch by batch; floats are taken as given.
       high: what the value 255 is scaled to.
       precision: "float32"; "tensorfloat32" rounds the inputs of matrix products to 10 bits where

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from evoae import data
 from evoae.config import DataConfig, RunConfig
 from evoae.encodings import Decoder, Direct, decoded
+from evoae.errors import check_sides
 from evoae.evolve import InvalidFitnessError, evolve
 from evoae.fitness import Reconstruction, prepared, reconstruction
 from evoae.hosts import seconds_of_first
@@ -93,6 +94,7 @@ def prepare(config: RunConfig) -> Task:
             f"batch_size must be at most {len(images)}, the number of images; "
             f"got {config.batch_size}"
         )
+    check_sides(config.error, *images.shape[1:3])
     model = config.model.build(images.shape[1:])
     key, state = first_state(config, model, images)
     image = data.scale(images[:1], config.data.low, config.data.high)

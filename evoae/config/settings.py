@@ -104,7 +104,8 @@ class RunConfig:
       data: the images to learn.
       model: the autoencoder.
       error: "mae" mean absolute, "mse" mean squared, "rmse" root mean squared error per pixel,
-        "bce" binary cross entropy or "logit_huber" Huber's error of logits, for pixels in 0..1.
+        "bce" binary cross entropy or "logit_huber" Huber's error of logits, for pixels in 0..1;
+        "correlation" or "ssim", 1 less the correlation or the structural similarity of images.
       noise: what spoils the images that the model is given, one of `evoae.noises`, drawn anew for
         each generation; the clean ones are to be reconstructed. None spoils nothing.
       encoding: how genes, which the search sees, make the weights, one of `evoae.encodings`.

@@ -16,6 +16,8 @@ ERROR_NAMES = {
     "rmse": "root mean squared error per pixel",
     "bce": "binary cross entropy per pixel",
     "logit_huber": "Huber error of logits per pixel",
+    "correlation": "1 - correlation, mean over images",
+    "ssim": "1 - structural similarity, mean over images",
 }
 
 
