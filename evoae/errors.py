@@ -26,7 +26,7 @@ class Error(NamedTuple):
       in_unit_interval: whether pixels must be in 0..1.
       of_logits: whether `values` takes logits. Those of an output that a sigmoid ends are what goes
         into the sigmoid, and are read there.
-      of_pixels: whether a value is that of one pixel, so that where few pixels change few values do.
+      of_pixels: whether each value is that of one pixel: where few pixels change, few values do.
       smallest_side: of the images, in pixels.
     """
 
@@ -82,9 +82,7 @@ def window() -> np.ndarray:
 
 def _windows(side: int) -> np.ndarray:
     """All whole windows along an axis, one a row: [side - 10, side]."""
-    return np.stack(
-        [np.pad(window(), (i, side - WINDOW - i)) for i in range(side - WINDOW + 1)]
-    )
+    return np.stack([np.pad(window(), (i, side - WINDOW - i)) for i in range(side - WINDOW + 1)])
 
 
 def _local_means(x: jax.Array) -> jax.Array:

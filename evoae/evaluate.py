@@ -9,7 +9,7 @@ from jax import lax
 from jax.sharding import Mesh
 
 from evoae import tree
-from evoae.fitness import PreparedBatch
+from evoae.batches import PreparedBatch
 from evoae.sharding import over_devices
 from evoae.types import Batch, FitnessFn, Params, Population, Strategy
 

@@ -2,13 +2,14 @@
 
 import contextlib
 import dataclasses
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Literal, cast, get_args
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_choice, check_noise
+from evoae.batches import NoisyBatch, PreparedBatch
+from evoae.checks import check_choice, check_kl_weight, check_noise
 from evoae.data import minibatch, scale
 from evoae.errors import ERRORS, ErrorName, check_sides, logit
 from evoae.incremental import Centre, Neighbours, centre
@@ -25,33 +26,6 @@ Precision = Literal["float32", "tensorfloat32", "bfloat16"]
 TARGET_MARGIN, OUTPUT_MARGIN = 0.01, 1e-6
 
 
-class PreparedBatch(NamedTuple):
-    """A batch in the form that all candidates share.
-
-    Attributes:
-      inputs: what `Autoencoder.prepare` makes of the images.
-      images: what the model is given, noisy where there is noise, as [channels, height, width, N].
-      targets: what outputs are compared with: the clean images so, or their logits for an error of
-        logits.
-    """
-
-    inputs: jax.Array
-    images: jax.Array
-    targets: jax.Array
-
-
-class NoisyBatch(NamedTuple):
-    """A batch with noise for a model that is not of evoae's layers; both are [N, H, W, C].
-
-    Attributes:
-      inputs: what the model is given.
-      targets: the clean images.
-    """
-
-    inputs: jax.Array
-    targets: jax.Array
-
-
 @dataclasses.dataclass(frozen=True)
 class Reconstruction:
     """The error of a model's reconstructions: `(params, images) -> float32 scalar`.
@@ -65,6 +39,7 @@ class Reconstruction:
       high: what the value 255 is scaled to.
       precision: of products, and of weights and activations.
       noise: on what the model is given, drawn by `prepare`; None for none.
+      kl_weight: of the divergence of the latent in the evidence lower bound; None for no such.
     """
 
     model: nn.Module
@@ -73,22 +48,37 @@ class Reconstruction:
     high: float = 1.0
     precision: Precision = "float32"
     noise: Noise | None = None
+    kl_weight: float | None = None
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether `prepare` has noise to draw: on the images, or for the latent."""
+        return self.noise is not None or self.kl_weight is not None
+
+    @property
+    def by_pixels(self) -> bool:
+        """Whether the error of a change is known from the pixels that it changes: `of_changes`."""
+        return ERRORS[self.error].of_pixels and self.kl_weight is None
 
     def prepare(self, batch: Batch, key: jax.Array | None = None) -> Batch:
         """The work on a batch that is the same for all candidates; calling accepts the result.
 
-        With a key, the inputs have noise that is drawn from it; without one they are clean.
+        With a key, the inputs have noise that is drawn from it, and a Gaussian latent is sampled;
+        without one the inputs are clean, and the latent is its mean.
         """
         if isinstance(batch, PreparedBatch | NoisyBatch):
             return batch
-        images = self._floats(batch)
+        images, latent_noise = self._floats(batch), None
+        if key is not None and self.kl_weight is not None:
+            key, for_latent = jax.random.split(key)
+            latent_size = self._layers.latent_size(images.shape[1:])
+            latent_noise = jax.random.normal(for_latent, (latent_size, len(images)), jnp.float32)
         inputs = images if key is None else self.noisy(key, images)
         if not isinstance(self.model, Autoencoder):
             return images if inputs is images else NoisyBatch(inputs, images)
         targets = self._target(jnp.transpose(images, (3, 1, 2, 0)))
-        return PreparedBatch(
-            self.model.prepare(inputs), jnp.transpose(inputs, (3, 1, 2, 0)), targets
-        )
+        prepared, inputs = self.model.prepare(inputs), jnp.transpose(inputs, (3, 1, 2, 0))
+        return PreparedBatch(prepared, inputs, targets, latent_noise)
 
     def noisy(self, key: jax.Array, images: jax.Array) -> jax.Array:
         """Images [N, height, width, channels], uint8 or floats, as floats with noise."""
@@ -98,16 +88,21 @@ class Reconstruction:
         return self.noise.apply(key, images, self.low, self.high)
 
     def __call__(self, params: Params, batch: Batch) -> jax.Array:
-        batch = self.prepare(batch)
+        batch, divergence = self.prepare(batch), jnp.zeros(1)
         prepared = isinstance(batch, PreparedBatch)
         noisy = isinstance(batch, NoisyBatch)
         inputs = batch.inputs if prepared or noisy else batch
         target = batch.targets if prepared else self._target(batch.targets if noisy else batch)
-        apply = self._layers.pre_activation if prepared else self.model.apply
         if self.precision == "bfloat16":
             params, inputs = jax.tree.map(lambda x: x.astype(jnp.bfloat16), (params, inputs))
         with self._products():
-            output = cast(jax.Array, apply(params, inputs)).astype(target.dtype)
+            if self.kl_weight is not None:
+                output, divergence = self._layers.sampled(params, inputs, batch.latent_noise)
+            elif prepared:
+                output = self._layers.pre_activation(params, inputs)
+            else:
+                output = cast(jax.Array, self.model.apply(params, inputs))
+        output = output.astype(target.dtype)
         if output.shape != target.shape:
             raise ValueError(
                 f"model must return images of the shape {target.shape} that it is given, "
@@ -115,13 +110,11 @@ class Reconstruction:
             )
         if not (prepared or self.by_pixels):
             output, target = (jnp.transpose(x, (3, 1, 2, 0)) for x in (output, target))
-        errors = (self._of_pre_activation if prepared else self._of_output)(output, target)
-        return ERRORS[self.error].finish(jnp.mean(errors, dtype=jnp.float32))
-
-    @property
-    def by_pixels(self) -> bool:
-        """Whether the error of a change is known from the pixels that it changes: `of_changes`."""
-        return ERRORS[self.error].of_pixels
+        values = (self._of_pre_activation if prepared else self._of_output)(output, target)
+        error = ERRORS[self.error].finish(jnp.mean(values, dtype=jnp.float32))
+        if self.kl_weight is None:
+            return error
+        return error + self.kl_weight * divergence.sum() / target.size
 
     def around(self, params: Params, batch: PreparedBatch) -> Centre:
         """Evaluates one network and keeps its activations, for the errors of its neighbours."""
@@ -154,8 +147,8 @@ class Reconstruction:
         """
         if not self.by_pixels:
             raise ValueError(
-                "error must be one of single pixels where only changed pixels are computed, "
-                f"got {self.error!r}"
+                "error must be one of single pixels, and kl_weight None, where only changed pixels "
+                f"are computed; got {self.error!r} and {self.kl_weight!r}"
             )
         with self._products():
             neighbours = Neighbours(
@@ -217,6 +210,7 @@ def reconstruction(
     high: float = 1.0,
     precision: Precision = "float32",
     noise: Noise | None = None,
+    kl_weight: float | None = None,
 ) -> Reconstruction:
     """The fitness of an autoencoder: the error of its reconstructions, smaller is better.
 
@@ -244,12 +238,20 @@ def reconstruction(
       noise: one of `evoae.noises`, on what the model is given; it is then compared with the clean
         images. `evolve` draws it anew for each generation, the same for all candidates. Where the
         fitness is called by hand, `prepare` draws it.
+      kl_weight: with one, and a model whose latent is Gaussian (`evoae.models.variational`), the
+        fitness is the negative evidence lower bound by pixel (Kingma and Welling 2014,
+        "Auto-encoding variational Bayes"): the error from one sample of each latent, by noise that
+        is drawn as that on images is, and this weight times the Kullback-Leibler divergence of the
+        latent from N(0, 1) in nats over the pixels of an image. With "bce" and 1 it is the bound
+        for Bernoulli pixels, with "mse" and 2 s^2 that for pixels with noise of variance s^2, over
+        1 / (2 s^2) and to a constant. "rmse", a root of the whole batch, has no such bound.
 
     Returns:
       A frozen, hashable function (params, images) -> error.
 
     Raises:
-      ValueError: an unknown error or precision, or low that is not below high.
+      ValueError: an unknown error or precision, low that is not below high, or a kl_weight that is
+        below 0, for "rmse", or for a latent that is not Gaussian.
 
     >>> import jax, evoae
     >>> model = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1))
@@ -265,12 +267,18 @@ def reconstruction(
     if not low < high:
         raise ValueError(f"low must be below high, got low={low}, high={high}")
     check_noise(noise)
-    return Reconstruction(model, error, float(low), float(high), precision, noise)
+    check_kl_weight(kl_weight, error)
+    if kl_weight is not None and not getattr(model, "is_variational", False):
+        raise ValueError(
+            "kl_weight must be None for a model whose encoder does not end in a GaussianLatent, "
+            f"got {kl_weight!r}"
+        )
+    return Reconstruction(model, error, float(low), float(high), precision, noise, kl_weight)
 
 
 def is_noisy(fitness: FitnessFn) -> bool:
     """Whether a fitness has noise to draw."""
-    return getattr(fitness, "noise", None) is not None
+    return getattr(fitness, "is_noisy", False)
 
 
 def prepared(fitness: FitnessFn, batch: Batch, key: jax.Array | None = None) -> Batch:

@@ -23,7 +23,7 @@ from evoae.pace import BLOCK_SIZE, Pace, in_blocks, interrupts
 from evoae.report.device import device, environment
 from evoae.report.folder import BEST, free_folder, write_settings, writing
 from evoae.report.progress import ProgressBar, Status
-from evoae.report.summary import ERROR_NAMES, new_console
+from evoae.report.summary import error_name, new_console
 from evoae.report.sweep import draw_galleries, draw_sweep, print_sweep, shown_settings
 from evoae.report.table import write_table
 from evoae.report.weights import save_weights
@@ -281,8 +281,9 @@ def _write_pictures(
     save_weights(folder / BEST, best.best)
     shown, swept = shown_settings(points.settings), {name.split(".")[0] for name in points.settings}
     # Errors of several kinds have no name in common, images of several data no picture.
-    error_name = "error" if "error" in swept else ERROR_NAMES[config.error]
-    draw_sweep(folder, shown, errors, error_name=error_name)
+    several = {"error", "kl_weight"} & swept
+    name = "error" if several else error_name(config.error, config.kl_weight)
+    draw_sweep(folder, shown, errors, error_name=name)
     if "data" not in swept:
         low, high = config.data.low, config.data.high
         outputs = {place: run.outputs for place, run in runs.items()}

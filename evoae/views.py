@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae import data
+from evoae.evidence import prior_samples
 from evoae.report.page.images import maps_of_layer, to_bytes
 from evoae.report.page.latent import GRID, latent_grid
 from evoae.task import Task
@@ -14,6 +15,7 @@ from evoae.types import Params
 
 NUM_LATENT = 1_000  # images in the latent map
 NUM_IMAGES = 10  # whose feature maps are kept
+NUM_SAMPLES = 30  # decoded from the prior of a variational autoencoder
 
 
 def views(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
@@ -21,8 +23,9 @@ def views(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
 
     Returns:
       "latent" [M, L] of the first M images, "labels" [M] where there are any, "backdrop" (what the
-      decoder draws on a grid over the latent map, one grey image) where L = 2, "layer_names" [K],
-      "layer_ranges" [K, 2] and "layer_0" .. (uint8 [N, maps, H, W]).
+      decoder draws on a grid over the latent map, one grey image) where L = 2, "samples" (uint8 [S,
+      H, W, C]) decoded from the prior where there is one, "layer_names" [K], "layer_ranges" [K, 2]
+      and "layer_0" .. (uint8 [N, maps, H, W]).
     """
     low, high = task.config.data.low, task.config.data.high
     images = data.scale(task.images[:NUM_LATENT], low, high)
@@ -36,6 +39,8 @@ def views(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
         height, width = small.shape[1:]
         mosaic = small.reshape(GRID, GRID, height, width).swapaxes(1, 2)
         found["backdrop"] = mosaic.reshape(GRID * height, GRID * width)
+    if task.config.kl_weight is not None:
+        found["samples"] = to_bytes(prior_samples(task, params, NUM_SAMPLES), low, high)
     layers = jax.jit(task.model.activations)(params, images[:NUM_IMAGES])
     names, ranges = [name for name, *_ in task.model.stages(params)], []  # jit sorts names
     for index, name in enumerate(names):

@@ -65,6 +65,8 @@ def configured(monkeypatch):
         ([*PAPER, "--num-generations", "None"], "num_generations or minutes must be given"),
         ([*PAPER, "--error", "mea"], "'mea'"),
         ([*PAPER, "--model.name", "resnet"], "'resnet'"),
+        ([*PAPER, "--kl-weight", "-1"], "kl_weight must be None or a finite number from 0, got -1"),
+        ([*PAPER, "--kl-weight", "1", "--error", "rmse"], "error must be one of single images"),
         ([*PAPER, "--model.latent-size", "3"], "model.latent_size must be left out"),
         ([*PAPER, "--strategy.population-size", "1"], "population_size must be"),
         ([*PAPER, "--strategy.num-elites", "20"], "num_elites must be an int from 1 to"),

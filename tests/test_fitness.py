@@ -8,6 +8,7 @@ import pytest
 from skimage.metrics import structural_similarity
 
 import evoae
+from evoae import task
 from evoae.errors import ERRORS
 
 
@@ -266,3 +267,27 @@ def test_images_smaller_than_the_window_are_refused():
         evoae.fitness.reconstruction(model, error="ssim")(params, images)
     with pytest.raises(ValueError, match=message):
         evoae.report.baselines(images, error="ssim")
+
+
+@every_whole_error
+def test_the_error_on_parts_is_that_on_all(error, monkeypatch, key):
+    """Also where the last part is smaller."""
+    model = evoae.models.mlp(1, hidden=(2,), image_shape=(12, 12, 1))
+    images = np.random.default_rng(0).integers(0, 256, (7, 12, 12, 1), np.uint8)
+    fitness = evoae.fitness.reconstruction(model, error=error)
+    params = model.init(key, fitness.noisy(key, images))
+    monkeypatch.setattr(task, "CHUNK_SIZE", 3)
+    found = task.error_on(fitness, params, images)
+    assert found == pytest.approx(float(fitness(params, images)), rel=1e-5)
+
+
+def test_a_run_on_images_that_are_too_small_does_not_begin(tmp_path):
+    np.savez(tmp_path / "images.npz", images=np.zeros((2, 12, 9), np.uint8))
+    config = evoae.config.RunConfig(
+        data=evoae.config.DataConfig(str(tmp_path / "images.npz")),
+        model=evoae.config.ModelConfig("mlp"),
+        error="ssim",
+        num_generations=1,
+    )
+    with pytest.raises(ValueError, match="ssim needs images of at least 11x11 pixels, got 12x9"):
+        task.prepare(config)

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from evoae.cli import main
 from evoae.config import PRESETS, ModelConfig
-from evoae.reproduce import claim_rules, figure1, figure2, figure3, figure4, parts
+from evoae.reproduce import claim_rules, errors, figure1, figure2, figure3, figure4, parts
 from evoae.reproduce.conduct import conduct
 from evoae.reproduce.parts import Parts, of_networks
 from evoae.reproduce.pictures import image_rows
@@ -28,6 +28,7 @@ TINY = {
     "fig2": figure2.Budget(seeds=2, generations=10),
     "fig3": figure3.Budget(seeds=2, generations=2),
     "fig4": figure4.Budget(seeds=1, generations=40),
+    "errors": errors.Budget(seeds=2, generations=2, our_generations=2),
     "claims": EXPERIMENTS["claims"].full._replace(
         seeds=2,
         generations=2,
@@ -39,9 +40,9 @@ TINY = {
         scales=(0.1, 1.0),
     ),
 }
-ROWS = {"fig1": 3 + 2, "fig2": 2 * 3, "fig3": 2 * 2, "fig4": 1 + 1 + 8}
+ROWS = {"fig1": 3 + 2, "fig2": 2 * 3, "fig3": 2 * 2, "fig4": 1 + 1 + 8, "errors": 2 * 7 * 2}
 ROWS["claims"] = 2 * (2 * 2 + 2 * 2 + 2 + 2 + 2 * 3)
-SLOW = ("fig4", "claims")
+SLOW = ("fig4", "claims", "errors")
 every_experiment = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in EXPERIMENTS]
 )
@@ -180,7 +181,7 @@ def test_a_wrong_command_is_one_line(words, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("evoae: error: ")
     if words == ["fig9"]:
-        assert "name must be one of fig1, fig2, fig3, fig4, claims, all; got 'fig9'" in line
+        assert "name must be one of fig1, fig2, fig3, fig4, claims, errors, all; got 'fig9'" in line
 
 
 def test_a_folder_with_something_else_is_refused(made, tmp_path):
@@ -248,6 +249,40 @@ def test_the_rules_of_figure_4():
     assert (differ.verdict, flexible.verdict) == ("holds", "does not hold")
     _, flexible = figure4.claims(found(0.09, 0.9, slight[:1]))
     assert flexible.verdict == "holds"
+
+
+def errors_like(learnt, ours):
+    """What `errors` would measure of outputs [learnt from, seed] by the paper's search and ours."""
+    images = 0.1 + 0.8 * np.random.default_rng(0).random((10, 11, 11, 1))
+
+    def outputs(spreads, light):
+        jitter = 1 + 1e-3 * np.arange(4).reshape(1, 4, 1, 1, 1, 1)
+        shape = np.reshape([spreads, light], (2, 7, 1, 1, 1, 1, 1))
+        mean = images.mean(0)
+        drawn = mean + shape[0] * jitter * (images - mean)
+        return 0.1 + (drawn - 0.1) * shape[1] * jitter
+
+    return {
+        "images": images,
+        "paper/outputs": outputs(*learnt),
+        "ours/outputs": outputs(*ours),
+    }
+
+
+def test_the_rules_of_the_errors():
+    dark_mae = [0.3, 1, 1, 1, 1, 1, 1]
+    found = errors_like(([0.01] * 6 + [0.2], dark_mae), ([0.5] * 7, [1] * 7))
+    rmse, mae, search = errors.claims(found)
+    assert [its.verdict for its in (rmse, mae, search)] == ["holds"] * 3
+    black, grey = errors.collapsed(found, "paper")
+    assert black.all(axis=1).tolist() == [True] + [False] * 6
+    assert grey.all(axis=1).tolist() == [False] + [True] * 5 + [False]
+    assert errors.judged(found, "ours").shape == (7, 4, 7)
+    found = errors_like(([0.5] * 2 + [0.01] + [0.5] * 4, [1] * 7), ([0.01] * 7, [1] * 7))
+    rmse, mae, search = errors.claims(found)
+    assert [its.holds for its in rmse.statements] == [False, False]
+    assert [its.holds for its in mae.statements] == [False, True]
+    assert search.verdict == "does not hold"
 
 
 def paper_like():

@@ -7,8 +7,8 @@ import jax
 from jax import lax
 
 from evoae.encodings.direct import Direct
-from evoae.fitness import prepared
-from evoae.types import Batch, Encoding, FitnessFn, Genes, Noise, Params
+from evoae.fitness import is_noisy, prepared
+from evoae.types import Batch, Encoding, FitnessFn, Genes, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +63,9 @@ class DecodedFitness:
     decoder: Decoder
 
     @property
-    def noise(self) -> Noise | None:
-        """That of the fitness."""
-        return getattr(self.fitness, "noise", None)
+    def is_noisy(self) -> bool:
+        """Whether the fitness has noise to draw."""
+        return is_noisy(self.fitness)
 
     def prepare(self, batch: Batch, key: jax.Array | None = None) -> Batch:
         """As the fitness prepares it: the batch knows nothing of genes."""

@@ -20,6 +20,7 @@ from evoae.layers.base import (
 from evoae.layers.change import Change, activation_change, cut, spans
 from evoae.layers.conv import Conv
 from evoae.layers.conv_transpose import ConvTranspose
+from evoae.layers.gaussian_latent import GaussianLatent
 from evoae.layers.simple import Dense, MaxPool, Reshape, Unpool
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Conv",
     "ConvTranspose",
     "Dense",
+    "GaussianLatent",
     "Initializer",
     "Layer",
     "MaxPool",

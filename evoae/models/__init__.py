@@ -9,6 +9,7 @@ from evoae.models.named import (
     varadi2021_params,
     varadi2021_vector,
 )
+from evoae.models.variational import variational
 
 __all__ = [
     "MODELS",
@@ -18,4 +19,5 @@ __all__ = [
     "varadi2021",
     "varadi2021_params",
     "varadi2021_vector",
+    "variational",
 ]
