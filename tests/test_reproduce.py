@@ -14,7 +14,7 @@ from rich.console import Console
 
 from evoae.cli import main
 from evoae.config import PRESETS, ModelConfig
-from evoae.reproduce import claim_rules, errors, figure1, figure2, figure3, figure4, parts
+from evoae.reproduce import claim_rules, errors, figure1, figure2, figure3, figure4, parts, vae
 from evoae.reproduce.conduct import conduct
 from evoae.reproduce.parts import Parts, of_networks
 from evoae.reproduce.pictures import image_rows
@@ -29,6 +29,7 @@ TINY = {
     "fig3": figure3.Budget(seeds=2, generations=2),
     "fig4": figure4.Budget(seeds=1, generations=40),
     "errors": errors.Budget(seeds=2, generations=2, our_generations=2),
+    "vae": vae.Budget(seeds=1, generations=3),
     "claims": EXPERIMENTS["claims"].full._replace(
         seeds=2,
         generations=2,
@@ -40,9 +41,16 @@ TINY = {
         scales=(0.1, 1.0),
     ),
 }
-ROWS = {"fig1": 3 + 2, "fig2": 2 * 3, "fig3": 2 * 2, "fig4": 1 + 1 + 8, "errors": 2 * 7 * 2}
+ROWS = {
+    "fig1": 3 + 2,
+    "fig2": 2 * 3,
+    "fig3": 2 * 2,
+    "fig4": 1 + 1 + 8,
+    "errors": 2 * 7 * 2,
+    "vae": 1 + 8,
+}
 ROWS["claims"] = 2 * (2 * 2 + 2 * 2 + 2 + 2 + 2 * 3)
-SLOW = ("fig4", "claims", "errors")
+SLOW = ("fig4", "claims", "errors", "vae")
 every_experiment = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in EXPERIMENTS]
 )
@@ -181,7 +189,10 @@ def test_a_wrong_command_is_one_line(words, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("evoae: error: ")
     if words == ["fig9"]:
-        assert "name must be one of fig1, fig2, fig3, fig4, claims, errors, all; got 'fig9'" in line
+        assert (
+            "name must be one of fig1, fig2, fig3, fig4, claims, errors, vae, all; got 'fig9'"
+            in line
+        )
 
 
 def test_a_folder_with_something_else_is_refused(made, tmp_path):

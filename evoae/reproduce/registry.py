@@ -15,10 +15,11 @@ from evoae.reproduce.figure1 import FIGURE1
 from evoae.reproduce.figure2 import FIGURE2
 from evoae.reproduce.figure3 import FIGURE3
 from evoae.reproduce.figure4 import FIGURE4
+from evoae.reproduce.vae import VAE
 from evoae.reproduce.verdicts import Claim
 
 EXPERIMENTS = {
-    its.name: its for its in (FIGURE1, FIGURE2, FIGURE3, FIGURE4, CLAIMS, ERRORS_COMPARED)
+    its.name: its for its in (FIGURE1, FIGURE2, FIGURE3, FIGURE4, CLAIMS, ERRORS_COMPARED, VAE)
 }
 ALL = "all"
 
@@ -44,7 +45,7 @@ def reproduce(
       KeyboardInterrupt: Ctrl-C; the same call with the same folder goes on.
 
     >>> sorted(EXPERIMENTS)
-    ['claims', 'errors', 'fig1', 'fig2', 'fig3', 'fig4']
+    ['claims', 'errors', 'fig1', 'fig2', 'fig3', 'fig4', 'vae']
     """
     check_choice("name", name, (*EXPERIMENTS, ALL))
     console = new_console(quiet=not progress)
