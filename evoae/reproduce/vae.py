@@ -163,9 +163,9 @@ VAE = Experiment(
     method="The preset `vae`: the paper's layers with a Gaussian latent of two values, the "
     "evidence lower bound for Bernoulli pixels, ten digits in 0 to 1. Then Adam with the same "
     "network, eight starts side by side, in the time that the strategy took. Bounds are in nats "
-    "an image, by the noise of one key that neither has learnt from. A decoder that draws the mean image "
-    "whatever the latent, which then tells nothing, has the bound of the mean image. The picture "
-    "shows, of the runs at the median, what becomes of the mean of each latent, and what is drawn "
+    "an image, by the noise of one key that neither has learnt from. A decoder that draws the "
+    "mean image whatever the latent, which then tells nothing, has the bound of the mean image. "
+    "The picture shows, of the runs at the median, what becomes of the mean of each latent, and what is drawn "
     "from the prior.",
     pictures=(("vae", "Targets; reconstructions, and samples from the prior, by both ways."),),
     full=Budget(seeds=3, generations=6_000),
