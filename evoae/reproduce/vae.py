@@ -165,8 +165,8 @@ VAE = Experiment(
     "network, eight starts side by side, in the time that the strategy took. Bounds are in nats "
     "an image, by the noise of one key that neither has learnt from. A decoder that draws the "
     "mean image whatever the latent, which then tells nothing, has the bound of the mean image. "
-    "The picture shows, of the runs at the median, what becomes of the mean of each latent, and what is drawn "
-    "from the prior.",
+    "The picture shows, of the runs at the median, what becomes of the mean of each latent, and "
+    "what is drawn from the prior.",
     pictures=(("vae", "Targets; reconstructions, and samples from the prior, by both ways."),),
     full=Budget(seeds=3, generations=6_000),
     quick=Budget(seeds=1, generations=60),
