@@ -213,7 +213,6 @@ def test_evolution_and_adam_come_to_the_optimum(key):
     adam = tree.take(by_adam.params, 0)
     bounds = [mean_fitness(its, images, 2 * VARIANCE, 500) for its in (start, adam, state.best)]
     best = optimal_bound(images)
-    print(bounds, best)
     assert bounds[0] > 1.5 * best
     assert bounds[1:] == pytest.approx([best, best], rel=0.04)
 
