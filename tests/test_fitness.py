@@ -254,7 +254,7 @@ def test_children_with_one_changed_weight_are_evaluated_as_whole_networks(error,
     found = evoae.evaluate(strategy, fitness, population, batch)
     whole = jax.vmap(fitness, (0, None))(population.dense(strategy), batch)
     np.testing.assert_allclose(found, whole, rtol=1e-5)
-    with pytest.raises(ValueError, match=f"error must be one of single pixels .* got '{error}'"):
+    with pytest.raises(ValueError, match=f"error must be one of single pixels.* got '{error}'"):
         fitness.of_changes(None, batch, jnp.int32([0]), jnp.zeros(1))
 
 

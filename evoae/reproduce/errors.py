@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from evoae import data
 from evoae.config import PRESETS, RunConfig
@@ -83,7 +84,7 @@ def brightness(found: Arrays, way: str) -> np.ndarray:
 
 
 def collapsed(found: Arrays, way: str) -> tuple[np.ndarray, np.ndarray]:
-    """Which runs end in black for all digits, and in one grey image: [learnt from, seed] each."""
+    """Which runs end in black for all digits, and in one other image: [learnt from, seed] each."""
     one = diversities(found[f"{way}/outputs"], found["images"]) < COLLAPSED
     dark = brightness(found, way) < DARK
     return one & dark, one & ~dark
@@ -109,17 +110,17 @@ def summary(found: Arrays) -> Table:
     for way, name in NAMES.items():
         errors, light = np.median(judged(found, way), axis=1), brightness(found, way)
         spreads = diversities(found[f"{way}/outputs"], found["images"])
-        black, grey = collapsed(found, way)
+        black, other = collapsed(found, way)
         for index, learnt in enumerate(ERRORS):
             ends = float(np.median(spreads[index])), float(np.median(light[index]))
-            counts = share(black[index]), share(grey[index])
+            counts = share(black[index]), share(other[index])
             lines.append((name, learnt, *map(float, errors[index]), *ends, *counts))
     constant = _constants(found)
     for image in constant["mae"]:
         its = (constant[error][image] for error in ERRORS)
         lines.append((image, None, *its, 0.0, None, None, None))
     return Table(
-        ("", "learnt from", *ERRORS, "diversity", "brightness", "black", "one grey image"), lines
+        ("", "learnt from", *ERRORS, "diversity", "brightness", "black", "one other image"), lines
     )
 
 
@@ -223,6 +224,10 @@ def _draw_curves(found: Arrays, folder: Path) -> None:
     shared = min(low for low, _ in limits), max(high for _, high in limits)
     for axes in panels:
         axes.set_ylim(shared)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_minor_formatter(NullFormatter())
         axes.set_xlim(right=axes.dataLim.x1)
     panels[0].set_ylabel("error, by that of the mean image")
     panels[1].tick_params(which="both", labelleft=False)
@@ -240,7 +245,7 @@ ERRORS_COMPARED = Experiment(
     "Every best network is judged by all errors. Diversity is how much outputs differ from each "
     "other, as a share of how much the digits do; brightness is their mean above black, as a share "
     f"of the digits'. A run has collapsed where diversity is below {COLLAPSED:.0%}: to black where "
-    f"its brightness is below {DARK:.0%} of the digits', otherwise to one grey image. Pixels are "
+    f"its brightness is below {DARK:.0%} of the digits', otherwise to one other image. Pixels are "
     "in 0.1 to 0.9; the table has medians over the seeds, the pictures show the runs at the median "
     "of the error that they learnt from.",
     pictures=(
