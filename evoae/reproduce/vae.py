@@ -169,7 +169,7 @@ VAE = Experiment(
     "what is drawn from the prior.",
     pictures=(("vae", "Targets; reconstructions, and samples from the prior, by both ways."),),
     full=Budget(seeds=3, generations=6_000),
-    quick=Budget(seeds=1, generations=60),
+    quick=Budget(seeds=2, generations=60),
     measure=measure,
     rows=rows,
     summary=summary,
