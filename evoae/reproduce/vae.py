@@ -1,6 +1,7 @@
 """A variational autoencoder: evolved, and trained by Adam in the same time."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -59,9 +60,9 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
     runs = []
     for seed in range(budget.seeds):
         begin = prepare(dataclasses.replace(config, seed=seed))
-        runs.append(keep(f"{EVOLVED}-{seed}", lambda begin=begin: evolved(begin, parts.bar())))
+        runs.append(keep(f"{EVOLVED}-{seed}", functools.partial(evolved, begin, parts.bar())))
     seconds = float(np.median([run["seconds"] for run in runs]))
-    by_adam = keep(f"{ADAM}-0", lambda: _adam(task, seconds, parts))
+    by_adam = keep(f"{ADAM}-0", functools.partial(_adam, task, seconds, parts))
     for way, its in ((EVOLVED, runs), (ADAM, [by_adam])):
         found |= {f"{way}/{key}": np.concatenate([run[key] for run in its]) for key in its[0]}
     return found
