@@ -253,7 +253,7 @@ ERRORS_COMPARED = Experiment(
         ("errors-ours", "The same by evoae's strategy."),
         ("errors-curves", "The error that is learnt from, as a part of the mean image's."),
     ),
-    full=Budget(seeds=10, generations=3_000, our_generations=500),
+    full=Budget(seeds=10, generations=3_000, our_generations=400),
     quick=Budget(seeds=2, generations=200, our_generations=20),
     measure=measure,
     rows=rows,
