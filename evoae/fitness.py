@@ -116,6 +116,11 @@ class Reconstruction:
         errors = (self._of_pre_activation if prepared else self._of_output)(output, target)
         return ERRORS[self.error].finish(jnp.mean(errors, dtype=jnp.float32))
 
+    @property
+    def knows_changes(self) -> bool:
+        """Whether `of_changes` can tell the errors of networks that differ in one weight."""
+        return isinstance(self.model, Autoencoder) and self.model.knows_changes
+
     def around(self, params: Params, batch: PreparedBatch) -> Centre:
         """Evaluates one network and keeps its activations, for the errors of its neighbours."""
         with self._products():
