@@ -139,6 +139,15 @@ def test_units_are_cut_away_as_numpy_does_it():
         assert evoae.tree.size(weights) == encoding.num_used(genes, params)
 
 
+def test_a_population_of_architectures_is_decoded_as_one_by_one():
+    genes = [random_genes("whole", seed) for seed in range(3)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *genes)
+    decode = functools.partial(Parametric().decode, like=whole_network("whole"))
+    together = jax.jit(jax.vmap(decode))(stacked)
+    single = at_work("whole")(genes[2])[0]
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[2], b), together, single)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_what_is_not_used_may_be_anything(name):
     genes = random_genes(name, 7)

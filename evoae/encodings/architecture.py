@@ -194,7 +194,9 @@ def _architecture(
     sizes: list[Size] = []
     before: Factors = ()  # of the channels that the layer reads
     for i, layer in enumerate(layers):
-        boundary, own, kernel = boundaries[i], (), None
+        boundary = boundaries[i]
+        own: Factors = ()
+        kernel: int | None = None
         if boundary is not None:
             most = layer.features if shared[i] else boundary.channels
             if most > 1:
@@ -248,10 +250,10 @@ def _order(name: str) -> tuple[bool, int]:
 def _input_channels(layers: list[_Layer]) -> list[int]:
     """How many channels or values each layer reads."""
     numbers = [layer.group for layer in layers]
-    for dense, run in itertools.groupby(range(len(layers)), lambda i: layers[i].dense):
+    for dense, places in itertools.groupby(range(len(layers)), lambda i: layers[i].dense):
         if dense:
             continue
-        run = list(run)
+        run = list(places)
         if run[0] == 0:  # from the image on
             for i in run[1:]:
                 numbers[i] = numbers[i - 1] // layers[i - 1].group * layers[i - 1].features

@@ -85,7 +85,7 @@ def begin_with(encoding: Encoding) -> RunConfig:
 
 
 def measure(budget: Budget, parts: Parts) -> Arrays:
-    """Costs, equal evaluations by number of genes, the paper's search by mutated genes, one time."""
+    """Costs; errors at equal evaluations, at equal time, and by the number of mutated genes."""
     found: Arrays = {"names": np.array(list(every_encoding()))}
     digits = prepare(PRESETS["digits10"])
     low, high = digits.config.data.low, digits.config.data.high
