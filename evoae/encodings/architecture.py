@@ -153,7 +153,7 @@ class _Layer(NamedTuple):
 
     name: str
     stack: str
-    index: int  # in its stack
+    place: int  # in its stack
     kind: str
     features: int
     group: int  # what a kernel reads at a time
@@ -276,8 +276,8 @@ def _boundary(
 ) -> _Boundary | None:
     """None where what one layer makes cannot be found again in what the other one reads."""
     if one.dense and other.dense:
-        begin = one.index + 1 if one.stack == other.stack else 0
-        between = (f"{other.stack}/{i}_{CHOSEN}" for i in range(begin, other.index))
+        begin = one.place + 1 if one.stack == other.stack else 0
+        between = (f"{other.stack}/{i}_{CHOSEN}" for i in range(begin, other.place))
         direct = out == into and all(name in stages for name in between)
         return _Boundary(out, 1, 1) if direct else None
     if one.dense:

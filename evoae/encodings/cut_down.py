@@ -72,7 +72,8 @@ def _choose(layers: list[Any], choice: int, where: str) -> None:
             f"{where}: ChosenActivation must follow a Conv, ConvTranspose or Dense with "
             f"activation='linear' to be cut down, got {before!r}"
         )
-    layers[-1] = dataclasses.replace(before, activation=tuple(ACTIVATIONS)[choice])
+    activation: Any = tuple(ACTIVATIONS)[choice]
+    layers[-1] = dataclasses.replace(before, activation=activation)
 
 
 def _smaller(layer: Any, masks: Masks) -> Any:

@@ -51,8 +51,8 @@ class Decoder:
 
     def price(self, genes: Genes) -> jax.Array | float:
         """What the encoding adds to the error of genes, such as for their network's size."""
-        has_price = hasattr(self.encoding, "price")
-        return self.encoding.price(genes, self.like) if has_price else 0.0
+        price = getattr(self.encoding, "price", None)
+        return 0.0 if price is None else price(genes, self.like)
 
 
 @dataclasses.dataclass(frozen=True)

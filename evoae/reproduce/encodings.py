@@ -113,7 +113,7 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
         keep("time", its | {"generations": np.asarray(number)})
         paper = dataclasses.replace(
             config,
-            strategy=GeneticAlgorithm(AGENTS, mutation=Sparse(1)),
+            strategy=GeneticAlgorithm(AGENTS, mutation=Sparse(1, shared_positions=True)),
             num_generations=budget.sparse_generations,
         )
         settings = {"mutation.num_weights": budget.mutated_genes}
@@ -197,13 +197,13 @@ ENCODINGS = Experiment(
     "the mutation rate.",
     method="All encodings of evoae make the weights of the paper's network, or of the first of "
     "evoae's models that they can (named in the table). **Equal evaluations and equal time**: "
-    f"`ProbeEvolutionStrategy` with {POPULATION} candidates, as the preset `digits10` has, learns "
+    f"`ProbeEvolutionStrategy` with {POPULATION} candidates, as in the preset `digits10`, learns "
     "the ten digits; time is counted in generations, by what one of them takes. **Mutated "
-    f"genes**: the paper's search, {AGENTS} agents, n genes with U(-1, 1) added to each. All "
-    "learn from Huber's error of logits; errors below are mean absolute errors per pixel, in 0.1 "
-    "to 0.9. The share of decoding is what of a generation it takes; children of one changed "
-    "weight are evaluated from their parent with the direct encoding alone. `Parametric` pays "
-    "for its size while it learns.",
+    f"genes**: the paper's search, {AGENTS} agents, with U(-1, 1) added to n genes, the same ones "
+    "in all agents. All learn from Huber's error of logits; errors below are mean absolute errors "
+    "per pixel, in 0.1 to 0.9. The share of decoding is what of a generation it takes; children of "
+    "one changed weight are evaluated from their parent with the direct encoding alone. "
+    "`Parametric` pays for its size while it learns.",
     pictures=(
         ("encodings", "The error after equal evaluations, by the number of genes."),
         ("encodings-mutated", "The paper's search by the number of mutated genes; medians."),

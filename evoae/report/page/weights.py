@@ -69,7 +69,8 @@ def pictures_of_weights(raw: Params, made: Params) -> dict[str, npt.NDArray[Any]
       "weight_K" is [2, H, W, 4], the raw weights and those that are made.
     """
     found: dict[str, npt.NDArray[Any]] = {}
-    names, sizes = [], []
+    names: list[str] = []
+    sizes: list[list[float]] = []
     pairs = zip(
         jax.tree_util.tree_leaves_with_path(raw["params"]), jax.tree.leaves(made), strict=True
     )
