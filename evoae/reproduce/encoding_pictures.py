@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from evoae.report import style
 from evoae.report.baselines import baselines
@@ -14,7 +14,7 @@ from evoae.report.labels import Label, label_right_edge
 from evoae.report.summary import ERROR_NAMES
 from evoae.reproduce.encoding_rules import DIRECT, names_of, sizes_of
 from evoae.reproduce.parts import Arrays
-from evoae.reproduce.pictures import image_rows, save_both
+from evoae.reproduce.pictures import image_rows, median_run, save_both
 
 WIDTH, HEIGHT = 5.0, 3.6  # of the axes, in inches
 BASELINE = "median image"
@@ -28,8 +28,8 @@ def draw(found: Arrays, folder: Path) -> None:
     lines, names = [images], ["target"]
     for name in names_of(found):
         lines.append(found[f"{name}/time/outputs"][..., 0])
-        error = np.median(found[f"{name}/time/error"])
-        names.append(f"{name}, error {error:.3f}")
+        errors = found[f"{name}/time/error"]
+        names.append(f"{name}, error {errors[median_run(errors)]:.3f}")
     save_both(image_rows(lines, names, low=0.1, high=0.9), folder / "encodings-images")
 
 
@@ -49,6 +49,7 @@ def _by_genes(found: Arrays, path: Path) -> None:
         # A label belongs to the height of the line's right end.
         labels.append(Label(f"{name} {medians[-1]:.3f}", float(medians[-1]), look["color"]))
     scale_errors(axes, np.array(every))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     label_right_edge(axes, labels)
@@ -77,10 +78,12 @@ def _by_mutated(found: Arrays, path: Path) -> None:
 
 
 def _look(rank: int) -> dict[str, Any]:
-    """Colours repeat, with other lines and marks."""
-    turn = rank // len(style.PALETTE)
+    """Black for the direct encoding, the first; the colours of the others repeat in other lines."""
+    if rank == 0:
+        return {"color": style.INK, "linestyle": "-", "marker": "D"}
+    turn, place = divmod(rank - 1, len(style.PALETTE))
     return {
-        "color": style.PALETTE[rank % len(style.PALETTE)],
+        "color": style.PALETTE[place],
         "linestyle": ("-", (0, (4, 2)), (0, (1, 1.5)))[turn % 3],
         "marker": "os^"[turn % 3],
     }

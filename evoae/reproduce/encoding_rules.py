@@ -59,9 +59,10 @@ def summary(found: Arrays) -> Table:
     for name in names_of(found):
         number, errors = best_size(found, name)
         sparse = np.median(found[f"{name}/sparse/error"], axis=1)
+        model = str(found[f"{name}/about/model"])
         lines.append(
             (
-                *(name, str(found[f"{name}/about/model"])),
+                name if model == found[f"{DIRECT}/about/model"] else f"{name}, {model}",
                 *(number, float(np.median(errors))),
                 *(float(np.median(found[f"{name}/time/error"])),),
                 *(float(sparse.min()), float(sparse.max())),
@@ -71,8 +72,8 @@ def summary(found: Arrays) -> Table:
         )
     return Table(
         (
-            *("encoding", "model", "genes", "equal evaluations", "equal time"),
-            *("mutated genes, best", "worst", "ms a generation", "decoding"),
+            *("encoding", "genes", "evaluations", "time"),
+            *("best n", "worst n", "ms", "decoding"),
         ),
         lines,
     )

@@ -20,7 +20,7 @@ from evoae.report.summary import COLLAPSED, ERROR_NAMES, against
 MARK = '<meta name="generator" content="evoae">'
 # Text in an SVG picture shrinks with it: a phone gets a picture of its own.
 WIDE, NARROW = {"width": 920, "height": 380}, {"width": 350, "height": 270}
-WEIGHT_SCALE, WEIGHT_WIDTH = 10, 280  # of a weight, and of a picture of weights, in CSS pixels
+WEIGHT_SCALE, WEIGHT_WIDTH = 14, 380  # of a weight, and of a picture of weights, in CSS pixels
 
 
 def write_page(path: Path, records: Sequence[Record]) -> None:

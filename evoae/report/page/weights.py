@@ -11,7 +11,7 @@ from evoae.report.page.images import Bytes
 from evoae.types import Params
 
 MOST_TILES = 16  # of an array in its picture
-WIDTH = 96  # of a picture in weights, about
+WIDTH = 145  # of a picture in weights, at most; five images of 28 and their gaps
 # Below 0, 0, and above: of Okabe and Ito's colours, and to be read on light and on dark.
 COLOURS = np.array([(0x00, 0x72, 0xB2), (0xF7, 0xF7, 0xF7), (0xD5, 0x5E, 0x00)], np.float64)
 
