@@ -117,9 +117,12 @@ class Reconstruction:
         return ERRORS[self.error].finish(jnp.mean(errors, dtype=jnp.float32))
 
     @property
-    def knows_changes(self) -> bool:
-        """Whether `of_changes` can tell the errors of networks that differ in one weight."""
-        return isinstance(self.model, Autoencoder) and self.model.knows_changes
+    def follows_changes(self) -> bool:
+        """Whether every layer can say what a change of one weight makes of its output."""
+        if not isinstance(self.model, Autoencoder):
+            return False
+        layers = (*self.model.encoder_layers, *self.model.decoder_layers)
+        return all(hasattr(layer, "input_change") for layer in layers)
 
     def around(self, params: Params, batch: PreparedBatch) -> Centre:
         """Evaluates one network and keeps its activations, for the errors of its neighbours."""

@@ -201,10 +201,10 @@ def test_activations_evolve_with_the_direct_encoding_too(mutation, key):
         [Dense(3, **LINEAR), ChosenActivation(), Dense(2, **LINEAR)],
         [Dense(64, activation="sigmoid"), Reshape(1, 8, 8)],
     )
-    assert not model.knows_changes
     params = jax.jit(model.init)(key, IMAGES)
     assert params["params"]["encoder"]["1_ChosenActivation"]["choice"].any()
     fitness, strategy = evoae.fitness.reconstruction(model), GeneticAlgorithm(8, mutation=mutation)
+    assert not fitness.follows_changes
     state, trace = evoae.evolve(
         *(key, strategy, fitness, IMAGES, strategy.init(key, params)), num_generations=30
     )

@@ -61,7 +61,7 @@ TINY = {
 }
 ROWS = {"fig1": 3 + 2, "fig2": 2 * 3, "fig3": 2 * 2, "fig4": 1 + 1 + 8}
 ROWS["claims"] = 2 * (2 * 2 + 2 * 2 + 2 + 2 + 2 * 3)
-ROWS["encodings"] = 2 * (1 + 2 + 2 + 2 * 2 * 2)
+ROWS["encodings"] = 2 * (1 + 2 + 2 + 2 * 2)  # seeds x (sizes + encodings + numbers)
 SLOW = ("fig4", "claims", "encodings")
 every_experiment = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in EXPERIMENTS]

@@ -187,12 +187,6 @@ class Autoencoder(nn.Module):
             for name, layer in stages(getattr(self, f"{stack}_layers")):
                 yield f"{stack}/{name}", layer, weights.get(name, {})
 
-    @property
-    def knows_changes(self) -> bool:
-        """Whether every layer says what a change of a weight or of its input does to its output."""
-        layers = (*self.encoder_layers, *self.decoder_layers)
-        return all(hasattr(layer, "input_change") for layer in layers)
-
     @nn.nowrap
     def latent_size(self, image_shape: Sequence[int]) -> int:
         """The number of latent values for images of (height, width, channels).
