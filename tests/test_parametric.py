@@ -161,10 +161,11 @@ def test_what_is_not_used_may_be_anything(name):
 
 def test_one_of_everything_always_stays():
     genes = random_genes("whole", 0) | {"shares": np.full(10, -5, np.float32)}
-    parts = Parametric().architecture(genes, whole_network("whole"))
+    *parts, weights = Parametric().architecture(genes, whole_network("whole"))
+    assert weights == ("all layers", "weights", at_work("whole")(genes)[2], 2_126)
     assert {part.value for part in parts if part.what != "activation"} == {1}
     assert np.isfinite(at_work("whole")(genes)[1]).all()
-    most = Parametric().architecture(
+    *most, _ = Parametric().architecture(
         genes | {"shares": np.full(10, 5, np.float32)}, whole_network("whole")
     )
     assert all(part.value == part.most for part in most if part.what != "activation")

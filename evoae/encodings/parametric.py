@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from evoae import tree
 from evoae.checks import is_number
 from evoae.encodings.architecture import Architecture, architecture, where_arrays_are
 from evoae.encodings.cut_down import cut_down
@@ -20,8 +21,8 @@ class Part(NamedTuple):
     """One line of an architecture.
 
     Attributes:
-      layer: such as "encoder/0_Conv".
-      what: "channels", "units", "kernel" or "activation".
+      layer: such as "encoder/0_Conv", or "all layers".
+      what: "channels", "units", "kernel" or "activation"; of all layers "weights".
       value: how many are used, the side of the kernel, or the name of the activation.
       most: how many there are; None for an activation.
     """
@@ -109,7 +110,7 @@ class Parametric:
         return total
 
     def architecture(self, genes: Genes, like: Params) -> list[Part]:
-        """What can vary, and how it is."""
+        """What can vary, and how it is; and last the number of weights that are used."""
         shape = architecture(like)
         parts = [
             Part(size.layer, size.what, size.value(count), size.most)
@@ -120,7 +121,9 @@ class Parametric:
             if array == "choice":
                 parts.append(Part(layer, "activation", list(ACTIVATIONS)[int(leaf.argmax())], None))
         order = list(shape.stages)
-        return sorted(parts, key=lambda part: order.index(part.layer))
+        parts.sort(key=lambda part: order.index(part.layer))
+        used = int(self.num_used(genes, like))
+        return [*parts, Part("all layers", "weights", used, tree.size(like))]
 
     def cut_down(self, genes: Genes, model: Autoencoder) -> tuple[Autoencoder, Params]:
         """The network without what is not used: plain layers, and their weights.
