@@ -162,7 +162,7 @@ def test_what_is_not_used_may_be_anything(name):
 def test_one_of_everything_always_stays():
     genes = random_genes("whole", 0) | {"shares": np.full(10, -5, np.float32)}
     *parts, weights = Parametric().architecture(genes, whole_network("whole"))
-    assert weights == ("all layers", "weights", at_work("whole")(genes)[2], 2_126)
+    assert weights == ("all layers", "weights", at_work("whole")(genes)[2], 1_506)
     assert {part.value for part in parts if part.what != "activation"} == {1}
     assert np.isfinite(at_work("whole")(genes)[1]).all()
     *most, _ = Parametric().architecture(

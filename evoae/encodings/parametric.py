@@ -122,8 +122,9 @@ class Parametric:
                 parts.append(Part(layer, "activation", list(ACTIVATIONS)[int(leaf.argmax())], None))
         order = list(shape.stages)
         parts.sort(key=lambda part: order.index(part.layer))
-        used = int(self.num_used(genes, like))
-        return [*parts, Part("all layers", "weights", used, tree.size(like))]
+        choices = sum(part.what == "activation" for part in parts) * len(ACTIVATIONS)
+        used, most = int(self.num_used(genes, like)), tree.size(like) - choices
+        return [*parts, Part("all layers", "weights", used, most)]
 
     def cut_down(self, genes: Genes, model: Autoencoder) -> tuple[Autoencoder, Params]:
         """The network without what is not used: plain layers, and their weights.
