@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 import jax
 
+from evoae.data import minibatch
+from evoae.types import Batch, FitnessFn
+
 
 class PreparedBatch(NamedTuple):
     """A batch in the form that all candidates share.
@@ -32,3 +35,29 @@ class NoisyBatch(NamedTuple):
 
     inputs: jax.Array
     targets: jax.Array
+
+
+def is_noisy(fitness: FitnessFn) -> bool:
+    """Whether a fitness has noise to draw."""
+    return getattr(fitness, "is_noisy", False)
+
+
+def prepared(fitness: FitnessFn, batch: Batch, key: jax.Array | None = None) -> Batch:
+    """The batch in the form that all candidates share, where the fitness has one.
+
+    The key is for the noise of a fitness that has any.
+    """
+    if not hasattr(fitness, "prepare"):
+        return batch
+    return fitness.prepare(batch, key) if is_noisy(fitness) else fitness.prepare(batch)
+
+
+def drawn(key: jax.Array, fitness: FitnessFn, batch: Batch, batch_size: int | None) -> Batch:
+    """What one generation, or one step, is evaluated on: its minibatch, with its noise, prepared.
+
+    A part of the key is for the noise only where there is any, so other runs keep their bits.
+    """
+    for_noise = None
+    if is_noisy(fitness):
+        key, for_noise = jax.random.split(key)
+    return prepared(fitness, minibatch(key, batch, batch_size), for_noise)

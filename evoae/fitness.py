@@ -10,12 +10,12 @@ import jax.numpy as jnp
 
 from evoae.batches import NoisyBatch, PreparedBatch
 from evoae.checks import check_choice, check_kl_weight, check_noise
-from evoae.data import minibatch, scale
+from evoae.data import scale
 from evoae.errors import ERRORS, ErrorName, check_sides, logit
 from evoae.incremental import Centre, Neighbours, centre
 from evoae.layers import activate
 from evoae.models import Autoencoder
-from evoae.types import Batch, FitnessFn, Noise, Params
+from evoae.types import Batch, Noise, Params
 
 __all__ = ["Precision", "Reconstruction", "reconstruction"]
 
@@ -56,9 +56,14 @@ class Reconstruction:
         return self.noise is not None or self.kl_weight is not None
 
     @property
-    def by_pixels(self) -> bool:
-        """Whether the error of a change is known from the pixels that it changes: `of_changes`."""
-        return ERRORS[self.error].of_pixels and self.kl_weight is None
+    def follows_changes(self) -> bool:
+        """Whether `of_changes` knows an error from what a changed weight moves.
+
+        It does where each value of the error is that of one pixel, and each layer can tell what it
+        makes of a change.
+        """
+        by_pixels = ERRORS[self.error].of_pixels and self.kl_weight is None
+        return by_pixels and getattr(self.model, "follows_changes", False)
 
     def prepare(self, batch: Batch, key: jax.Array | None = None) -> Batch:
         """The work on a batch that is the same for all candidates; calling accepts the result.
@@ -108,7 +113,7 @@ class Reconstruction:
                 f"model must return images of the shape {target.shape} that it is given, "
                 f"it returned {output.shape}"
             )
-        if not (prepared or self.by_pixels):
+        if not (prepared or ERRORS[self.error].of_pixels):
             output, target = (jnp.transpose(x, (3, 1, 2, 0)) for x in (output, target))
         values = (self._of_pre_activation if prepared else self._of_output)(output, target)
         error = ERRORS[self.error].finish(jnp.mean(values, dtype=jnp.float32))
@@ -143,12 +148,13 @@ class Reconstruction:
           Float32 [C]: as the error of the changed network computed anew, to rounding.
 
         Raises:
-          ValueError: an error that is not one of single pixels, see `by_pixels`.
+          ValueError: `follows_changes` is off.
         """
-        if not self.by_pixels:
+        if not self.follows_changes:
             raise ValueError(
-                "error must be one of single pixels, and kl_weight None, where only changed pixels "
-                f"are computed; got {self.error!r} and {self.kl_weight!r}"
+                "error must be one of single pixels, kl_weight None and each layer one with an "
+                "input_change where only what changes is computed; "
+                f"got {self.error!r} and {self.kl_weight!r}"
             )
         with self._products():
             neighbours = Neighbours(
@@ -274,29 +280,3 @@ def reconstruction(
             f"got {kl_weight!r}"
         )
     return Reconstruction(model, error, float(low), float(high), precision, noise, kl_weight)
-
-
-def is_noisy(fitness: FitnessFn) -> bool:
-    """Whether a fitness has noise to draw."""
-    return getattr(fitness, "is_noisy", False)
-
-
-def prepared(fitness: FitnessFn, batch: Batch, key: jax.Array | None = None) -> Batch:
-    """The batch in the form that all candidates share, where the fitness has one.
-
-    The key is for the noise of a fitness that has any.
-    """
-    if not hasattr(fitness, "prepare"):
-        return batch
-    return fitness.prepare(batch, key) if is_noisy(fitness) else fitness.prepare(batch)
-
-
-def drawn(key: jax.Array, fitness: FitnessFn, batch: Batch, batch_size: int | None) -> Batch:
-    """What one generation, or one step, is evaluated on: its minibatch, with its noise, prepared.
-
-    A part of the key is for the noise only where there is any, so other runs keep their bits.
-    """
-    for_noise = None
-    if is_noisy(fitness):
-        key, for_noise = jax.random.split(key)
-    return prepared(fitness, minibatch(key, batch, batch_size), for_noise)

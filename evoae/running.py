@@ -41,7 +41,7 @@ from evoae.task import (
 )
 from evoae.tree import size
 from evoae.types import Genes, Info
-from evoae.views import views
+from evoae.views import views, views_of_genes
 
 
 def conduct(
@@ -165,7 +165,8 @@ def conduct(
         if config.noise is not None:
             columns = denoising(task.fitness, {"evolved": best}, task.images)
             write_table(path / DENOISING, list(columns), list(zip(*columns.values(), strict=True)))
-        folder.write_page(numbers, views(task, best))
+        shown = views(task, best) | views_of_genes(task, state.best, best)
+        folder.write_page(numbers, shown)
 
     print_end(
         console,

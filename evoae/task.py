@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae import data
+from evoae.batches import prepared
 from evoae.config import DataConfig, RunConfig
 from evoae.encodings import Decoder, Direct, decoded
 from evoae.errors import check_sides
 from evoae.evolve import InvalidFitnessError, evolve
-from evoae.fitness import Reconstruction, prepared, reconstruction
+from evoae.fitness import Reconstruction, reconstruction
 from evoae.hosts import seconds_of_first
 from evoae.memory import Memory, memory_estimate
 from evoae.models import Autoencoder, variational

@@ -1,4 +1,4 @@
-"""What a network makes of images within: its latent and its layers, for the page of a run."""
+"""What the page of a run shows of its network: latent, layers, and what genes made of it."""
 
 from typing import Any
 
@@ -10,8 +10,9 @@ from evoae import data
 from evoae.evidence import prior_samples
 from evoae.report.page.images import maps_of_layer, to_bytes
 from evoae.report.page.latent import GRID, latent_grid
-from evoae.task import Task
-from evoae.types import Params
+from evoae.report.page.weights import pictures_of_weights
+from evoae.task import Task, random_networks
+from evoae.types import Genes, Params
 
 NUM_LATENT = 1_000  # images in the latent map
 NUM_IMAGES = 10  # whose feature maps are kept
@@ -47,3 +48,26 @@ def views(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
         found[f"layer_{index}"], *limits = maps_of_layer(np.asarray(layers[name]))
         ranges.append(limits)
     return found | {"layer_names": np.array(names), "layer_ranges": np.array(ranges)}
+
+
+def views_of_genes(task: Task, genes: Genes, params: Params) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a page that tell what genes made; nothing where they are the weights.
+
+    Returns:
+      The pictures of `evoae.report.page.weights`, beside weights as the initializer draws them, and
+      "architecture" [parts, 4] (layer, what, value, most) where the encoding has one.
+    """
+    if not task.encoded:
+        return {}
+    low, high = task.config.data.low, task.config.data.high
+    image = data.scale(task.images[:1], low, high)
+    # The network from which the first genes were made.
+    key = jax.random.split(jax.random.key(task.config.seed))[0]
+    raw = random_networks(key, task.model, image, None)
+    found = pictures_of_weights(raw, params)
+    encoding: Any = task.config.encoding
+    if hasattr(encoding, "architecture"):
+        parts = encoding.architecture(genes, task.decoder.like)
+        rows = [["" if its is None else str(its) for its in part] for part in parts]
+        found["architecture"] = np.array(rows)
+    return found

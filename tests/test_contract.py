@@ -18,7 +18,8 @@ from evoae.evolve import generation
 from evoae.strategies import GESMR, SAMR, GeneticAlgorithm, LinearRank, OneFifth, Tournament
 
 # A network of two layers, of which many weights should be 0, and none of which is where it should.
-SHAPES = {"params": {"a": {"bias": (4,), "kernel": (4, 6)}, "b": {"kernel": (3, 4)}}}
+LAYERS = {"0_Dense": {"bias": (4,), "kernel": (4, 6)}, "1_Dense": {"kernel": (3, 4)}}
+SHAPES = {"params": {"encoder": LAYERS}}
 LEAVES = jax.tree.leaves(SHAPES, is_leaf=lambda x: isinstance(x, tuple))
 SIZE = sum(map(math.prod, LEAVES))
 START = jax.tree.map(jnp.ones, SHAPES, is_leaf=lambda x: isinstance(x, tuple))
@@ -75,6 +76,7 @@ ENCODINGS = {
     "cppn": encodings.CPPN((5,)),
     "evolved cppn": encodings.EvolvedCPPN(3),
     "kitano": encodings.Kitano(4),
+    "parametric": encodings.Parametric(),
 }
 STRATEGIES |= dict.fromkeys(ENCODINGS, STRATEGIES["gaussian"])
 every_strategy = pytest.mark.parametrize("name", STRATEGIES)

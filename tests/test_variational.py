@@ -11,11 +11,12 @@ import scipy.stats
 
 import evoae
 from evoae import backprop, encodings, tree
+from evoae.batches import prepared
 from evoae.compare import compare
 from evoae.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, to_json
 from evoae.evidence import evidence
 from evoae.evolve import generation
-from evoae.fitness import prepared, reconstruction
+from evoae.fitness import reconstruction
 from evoae.layers import Dense, GaussianLatent, Reshape
 from evoae.models import variational
 from evoae.mutations import Gaussian, Sparse
@@ -173,7 +174,7 @@ def test_a_plain_error_of_the_mean_is_evaluated_by_changes_too(key):
     fitness, params = reconstruction(MODEL, "mse"), initial(MODEL, key)
     strategy = GeneticAlgorithm(200, mutation=Sparse(1))
     population, _ = strategy.ask(key, strategy.init(key, params))
-    assert fitness.by_pixels
+    assert fitness.follows_changes
     found = evoae.evaluate(strategy, fitness, population, fitness.prepare(IMAGES))
     whole = jax.vmap(fitness, (0, None))(population.dense(strategy), IMAGES)
     np.testing.assert_allclose(found, whole, rtol=1e-5)

@@ -6,6 +6,7 @@ from evoae.encodings.decoded import DecodedFitness, Decoder, decoded
 from evoae.encodings.direct import Direct
 from evoae.encodings.evolved_cppn import EvolvedCPPN
 from evoae.encodings.kitano import Kitano
+from evoae.encodings.parametric import Parametric, Part
 from evoae.encodings.random_subspace import RandomSubspace
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "Direct",
     "EvolvedCPPN",
     "Kitano",
+    "Parametric",
+    "Part",
     "RandomSubspace",
     "decoded",
 ]

@@ -18,6 +18,7 @@ from evoae.layers.base import (
     materialize,
 )
 from evoae.layers.change import Change, activation_change, cut, spans
+from evoae.layers.chosen_activation import ChosenActivation
 from evoae.layers.conv import Conv
 from evoae.layers.conv_transpose import ConvTranspose
 from evoae.layers.gaussian_latent import GaussianLatent
@@ -26,6 +27,7 @@ from evoae.layers.simple import Dense, MaxPool, Reshape, Unpool
 __all__ = [
     "Activation",
     "Change",
+    "ChosenActivation",
     "Conv",
     "ConvTranspose",
     "Dense",

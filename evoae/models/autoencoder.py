@@ -204,6 +204,13 @@ class Autoencoder(nn.Module):
         """Whether the latent is a `GaussianLatent`."""
         return isinstance(self.encoder_layers[-1], GaussianLatent)
 
+    @property
+    def follows_changes(self) -> bool:
+        """Whether each layer can tell what a changed weight or input makes of its output."""
+        return all(
+            hasattr(layer, "input_change") for layer in (*self.encoder_layers, *self.decoder_layers)
+        )
+
     @nn.nowrap
     def activations(self, params: Params, images: jax.Array) -> dict[str, jax.Array]:
         """What each layer makes of images [N, height, width, channels], in order, by its name.

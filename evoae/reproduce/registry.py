@@ -10,6 +10,7 @@ from evoae.report.folder import free_folder
 from evoae.report.summary import new_console
 from evoae.reproduce.claims import CLAIMS
 from evoae.reproduce.conduct import conduct
+from evoae.reproduce.encodings import ENCODINGS
 from evoae.reproduce.errors import ERRORS_COMPARED
 from evoae.reproduce.figure1 import FIGURE1
 from evoae.reproduce.figure2 import FIGURE2
@@ -19,7 +20,11 @@ from evoae.reproduce.vae import VAE
 from evoae.reproduce.verdicts import Claim
 
 EXPERIMENTS = {
-    its.name: its for its in (FIGURE1, FIGURE2, FIGURE3, FIGURE4, CLAIMS, ERRORS_COMPARED, VAE)
+    its.name: its
+    for its in (
+        *(FIGURE1, FIGURE2, FIGURE3, FIGURE4, CLAIMS),
+        *(ERRORS_COMPARED, VAE, ENCODINGS),
+    )
 }
 ALL = "all"
 
@@ -45,7 +50,7 @@ def reproduce(
       KeyboardInterrupt: Ctrl-C; the same call with the same folder goes on.
 
     >>> sorted(EXPERIMENTS)
-    ['claims', 'errors', 'fig1', 'fig2', 'fig3', 'fig4', 'vae']
+    ['claims', 'encodings', 'errors', 'fig1', 'fig2', 'fig3', 'fig4', 'vae']
     """
     check_choice("name", name, (*EXPERIMENTS, ALL))
     console = new_console(quiet=not progress)

@@ -20,6 +20,7 @@ from evoae.report.summary import COLLAPSED, ERROR_NAMES, against, bound, error_n
 MARK = '<meta name="generator" content="evoae">'
 # Text in an SVG picture shrinks with it: a phone gets a picture of its own.
 WIDE, NARROW = {"width": 920, "height": 380}, {"width": 350, "height": 270}
+WEIGHT_SCALE, WEIGHT_WIDTH = 14, 380  # of a weight, and of a picture of weights, in CSS pixels
 
 
 def write_page(path: Path, records: Sequence[Record]) -> None:
@@ -151,6 +152,8 @@ def _run(record: Record, rank: int) -> dict[str, Any]:
         "backdrop": png(pictures["backdrop"]) if "backdrop" in pictures else "",
         "samples": [png(sample) for sample in pictures["samples"]] if "samples" in pictures else [],
         "layers": _layers(pictures) if "layer_names" in pictures else [],
+        "weights": _weights(pictures) if "weight_names" in pictures else [],
+        "architecture": pictures["architecture"].tolist() if "architecture" in pictures else [],
     }
 
 
@@ -243,3 +246,21 @@ def _layers(pictures: Mapping[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return layers
+
+
+def _weights(pictures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for index, name in enumerate(pictures["weight_names"]):
+        pair = pictures[f"weight_{index}"]
+        height, width = pair.shape[1:3]
+        scale = max(2, min(WEIGHT_SCALE, round(WEIGHT_WIDTH / width)))
+        rows.append(
+            {
+                "name": str(name),
+                "pictures": [png(picture) for picture in pair],
+                "sizes": [f"{size:.3g}" for size in pictures["weight_sizes"][index]],
+                "width": scale * width,
+                "height": scale * height,
+            }
+        )
+    return rows
