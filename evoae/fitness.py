@@ -116,6 +116,14 @@ class Reconstruction:
         errors = (self._of_pre_activation if prepared else self._of_output)(output, target)
         return ERRORS[self.error].finish(jnp.mean(errors, dtype=jnp.float32))
 
+    @property
+    def follows_changes(self) -> bool:
+        """Whether every layer can say what a change of one weight makes of its output."""
+        if not isinstance(self.model, Autoencoder):
+            return False
+        layers = (*self.model.encoder_layers, *self.model.decoder_layers)
+        return all(hasattr(layer, "input_change") for layer in layers)
+
     def around(self, params: Params, batch: PreparedBatch) -> Centre:
         """Evaluates one network and keeps its activations, for the errors of its neighbours."""
         with self._products():

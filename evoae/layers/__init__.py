@@ -21,6 +21,7 @@ from evoae.layers.change import Change, activation_change, cut, spans
 from evoae.layers.conv import Conv
 from evoae.layers.conv_transpose import ConvTranspose
 from evoae.layers.simple import Dense, MaxPool, Reshape, Unpool
+from evoae.layers.unit_graph import UnitActivation, UnitGraph
 
 __all__ = [
     "Activation",
@@ -33,6 +34,8 @@ __all__ = [
     "MaxPool",
     "Reshape",
     "Shape",
+    "UnitActivation",
+    "UnitGraph",
     "Unpool",
     "Weights",
     "activate",
