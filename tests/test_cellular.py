@@ -76,32 +76,38 @@ def test_networks_are_those_of_plain_python(lives, key):
     assert np.mean(sizes < 9) > 0.1
 
 
+def truth_table(number):
+    return np.array(list(itertools.product([0, 1], repeat=number)), np.float32)
+
+
 @pytest.mark.parametrize("number", range(2, 9))
-def test_one_tree_is_parity_of_as_many_inputs_as_it_has_lives(number):
-    """Whole: tree -> genes -> weights of the layer -> all rows of the truth table."""
-    layer, encoding = UnitGraph(1, 32, "threshold"), Cellular(12, lives=number - 1)
-    like = {name: jnp.zeros(shape) for name, shape in layer.weight_shapes((number,)).items()}
-    tree = written(PARITY, 12)
-    genes = tree | {
-        "input_gains": jnp.ones(number),
-        "output_gains": jnp.ones(1),
-        "output_bias": jnp.zeros(1),
-    }
-    assert grow(tree, 32, number - 1).num_cells == 4 * number - 3
+def test_one_tree_is_parity_of_one_input_more_than_it_has_lives(number):
+    """By threshold units of NumPy, on the links and weights that grew: the whole truth table."""
+    cells = jax.tree.map(np.asarray, grow(written(PARITY, 12), 32, number - 1))
+    assert cells.num_cells == 4 * number - 3
+    table, weights = truth_table(number), np.where(cells.links, cells.weights, 0)
+    inputs = np.flatnonzero(cells.links[:32, 0])
+    assert len(inputs) == number
+    units = np.zeros((len(table), 32))
+    for i in range(cells.num_cells):
+        external = table[:, list(inputs).index(i)] if i in inputs else 0
+        units[:, i] = external * weights[i, 0] + units @ weights[i, 1:] + cells.bias[i] > 0
+    np.testing.assert_array_equal(units @ weights[32, 1:], table.sum(1) % 2)
+
+
+def test_parity_by_the_layer_itself():
+    """Tree, genes, weights of the layer, output: all of it within one program."""
+    layer, encoding = UnitGraph(1, 13, "threshold"), Cellular(12, lives=3)
+    like = {name: jnp.zeros(shape) for name, shape in layer.weight_shapes((4,)).items()}
+    gains = {"input_gains": jnp.ones(4), "output_gains": jnp.ones(1), "output_bias": jnp.zeros(1)}
 
     @jax.jit
     def outputs(genes, rows):
         return layer.pre_activation(encoding.decode(genes, like), rows.T)[0]
 
-    table = np.array(list(itertools.product([0, 1], repeat=number)), np.float32)
-    np.testing.assert_array_equal(outputs(genes, table), table.sum(1) % 2)
-
-
-def test_parity_needs_its_recursion():
-    assert grow(written(PARITY, 12), 32, 1).num_cells == 5
-    source, units, _ = reference.grow(plain_tree(written(PARITY, 12)), 32, 7)
-    assert len(units) == 29
-    assert len(source.outputs) == 8
+    table = truth_table(4)
+    found = outputs(written(PARITY, 12) | gains, table)
+    np.testing.assert_array_equal(found, table.sum(1) % 2)
 
 
 @pytest.mark.parametrize(
@@ -116,24 +122,29 @@ def test_parity_needs_its_recursion():
     ],
 )
 def test_small_trees_become_what_they_say(text, number, links, bias):
-    cells = grow(written(text, 8), 6, 1)
+    cells = grow(written(text, 12), 32, 1)
     assert cells.num_cells == number
-    expected = np.zeros((7, 7), bool)
+    expected = np.zeros((33, 33), bool)
     expected[tuple(np.transpose(links))] = True
     np.testing.assert_array_equal(cells.links, expected)
     np.testing.assert_array_equal(cells.bias[:number], bias)
 
 
 def test_a_division_without_a_free_unit_ends_the_cell():
-    cells = grow(written("SEQ REC PAR END END", 8), 4, 50)
-    assert cells.num_cells == 4
-    assert (cells.head == 8).all()
+    cells = grow(written("SEQ REC PAR END END", 12), 32, 50)
+    assert cells.num_cells == 32
+    assert (cells.head == 12).all()
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def deal(masks, number):
+    return jax.vmap(dealt, (0, None))(masks, number)
 
 
 def test_features_are_dealt_evenly_and_in_order():
-    for mask in itertools.product([False, True], repeat=5):
-        for number in (1, 3, 5, 12):
-            found = np.asarray(jax.jit(dealt, static_argnums=1)(jnp.array(mask), number))
+    masks = np.array(list(itertools.product([False, True], repeat=5)))
+    for number in (1, 3, 12):
+        for mask, found in zip(masks, deal(masks, number), strict=True):
             cells = np.flatnonzero(mask)
             expected = np.zeros((5, number), bool)
             for k, cell in enumerate(cells):
@@ -144,6 +155,7 @@ def test_features_are_dealt_evenly_and_in_order():
                 expected[cell, its] = True
             np.testing.assert_array_equal(found, expected)
             if 0 < len(cells) <= number:
+                found = np.asarray(found)
                 assert (found.sum(0) == 1).all()
                 assert np.ptp(found[cells].sum(1)) <= 1
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from evoae.checks import check_whole
 from evoae.encodings.development import dealt, develop
-from evoae.encodings.grammar_tree import random_tree
+from evoae.encodings.grammar_tree import PAR, SEQ, random_tree
 from evoae.types import Genes, Params
 
 GRAPH = {"bias", "inputs", "links", "output_bias", "outputs"}  # the weights of a `UnitGraph`
@@ -74,7 +74,10 @@ class Cellular:
                 "output_gains": node["outputs"][:, 0],
                 "output_bias": node["output_bias"],
             }
-            genes.append(random_tree(for_node, self.max_nodes) | gains)
+            tree = random_tree(for_node, self.max_nodes)
+            # A tree that began with END would be one unit: divisions are made likely.
+            tree["symbols"] = tree["symbols"].at[0, [SEQ, PAR]].add(3.0)
+            genes.append(tree | gains)
         return jax.tree.unflatten(structure, genes)
 
     def decode(self, genes: Genes, like: Params) -> Params:

@@ -7,6 +7,7 @@ from evoae.report.animation import animation
 from evoae.report.baselines import baselines, diversity
 from evoae.report.comparison import Course, comparison
 from evoae.report.curve import curve
+from evoae.report.development import development
 from evoae.report.galleries import galleries
 from evoae.report.gallery import gallery
 from evoae.report.latent import latent_map
@@ -22,6 +23,7 @@ __all__ = [
     "baselines",
     "comparison",
     "curve",
+    "development",
     "diversity",
     "galleries",
     "gallery",
