@@ -207,7 +207,7 @@ def offspring(crossover, mutation, key, trees, others):
 def test_a_crossed_tree_is_the_first_with_a_branch_of_the_second(key):
     trees, _ = grow_many(key, 200, 16, 8, 1)
     others = jax.tree.map(lambda leaf: leaf[::-1], trees)
-    children, (genotype,) = offspring(crossovers.Subtree(), None, key, trees, others)
+    children, (genotype,) = offspring(crossovers.SubtreeCrossover(), None, key, trees, others)
     for index in range(200):
         first, second, child = (
             reference.prefix(plain_tree(member(its, index))) for its in (trees, others, children)
@@ -228,7 +228,7 @@ def test_a_crossed_tree_is_the_first_with_a_branch_of_the_second(key):
 
 def test_a_mutated_tree_has_one_new_branch(key):
     trees, _ = grow_many(key, 200, 16, 8, 1)
-    mutation = mutations.Subtree(mutations.Gaussian(1e-6), rate=0.7, max_new_nodes=5)
+    mutation = mutations.SubtreeMutation(mutations.Gaussian(1e-6), rate=0.7, max_new_nodes=5)
     children, (genotype,) = offspring(None, mutation, key, trees, trees)
     new_sizes = []
     for index in range(200):
@@ -254,7 +254,7 @@ OPERATORS = {
     **{f"mutations.{name}": (None, getattr(mutations, name)()) for name in mutations.__all__},
     **{f"crossovers.{name}": (getattr(crossovers, name)(), None) for name in crossovers.__all__},
     "large steps": (None, mutations.Gaussian(100.0)),
-    "both": (crossovers.Subtree(), mutations.Subtree()),
+    "both": (crossovers.SubtreeCrossover(), mutations.SubtreeMutation()),
 }
 
 
@@ -412,7 +412,10 @@ def test_a_decoded_graph_is_what_grew(network, key):
 def test_a_configuration_compiles_once_and_improves(network, key, compilations):
     images = jax.random.uniform(key, (3, 6, 5, 1))
     strategy = GeneticAlgorithm(
-        16, 4, mutation=mutations.Subtree(mutations.Gaussian(0.1)), crossover=crossovers.Subtree()
+        16,
+        4,
+        mutation=mutations.SubtreeMutation(mutations.Gaussian(0.1)),
+        crossover=crossovers.SubtreeCrossover(),
     )
     encoding = Cellular(12)
     state = strategy.init(key, jax.jit(encoding.init)(key, network))
@@ -429,7 +432,7 @@ def test_a_configuration_compiles_once_and_improves(network, key, compilations):
 
 def test_a_run_from_the_command_line(tmp_path):
     words = ["--model.name", "graph", "--encoding.kind", "Cellular", "--encoding.lives", "3"]
-    words += ["--strategy.mutation.kind", "Subtree", "--strategy.mutation.rate", "0.5"]
+    words += ["--strategy.mutation.kind", "SubtreeMutation", "--strategy.mutation.rate", "0.5"]
     base = RunConfig(
         preset="test",
         data=DataConfig("digits10", num_samples=2),
@@ -439,7 +442,7 @@ def test_a_run_from_the_command_line(tmp_path):
     )
     config = parse_run(base, words)
     assert config.encoding == Cellular(lives=3)
-    assert config.strategy.mutation == mutations.Subtree(mutations.Gaussian(0.1), rate=0.5)
+    assert config.strategy.mutation == mutations.SubtreeMutation(mutations.Gaussian(0.1), rate=0.5)
     assert to_json(config)["strategy"]["mutation"]["mutation"]["kind"] == "Gaussian"
     result = train(config, progress=False)
     genes = np.load(tmp_path / "run" / "genes.npz")
@@ -463,12 +466,24 @@ def test_a_run_from_the_command_line(tmp_path):
         (lambda: written("WAIT(3) END", 9), r"with a number for WEIGHT\(x\) .* got 'WAIT\(3\)'"),
         (lambda: UnitGraph(2, 0), "UnitGraph: num_units must be a positive int, got 0"),
         (lambda: UnitGraph(2, 3, "step"), "unit_activation must be one of .* got 'step'"),
-        (lambda: crossovers.Subtree(1.0), "Subtree: rate must be above 0 and below 1, got 1.0"),
-        (lambda: mutations.Subtree(rate=0), "Subtree: rate must be above 0 and below 1, got 0"),
-        (lambda: mutations.Subtree(None), "Subtree: mutation must be one of .* got None"),
-        (lambda: mutations.Subtree(max_new_nodes=0), "max_new_nodes must be a whole number"),
         (
-            lambda: crossovers.Subtree().sample(
+            lambda: crossovers.SubtreeCrossover(1.0),
+            "SubtreeCrossover: rate must be above 0 and below 1, got 1.0",
+        ),
+        (
+            lambda: mutations.SubtreeMutation(rate=0),
+            "SubtreeMutation: rate must be above 0 and below 1, got 0",
+        ),
+        (
+            lambda: mutations.SubtreeMutation(None),
+            "SubtreeMutation: mutation must be one of .* got None",
+        ),
+        (
+            lambda: mutations.SubtreeMutation(max_new_nodes=0),
+            "max_new_nodes must be a whole number",
+        ),
+        (
+            lambda: crossovers.SubtreeCrossover().sample(
                 jax.random.key(0), 0, {"kernel": jnp.zeros(3)}, {"rate": 0.5}
             ),
             "genes must hold a tree, as those of Cellular do; these hold none",

@@ -26,8 +26,8 @@ class Cellular:
     input pointer links, each with a gain that is a gene; outputs likewise, with a gain and a bias
     each. All other weights of the network, such as those of convolutions, are their own genes.
 
-    Any strategy and mutation of floats works. `evoae.mutations.Subtree` and
-    `evoae.crossovers.Subtree` besides replace and exchange branches.
+    Any strategy and mutation of floats works. `evoae.mutations.SubtreeMutation` and
+    `evoae.crossovers.SubtreeCrossover` besides replace and exchange branches.
 
     Attributes:
       max_nodes: the most symbols of a tree, T, at least 1.

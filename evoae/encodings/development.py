@@ -35,6 +35,8 @@ from evoae.encodings.grammar_tree import (
 )
 from evoae.types import Genes
 
+__all__ = ["Cells", "develop"]
+
 
 class Cells(NamedTuple):
     """A network of N places that grows; cells stand in the order of their links, old before new.

@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 from evoae.types import Genes
 
+__all__ = ["read", "written"]
+
 # Each symbol with the number of its branches, and the probability with which it is drawn.
 SYMBOLS = {
     "SEQ": (2, 0.25),

@@ -7,9 +7,9 @@ from evoae.report.animation import animation
 from evoae.report.baselines import baselines, diversity
 from evoae.report.comparison import Course, comparison
 from evoae.report.curve import curve
-from evoae.report.development import development
 from evoae.report.galleries import galleries
 from evoae.report.gallery import gallery
+from evoae.report.growth import growth
 from evoae.report.latent import latent_map
 from evoae.report.metrics import write_metrics
 from evoae.report.principal_components import pca_error
@@ -23,10 +23,10 @@ __all__ = [
     "baselines",
     "comparison",
     "curve",
-    "development",
     "diversity",
     "galleries",
     "gallery",
+    "growth",
     "latent_map",
     "pca_error",
     "write_metrics",

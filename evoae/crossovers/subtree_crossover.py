@@ -1,4 +1,4 @@
-"""Subtree crossover: a branch of one parent's tree in place of a branch of the other's."""
+"""SubtreeCrossover crossover: a branch of one parent's tree in place of a branch of the other's."""
 
 import dataclasses
 from typing import NamedTuple
@@ -33,7 +33,7 @@ class SubtreeCrossoverGenotype(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Subtree:
+class SubtreeCrossover:
     """Puts a random branch of the second parent in place of a random branch of the first.
 
     For genes with trees, as those of `evoae.encodings.Cellular` (Cramer 1985; Koza 1992, "Genetic
@@ -47,14 +47,14 @@ class Subtree:
     >>> from evoae.encodings.grammar_tree import read, written
     >>> first, second = written("SEQ END REC", 6), written("PAR WAIT END END", 6)
     >>> genotype = SubtreeCrossoverGenotype(jnp.array([True]), jnp.array([[0.9, 0.3]]))
-    >>> read(jax.jit(Subtree().apply)(first, second, genotype))
+    >>> read(jax.jit(SubtreeCrossover().apply)(first, second, genotype))
     'SEQ END WAIT END'
     """
 
     rate: float = 0.9
 
     def __post_init__(self) -> None:
-        check_fraction("Subtree: rate", self.rate)
+        check_fraction("SubtreeCrossover: rate", self.rate)
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Genes, hyper: Hyper

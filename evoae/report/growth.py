@@ -65,7 +65,7 @@ class Descent:
         return left + width / 2, top + height / 2
 
 
-def development(
+def growth(
     path: str | os.PathLike[str], tree: Genes, *, num_units: int = 32, lives: int = 1
 ) -> Figure:
     """Write a PNG that shows a tree, the network that it becomes, and the steps in between.
@@ -92,7 +92,7 @@ def development(
     >>> from evoae.encodings.grammar_tree import written
     >>> tree = written("SEQ PAR END REC END", 8)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     figure = development(f"{folder}/tree.png", tree, num_units=9, lives=2)
+    ...     figure = growth(f"{folder}/tree.png", tree, num_units=9, lives=2)
     >>> [axes.get_title() for axes in figure.axes[:3]]
     ['tree', 'network: 5 units', 'step 0: 1 cell']
     """

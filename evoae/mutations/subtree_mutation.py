@@ -1,4 +1,4 @@
-"""Subtree mutation: a new random branch of a tree, and another mutation of all genes."""
+"""SubtreeMutation mutation: a new random branch of a tree, and another mutation of all genes."""
 
 import dataclasses
 from typing import NamedTuple
@@ -38,7 +38,7 @@ class SubtreeMutationGenotype(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Subtree:
+class SubtreeMutation:
     """Replaces a random branch of a tree by a new random one; then mutates all genes.
 
     For genes with trees, as those of `evoae.encodings.Cellular` (Koza 1992, "Genetic programming",
@@ -52,7 +52,7 @@ class Subtree:
       max_new_nodes: the most symbols of a new branch, at least 1.
 
     >>> from evoae.encodings.grammar_tree import sizes_of, symbols_of, written
-    >>> mutation, tree = Subtree(rate=0.9), written("SEQ END END", 8)
+    >>> mutation, tree = SubtreeMutation(rate=0.9), written("SEQ END END", 8)
     >>> hyper = {"rate": 0.9, "mutation": {"scale": 0.02}}
     >>> genotype = jax.jit(mutation.sample)(jax.random.key(0), 1, tree, hyper)
     >>> child = jax.jit(mutation.apply)(tree, genotype)
@@ -67,10 +67,10 @@ class Subtree:
     def __post_init__(self) -> None:
         if not hasattr(self.mutation, "sample") or isinstance(self.mutation, type):
             raise ValueError(
-                f"Subtree: mutation must be one of evoae.mutations, got {self.mutation!r}"
+                f"SubtreeMutation: mutation must be one of evoae.mutations, got {self.mutation!r}"
             )
-        check_fraction("Subtree: rate", self.rate)
-        check_whole("Subtree: max_new_nodes", self.max_new_nodes, 1)
+        check_fraction("SubtreeMutation: rate", self.rate)
+        check_whole("SubtreeMutation: max_new_nodes", self.max_new_nodes, 1)
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Genes, hyper: Hyper
