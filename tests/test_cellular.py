@@ -26,6 +26,7 @@ from evoae.encodings.grammar_tree import (
 from evoae.layers import UnitGraph, activate
 from evoae.layers.unit_graph import UNIT_ACTIVATIONS
 from evoae.options import parse_run
+from evoae.report import growth
 from evoae.run import train
 from evoae.strategies import GeneticAlgorithm
 from tests import cellular_reference as reference
@@ -269,7 +270,7 @@ def check_all(trees):
     later = jnp.tril(jnp.ones((9, 9), bool), 0)  # column 0 is the input pointer
     exists = jnp.arange(9)[None] < 1 + cells.num_cells[:, None]  # senders
     return {
-        "one tree": (inside * (arities - 1)).sum(1) == -1,
+        "one tree": jnp.where(inside, arities - 1, 0).sum(1) == -1,
         "units": (cells.num_cells >= 1) & (cells.num_cells <= 8),
         "ended": (cells.head == symbols.shape[1]).all(1),
         "forward": ~(cells.links & ~later[None]).any((1, 2)),
@@ -498,3 +499,28 @@ def test_what_is_wrong_is_said_in_one_line(make, message):
     with pytest.raises(ValueError, match=message) as raised:
         make()
     assert "\n" not in str(raised.value)
+
+
+# The picture
+
+
+def test_the_picture_shows_every_step_of_parity(tmp_path):
+    path = tmp_path / "parity.png"
+    figure = growth(path, written(PARITY, 12), num_units=32, lives=3)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[:3] == ["tree", "network: 13 units", "step 0: 1 cell"]
+    assert titles[-1] == "step 11: 13 cells"
+    assert len(titles) == 14
+    tree, network = figure.axes[:2]
+    labels = [text.get_text() for text in tree.texts]
+    assert sorted(labels) == sorted(word.replace("(-1)", " -1") for word in PARITY.split())
+    arrows = [text for text in network.texts if getattr(text, "arrow_patch", None)]
+    assert len(arrows) == 4 + 1 + 6 * 3
+    assert path.stat().st_size > 10_000
+
+
+def test_the_picture_of_many_steps_shows_some(tmp_path):
+    tree = written(PARITY, 12)
+    figure = growth(tmp_path / "long.png", tree, num_units=32, lives=7)
+    assert len(figure.axes) == 14
+    assert figure.axes[-1].get_title() == "step 23: 29 cells"
