@@ -84,7 +84,7 @@ def change(cell):
         link = cell.inputs[cell.register % len(cell.inputs)]
         if name == "WEIGHT":
             link[1] = value
-        else:
+        elif len(cell.inputs) > 1:
             cell.inputs = [other for other in cell.inputs if other is not link]
             link[0].outputs.remove(cell)
 

@@ -117,7 +117,7 @@ def test_parity_by_the_layer_itself():
         ("END", 1, [(0, 0), (-1, 1)], [0]),
         ("SEQ END BIAS(2) END", 2, [(0, 0), (1, 1), (-1, 2)], [0, 2]),
         ("PAR END END", 2, [(0, 0), (1, 0), (-1, 1), (-1, 2)], [0, 0]),
-        ("CUT END", 1, [(-1, 1)], [0]),
+        ("CUT END", 1, [(0, 0), (-1, 1)], [0]),
         ("BIAS(1) SEQ END REC", 2, [(0, 0), (1, 1), (-1, 2)], [1, 1]),
         ("SEQ PAR END END NEXT CUT END", 3, [(0, 0), (1, 0), (2, 1), (-1, 3)], [0, 0, 0]),
     ],
@@ -275,6 +275,10 @@ def check_all(trees):
         "ended": (cells.head == symbols.shape[1]).all(1),
         "forward": ~(cells.links & ~later[None]).any((1, 2)),
         "real cells": ~(cells.links & ~exists[:, None]).any((1, 2)),
+        "inputs": (
+            cells.links[:, :-1].any(2) == (jnp.arange(8)[None] < cells.num_cells[:, None])
+        ).all(1),
+        "output": cells.links[:, -1].any(1),
         "finite": jnp.isfinite(cells.weights).all((1, 2)) & jnp.isfinite(cells.bias).all(1),
     }
 
@@ -431,21 +435,24 @@ def test_a_configuration_compiles_once_and_improves(network, key, compilations):
     assert end.best_fitness < 0.95 * trace.best_fitness[0]
 
 
-def test_a_run_from_the_command_line(tmp_path):
+@pytest.fixture(scope="module")
+def config():
     words = ["--model.name", "graph", "--encoding.kind", "Cellular", "--encoding.lives", "3"]
     words += ["--strategy.mutation.kind", "SubtreeMutation", "--strategy.mutation.rate", "0.5"]
-    base = RunConfig(
-        preset="test",
-        data=DataConfig("digits10", num_samples=2),
-        strategy=GeneticAlgorithm(4, mutation=mutations.Gaussian(0.1)),
-        num_generations=2,
-        out=tmp_path / "run",
-    )
-    config = parse_run(base, words)
+    strategy = GeneticAlgorithm(4, mutation=mutations.Gaussian(0.1))
+    data = DataConfig("digits10", num_samples=2)
+    return parse_run(RunConfig(data=data, strategy=strategy, num_generations=2), words)
+
+
+def test_the_command_line_puts_the_subtree_mutation_around_the_other(config):
     assert config.encoding == Cellular(lives=3)
     assert config.strategy.mutation == mutations.SubtreeMutation(mutations.Gaussian(0.1), rate=0.5)
     assert to_json(config)["strategy"]["mutation"]["mutation"]["kind"] == "Gaussian"
-    result = train(config, progress=False)
+
+
+@pytest.mark.slow
+def test_a_run_leaves_trees_among_its_genes(config, tmp_path):
+    result = train(dataclasses.replace(config, out=tmp_path / "run"), progress=False)
     genes = np.load(tmp_path / "run" / "genes.npz")
     assert "params/encoder/4_UnitGraph/symbols" in genes.files
     assert result.trace.best_fitness[-1] == pytest.approx(result.error, rel=1e-5)

@@ -7,9 +7,10 @@ SEQ divides the cell in two, one behind the other: the first child has the input
 outputs, and a link of weight 1 from the first. PAR divides it in two side by side: both have all
 inputs and all outputs. The first child goes on at the first branch, the second at the second.
 WEIGHT(x) makes x the weight of the input link that the cell's register names, CUT takes that link
-away; NEXT lets the register name the next one, after the last the first again. BIAS(x) adds x to
-the cell's bias. WAIT does nothing for a step. REC goes back to the root of the tree, as long as the
-cell has a life left, which it costs; else it is END. END makes the cell a unit of the network.
+away, if it is not the cell's only one; NEXT lets the register name the next one, after the last the
+first again. BIAS(x) adds x to the cell's bias. WAIT does nothing for a step. REC goes back to the
+root of the tree, as long as the cell has a life left, which it costs; else it is END. END makes the
+cell a unit of the network.
 
 Children have their parent's bias and lives; their registers name the first link. A cell whose
 division finds no unit free ends.
@@ -112,7 +113,8 @@ def step(cells: Cells, program: Program) -> Cells:
     named = its_links & (number == 1 + (cells.register % jnp.maximum(number[:, -1], 1))[:, None])
     set_here = named & (symbol == WEIGHT)[:, None]
     weights = cells.weights.at[:-1].set(jnp.where(set_here, value[:, None], cells.weights[:-1]))
-    links = cells.links.at[:-1].set(its_links & ~(named & (symbol == CUT)[:, None]))
+    cuts = (symbol == CUT) & (number[:, -1] > 1)
+    links = cells.links.at[:-1].set(its_links & ~(named & cuts[:, None]))
     bias = cells.bias + jnp.where(symbol == BIAS, value, 0.0)
     register = cells.register + jnp.int32(symbol == NEXT)
 

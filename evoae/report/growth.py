@@ -18,7 +18,8 @@ from evoae.report.files import destination
 from evoae.types import Genes
 
 COLUMNS, MOST_STEPS = 4, 12
-WIDTH, TOP, ROW = 9.0, 3.6, 2.3  # inches: of all, of the first row, of each row of steps
+WIDTH, TOP, ROW = 9.0, 3.6, 2.3  # inches: of all, of the first row at least, of a row of steps
+LEVEL = 0.23  # inches between the levels of a tree or a network, at least
 FONT = 6.5
 NAMES = list(SYMBOLS)
 
@@ -108,7 +109,8 @@ def growth(
 
     shown = np.unique(np.linspace(0, len(states) - 1, MOST_STEPS).round().astype(int))
     rows = -(-len(shown) // COLUMNS)
-    height = TOP + rows * ROW
+    top_row = max(TOP, LEVEL * (2 + max(_depth(program), root.size[1])))
+    height = top_row + rows * ROW
     figure = style.NotebookFigure((WIDTH, height), dpi=style.DOTS, facecolor="white")
     FigureCanvasAgg(figure)
 
@@ -120,17 +122,17 @@ def growth(
         return axes
 
     half = WIDTH / 2
-    _draw_tree(panel(0, 0, half, TOP, "tree"), program)
+    _draw_tree(panel(0, 0, half, top_row, "tree"), program)
     units = int(states[-1][0].num_cells)
     title = f"network: {units} unit{'s' * (units > 1)}"
-    _draw_cells(panel(half, 0, half, TOP, title), *states[-1], program, large=True)
+    _draw_cells(panel(half, 0, half, top_row, title), *states[-1], program, large=True)
     for index, number in enumerate(shown):
         row, column = divmod(index, COLUMNS)
         cells, descents = states[number]
         count = int(cells.num_cells)
         title = f"step {number}: {count} cell{'s' * (count > 1)}"
         side = WIDTH / COLUMNS
-        axes = panel(column * side, TOP + row * ROW, side, ROW, title)
+        axes = panel(column * side, top_row + row * ROW, side, ROW, title)
         _draw_cells(axes, cells, descents, program, large=False)
     style.save(figure, file)
     return figure
@@ -146,7 +148,7 @@ def _states(program: Program, num_units: int, lives: int) -> Iterator[tuple[Cell
     while (cells.head < num_nodes).any():
         after = jax.tree.map(np.asarray, one_step(cells, program))
         new = int(after.num_cells - cells.num_cells)
-        following = []
+        following: list[Descent] = []
         for descent, head in zip(descents, cells.head, strict=False):
             symbol = program.symbols[head] if head < num_nodes else None
             if symbol in (SEQ, PAR) and new:
@@ -158,6 +160,14 @@ def _states(program: Program, num_units: int, lives: int) -> Iterator[tuple[Cell
         yield cells, descents
 
 
+def _depth(program: Program) -> int:
+    """The levels of the tree."""
+    depths = np.zeros(program.sizes[0], int)
+    for place, size in enumerate(program.sizes[: len(depths)]):
+        depths[place + 1 : place + size] += 1
+    return int(depths.max()) + 1
+
+
 def _label(program: Program, place: int) -> str:
     symbol = program.symbols[place]
     value = f" {program.values[place]:.2g}" if symbol in (WEIGHT, BIAS) else ""
@@ -167,11 +177,8 @@ def _label(program: Program, place: int) -> str:
 def _draw_tree(axes: Axes, program: Program) -> None:
     """Leaves side by side in their order, and each node above its branches."""
     leaves = iter(range(len(program.symbols)))
-    deepest = 0
 
     def draw(place: int, depth: int) -> float:
-        nonlocal deepest
-        deepest = max(deepest, depth)
         branches, at = [], place + 1
         for _ in range(ARITIES[program.symbols[place]]):
             branches.append(draw(at, depth + 1))
@@ -190,7 +197,7 @@ def _draw_tree(axes: Axes, program: Program) -> None:
         return x
 
     draw(0, 0)
-    axes.set(xlim=(-0.7, next(leaves) - 0.3), ylim=(deepest + 0.5, -0.5))
+    axes.set(xlim=(-0.7, next(leaves) - 0.3), ylim=(_depth(program) - 0.5, -0.5))
 
 
 def _draw_cells(
