@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.test_util import check_grads
 
 import evoae
 from evoae import crossovers, encodings, mutations
@@ -331,6 +332,13 @@ def test_a_graph_is_that_of_numpy(name):
     given = jax.tree.map(jnp.float32, weights), jnp.float32(x)
     found = jax.jit(lambda w, x: activate(layer, layer.pre_activation(w, x)))(*given)
     np.testing.assert_allclose(found, 1 / (1 + np.exp(-pre)), rtol=1e-5, atol=1e-6)
+
+
+def test_a_graph_has_gradients():
+    layer, rng = UnitGraph(2, 4), np.random.default_rng(0)
+    weights = {n: jnp.float32(rng.uniform(-1, 1, s)) for n, s in layer.weight_shapes((3,)).items()}
+    x = jnp.float32(rng.uniform(-1, 1, (3, 2)))
+    check_grads(layer.pre_activation, (weights, x), order=1, modes=["rev"], atol=1e-2, rtol=1e-2)
 
 
 MODEL = evoae.Autoencoder(
