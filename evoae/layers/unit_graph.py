@@ -75,11 +75,12 @@ class UnitGraph:
 
     def pre_activation(self, weights: Weights, x: jax.Array) -> jax.Array:
         drive = add_bias(materialize(weights["inputs"] @ x.reshape(-1, x.shape[-1])), weights)
+        links = jnp.asarray(weights["links"])  # a loop indexes them
         activation = UNIT_ACTIVATIONS[self.unit_activation]
 
         def unit(i: jax.Array, values: jax.Array) -> jax.Array:
             # Those from unit i on are still 0.
-            return values.at[i].set(activation(drive[i] + weights["links"][i] @ values))
+            return values.at[i].set(activation(drive[i] + links[i] @ values))
 
         values = lax.fori_loop(0, self.num_units, unit, jnp.zeros_like(drive))
         out = materialize(weights["outputs"] @ values)
