@@ -59,12 +59,12 @@ class ModelConfig:
     """The autoencoder.
 
     Attributes:
-      name: "varadi2021" (1,397 weights, 28x28 grey), "conv16" (18,955 weights, 28x28 grey) or "mlp"
-        (images of any size).
-      latent_size: the number of latent values, for conv16 and mlp; None takes the model's own.
+      name: "varadi2021" (1,397 weights, 28x28 grey), "conv16" (18,955 weights, 28x28 grey), "graph"
+        (as the first, with graphs of units for its dense layers) or "mlp" (images of any size).
+      latent_size: the number of latent values, for all but varadi2021; None takes the model's own.
     """
 
-    name: Literal["varadi2021", "conv16", "mlp"] = "varadi2021"
+    name: Literal["varadi2021", "conv16", "graph", "mlp"] = "varadi2021"
     latent_size: int | None = None
 
     def __post_init__(self) -> None:

@@ -1,5 +1,6 @@
 """Encodings, one a file: how genes, which a strategy sees, make the weights of a network."""
 
+from evoae.encodings.cellular import Cellular
 from evoae.encodings.cosine import Cosine
 from evoae.encodings.cppn import CPPN
 from evoae.encodings.decoded import DecodedFitness, Decoder, decoded
@@ -11,6 +12,7 @@ from evoae.encodings.random_subspace import RandomSubspace
 
 __all__ = [
     "CPPN",
+    "Cellular",
     "Cosine",
     "DecodedFitness",
     "Decoder",

@@ -23,6 +23,7 @@ from evoae.layers.conv import Conv
 from evoae.layers.conv_transpose import ConvTranspose
 from evoae.layers.gaussian_latent import GaussianLatent
 from evoae.layers.simple import Dense, MaxPool, Reshape, Unpool
+from evoae.layers.unit_graph import UnitActivation, UnitGraph
 
 __all__ = [
     "Activation",
@@ -37,6 +38,8 @@ __all__ = [
     "MaxPool",
     "Reshape",
     "Shape",
+    "UnitActivation",
+    "UnitGraph",
     "Unpool",
     "Weights",
     "activate",

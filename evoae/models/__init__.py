@@ -4,6 +4,7 @@ from evoae.models.autoencoder import Autoencoder
 from evoae.models.named import (
     MODELS,
     conv16,
+    graph,
     mlp,
     varadi2021,
     varadi2021_params,
@@ -15,6 +16,7 @@ __all__ = [
     "MODELS",
     "Autoencoder",
     "conv16",
+    "graph",
     "mlp",
     "varadi2021",
     "varadi2021_params",

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from evoae.layers import Dense, GaussianLatent
+from evoae.layers import Dense, GaussianLatent, UnitGraph
 from evoae.models.autoencoder import Autoencoder
 
 
@@ -14,7 +14,7 @@ def variational(model: Autoencoder) -> Autoencoder:
     evidence lower bound are those of `evoae.fitness.reconstruction` with a `kl_weight`.
 
     Args:
-      model: whose encoder ends in a `Dense`.
+      model: whose encoder ends in a `Dense` or a `UnitGraph`.
 
     Raises:
       ValueError: another last layer.
@@ -24,7 +24,9 @@ def variational(model: Autoencoder) -> Autoencoder:
     2
     """
     *layers, last = model.encoder_layers
-    if not isinstance(last, Dense):
-        raise ValueError(f"model must have an encoder that ends in a Dense, it ends in {last!r}")
+    if not isinstance(last, Dense | UnitGraph):
+        raise ValueError(
+            f"model must have an encoder that ends in a Dense or a UnitGraph, it ends in {last!r}"
+        )
     double = dataclasses.replace(last, features=2 * last.features, activation="linear")
     return Autoencoder([*layers, double, GaussianLatent()], model.decoder_layers, model.initializer)

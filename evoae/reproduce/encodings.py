@@ -34,6 +34,7 @@ SIZES: dict[str, tuple[str, tuple[Any, ...]]] = {
     "CPPN": ("hidden", ((15, 15), (6,), (30, 30))),
     "EvolvedCPPN": ("max_nodes", (12, 4)),
     "Kitano": ("num_symbols", (16, 6)),
+    "Cellular": ("max_nodes", (48, 16)),
 }
 POPULATION, AGENTS = 256, 20  # of the strategy that is compared, and of the paper's search
 BLOCK = 5  # generations that are timed together
