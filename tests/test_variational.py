@@ -17,7 +17,7 @@ from evoae.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json,
 from evoae.evidence import evidence
 from evoae.evolve import generation
 from evoae.fitness import reconstruction
-from evoae.layers import Dense, GaussianLatent, Reshape
+from evoae.layers import Dense, GaussianLatent, Reshape, UnitGraph
 from evoae.models import variational
 from evoae.mutations import Gaussian, Sparse
 from evoae.options import parse_run
@@ -168,6 +168,22 @@ def test_changes_genes_and_gradients_see_the_same_fitness(key):
     descent = backprop.minimize(key, fitness, IMAGES, stacked, learning_rate=1e-9, num_steps=3)
     errors = np.concatenate([its[:, 0] for _, its, _ in descent])
     assert len(set(errors.tolist())) == 3
+
+
+def test_means_and_variances_can_be_those_of_a_grown_graph(key):
+    model = variational(
+        evoae.Autoencoder([UnitGraph(2, 4)], [Dense(30, activation="sigmoid"), Reshape(1, 6, 5)])
+    )
+    params, fitness = initial(model, key), reconstruction(model, "bce", kl_weight=1.0)
+    encoding = encodings.Cellular(8)
+    genes = encoding.init(key, params)
+    batch = prepared(fitness, IMAGES, jax.random.key(3))
+    assert batch.latent_noise.shape == (2, 10)
+    found = jax.jit(encodings.decoded(fitness, encoding, params))(genes, batch)
+    expected = fitness(encoding.decode(genes, params), batch)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    without = reconstruction(model, "bce")(encoding.decode(genes, params), IMAGES)
+    assert found != without
 
 
 def test_a_plain_error_of_the_mean_is_evaluated_by_changes_too(key):
