@@ -25,8 +25,8 @@ Deep autoencoders trained by genetic algorithms, without gradients.
 
 commands:
   train [PRESET]    evolve an autoencoder; PRESET is {DEFAULT_PRESET} unless you name another
-                    --live shows it in a browser while it goes on
   resume RUN        go on with the run in a folder, as if it had never stopped
+                    with both, --live shows it in a browser while it goes on, and
                     --distributed makes one run of several processes; see docs/scaling.md
   report RUN...     make the page of a run again, or one page of several runs side by side
   compare [PRESET]  evolve it, and train it by backpropagation in the same time
@@ -47,6 +47,7 @@ SWEEP_HELP = (
     "--sweep.seeds 10 takes ten seeds from --seed on, --sweep.seeds 3 5 those two."
 )
 LIVE = "--live"  # how a run is shown is no setting of it
+LIVE_HELP = f"With {LIVE}, a page on this machine shows how the run goes."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,8 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def train(arguments: list[str]) -> int:
     """Evolves an autoencoder, from a preset and the settings that are given instead of its own."""
-    arguments, live = joined(arguments), LIVE in arguments
-    config = _run_config("train", [word for word in arguments if word != LIVE])
+    arguments, live = _apart(joined(arguments), LIVE)
+    config = _run_config("train", arguments, LIVE_HELP)
     from evoae.run import train as run
 
     return 130 if run(config, live=live).stopped else 0
@@ -101,16 +102,13 @@ class ResumeQuery:
 
 def resume(arguments: list[str]) -> int:
     """Goes on with a run that was stopped or killed, or that is to go further."""
-    query = parse(
-        ResumeQuery,
-        joined(arguments),
-        prog="evoae resume",
-        description="Go on with a run that was stopped or killed, or make it longer.",
-    )
+    arguments, live = _apart(joined(arguments), LIVE)
+    description = f"Go on with a run that was stopped or killed, or make it longer. {LIVE_HELP}"
+    query = parse(ResumeQuery, arguments, prog="evoae resume", description=description)
     from evoae.run import resume as run
 
     settings = dataclasses.asdict(query)
-    return 130 if run(settings.pop("run"), **settings).stopped else 0
+    return 130 if run(settings.pop("run"), **settings, live=live).stopped else 0
 
 
 def compare(arguments: list[str]) -> int:
@@ -138,15 +136,16 @@ def sweep(arguments: list[str]) -> int:
     return 130 if run(config, settings, seeds=seeds).stopped else 0
 
 
-def _run_config(command: str, arguments: list[str]) -> RunConfig:
+def _run_config(command: str, arguments: list[str], more: str = "") -> RunConfig:
     preset, arguments = _preset(arguments)
-    return parse_run(
-        PRESETS[preset],
-        arguments,
-        prog=f"evoae {command} {preset}",
-        description=f"{preset}: {DESCRIPTIONS[preset]}. Other presets: see evoae presets."
-        + (f" With {LIVE}, a page on this machine shows how the run goes." * (command == "train")),
-    )
+    description = f"{preset}: {DESCRIPTIONS[preset]}. Other presets: see evoae presets. {more}"
+    prog = f"evoae {command} {preset}"
+    return parse_run(PRESETS[preset], arguments, prog=prog, description=description)
+
+
+def _apart(arguments: list[str], flag: str) -> tuple[list[str], bool]:
+    """The arguments without a flag, and whether it was there."""
+    return [word for word in arguments if word != flag], flag in arguments
 
 
 def _preset(arguments: list[str]) -> tuple[str, list[str]]:

@@ -124,7 +124,7 @@ def conduct(
             saver = Saver(task, folder, saved=begun.steps)
             if rows:
                 traces.append(Info._make(rows[name] for name in Info._fields))
-        logs.begin(path, settings)
+        logs.begin(path, settings, begun.steps)
         try:
             for state, trace, pace in evolution(task, begun):
                 traces.append(trace)

@@ -27,6 +27,7 @@ from evoae.report.summary import error_name, new_console
 from evoae.report.sweep import draw_galleries, draw_sweep, print_sweep, shown_settings
 from evoae.report.table import write_table
 from evoae.report.weights import save_weights
+from evoae.saving import portable
 from evoae.side_by_side import evolve_runs
 from evoae.task import NUM_SHOWN, Images, Task, error_on, first_state, prepare, shown_inputs
 from evoae.types import Info, Params
@@ -125,7 +126,11 @@ def sweep(
     several = "one program" if len(programs) == 1 else f"{len(programs):,} programs"
     console.print(f"runs         {points.configs.size:,}, as {several}")
     with writing(folder):
-        everything = {"config": to_json(config), **points.to_json(), "environment": environment()}
+        everything = {
+            "config": to_json(portable(config)),
+            **points.to_json(),
+            "environment": environment(),
+        }
         write_settings(folder, everything, "sweep.json")
 
     runs: dict[Place, _Run] = {}

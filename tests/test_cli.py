@@ -251,8 +251,10 @@ def test_resume_takes_its_options(monkeypatch, tmp_path):
     run = lambda folder, **settings: asked.append((folder, settings)) or Stopped  # noqa: E731
     monkeypatch.setattr(evoae.run, "resume", run)
     assert main(["resume", str(tmp_path), "--minutes", "2.5", "--chunk-size=8"]) == 130
+    assert main(["resume", str(tmp_path), "--live"]) == 130
     settings = {"num_generations": None, "minutes": 2.5, "chunk_size": 8, "num_devices": None}
-    assert asked == [(tmp_path, settings)]
+    as_it_was = dict.fromkeys(settings)
+    assert asked == [(tmp_path, settings | {"live": False}), (tmp_path, as_it_was | {"live": True})]
 
 
 def test_presets_and_data_are_listed(capsys):
