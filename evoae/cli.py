@@ -18,6 +18,7 @@ from evoae.evolve import InvalidFitnessError
 from evoae.hosts import leave
 from evoae.options import joined, parse, parse_run, parse_sweep
 from evoae.reproduce.command import reproduce
+from evoae.sharding import use_cores
 
 USAGE = f"""usage: evoae COMMAND [OPTIONS]
 
@@ -59,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif command == "--version":
             print(f"evoae {evoae.__version__}")
         elif command in COMMANDS:
+            use_cores()
             return COMMANDS[command](rest)
         else:
             raise ValueError(f"command must be one of {', '.join(COMMANDS)}; got {command!r}")

@@ -31,10 +31,22 @@ from evoae.types import Params
 PixelError = Callable[[jax.Array, jax.Array], jax.Array]
 
 
-# Neighbours of one layer evaluated at a time, where each changes a weight of its own: in proportion
-# to the layer's weights. The sizes don't depend on the population, and so neither does rounding.
-TILES, SMALLEST_TILE, LARGEST_TILE = 128, 4, 64
-TAIL_TILE = 16
+# Neighbours evaluated at a time, where each changes a weight of its own. On few images the steps of
+# a tile cost more than its numbers; on many it must stay in the cache. Sizes do not depend on the
+# population, and so neither does rounding.
+LARGEST_TILE, FEW_IMAGES = 64, 16
+SMALLEST_TILE, TILE_VALUES = 4, 250_000
+
+
+def tile_size(num_images: int, pixels: int) -> int:
+    """The most neighbours that are evaluated at a time.
+
+    >>> tile_size(10, 28 * 28), tile_size(64, 28 * 28)
+    (64, 4)
+    """
+    if num_images <= FEW_IMAGES:
+        return LARGEST_TILE
+    return min(max(TILE_VALUES // (num_images * pixels), SMALLEST_TILE), LARGEST_TILE)
 
 
 class Stage(NamedTuple):
@@ -99,6 +111,7 @@ class Neighbours:
                 self.weighted.append(index)
                 starts.append(places[name])
             x = out
+        self.tile = tile_size(images.shape[-1], targets[..., 0].size)
         self.starts = np.array(starts)  # where their weights begin in `tree.ravel`
 
     def of_shared_position(self, position: jax.Array, deltas: jax.Array) -> jax.Array:
@@ -129,8 +142,8 @@ class Neighbours:
         sort = jnp.argsort(layer, stable=True)
         ends = jnp.searchsorted(layer[sort], jnp.arange(len(self.weighted)), side="right")
         starts = jnp.concatenate([jnp.zeros(1, ends.dtype), ends[:-1]])
-        index, deltas = (jnp.pad(x[sort], (0, LARGEST_TILE)) for x in (index, deltas))
-        rows = count + LARGEST_TILE
+        index, deltas = (jnp.pad(x[sort], (0, self.tile)) for x in (index, deltas))
+        rows = count + self.tile
 
         def in_tiles(function, size, begin, end, results, *arrays):  # type: ignore[no-untyped-def]
             def one_tile(i, results):  # type: ignore[no-untyped-def]
@@ -154,7 +167,7 @@ class Neighbours:
                     jax.vmap(head), self._tile(n), starts[n], ends[n], met, index, deltas
                 )
             tail = functools.partial(self._errors_of_pre_activations, meeting)
-            errors = in_tiles(tail, TAIL_TILE, 0, ends[before[-1]], errors, met)
+            errors = in_tiles(tail, self.tile // 4, 0, ends[before[-1]], errors, met)
         for n in range(len(before), len(self.weighted)):
             one = functools.partial(self._error, self.weighted[n], each=True)
             errors = in_tiles(
@@ -170,8 +183,10 @@ class Neighbours:
         return layer, position - jnp.asarray(self.starts)[layer]
 
     def _tile(self, n: int) -> int:
+        """The tile of one of the layers with weights: in proportion to how many it has."""
         sizes = [tree.size(self.stages[stage].weights) for stage in self.weighted]
-        return min(max(round(TILES * sizes[n] / sum(sizes)), SMALLEST_TILE), LARGEST_TILE)
+        part = round(2 * self.tile * sizes[n] / sum(sizes))
+        return min(max(part, self.tile // 16, 1), self.tile)
 
     @property
     def last(self) -> int:

@@ -1,5 +1,6 @@
 """A population spread over devices: each evaluates a part, and only the errors are exchanged."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,29 @@ from evoae.checks import check_whole
 
 AXIS = "population"
 EVERYWHERE = PartitionSpec()
+MOST_CORES = 4  # populations of 256 on ten images are tiles enough for so many
+
+
+def use_cores() -> None:
+    """Makes a device of each CPU core, 4 at most; what the `evoae` command begins with.
+
+    To XLA a CPU is one device, and the steps of a generation are too small to keep a second core
+    busy; a population spread over two devices does. It has no effect once JAX has computed
+    something, nor where JAX_NUM_CPU_DEVICES or XLA_FLAGS say how many devices there are.
+
+    >>> use_cores()
+    """
+    chosen = jax.config.jax_num_cpu_devices != -1  # type: ignore[attr-defined]
+    if chosen or "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
+        return
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # on macOS and Windows
+        cores = os.cpu_count() or 1
+    try:
+        jax.config.update("jax_num_cpu_devices", min(cores, MOST_CORES))
+    except RuntimeError:  # JAX has its devices already
+        return
 
 
 def population_mesh(num_devices: int | None = None) -> Mesh | None:

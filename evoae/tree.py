@@ -55,6 +55,17 @@ def keys_like(key: jax.Array, params: Params) -> Params:
     return jax.tree.unflatten(structure, list(jax.random.split(key, len(leaves))))
 
 
+def under(name: str, params: Params) -> npt.NDArray[np.bool_]:
+    """Which weights, in the order of `ravel`, stand under a node of that name; bool [D].
+
+    >>> under("encoder", {"decoder": np.zeros(1), "encoder": {"kernel": np.zeros(2)}}).tolist()
+    [False, True, True]
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    inside = [any(getattr(node, "key", None) == name for node in path) for path, _ in leaves]
+    return np.repeat(inside, [math.prod(leaf.shape) for _, leaf in leaves])
+
+
 def layer_of_leaves(params: Params) -> tuple[int, ...]:
     """The layer of each leaf, in the order of `jax.tree.leaves` and counted from 0.
 

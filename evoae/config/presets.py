@@ -31,11 +31,11 @@ _PRESETS = {
             # Does not reward black images as the mean absolute error does; see docs/design.md.
             error="logit_huber",
             strategy=Race(
-                ProbeEvolutionStrategy(256, learning_rate=0.02),
-                num_starts=3,
-                generations_each=1_000,
-            ).lasting(18_000),
-            num_generations=18_000,
+                ProbeEvolutionStrategy(256, learning_rate=0.03, encoder_rate=0.3),
+                num_starts=5,
+                generations_each=2_000,
+            ).lasting(22_000),
+            num_generations=22_000,
         ),
     ),
     "denoise": (

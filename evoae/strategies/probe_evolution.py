@@ -60,6 +60,10 @@ class ProbeEvolutionStrategy:
       horizon: generations over which rate and length fall, above 0.
       elitist: remember the best candidate of all generations; turn it off when the data change from
         generation to generation, since a lucky score on one batch would stay for ever.
+      encoder_rate: what `learning_rate` is multiplied by for weights under a node named "encoder",
+        above 0. Adam's rule makes a full step of the smallest slope, and those of an encoder say
+        nothing before the decoder has learnt something: at full rate it wanders until its units
+        are dead or saturated, and several images share one latent for good.
 
     >>> import jax
     >>> strategy = ProbeEvolutionStrategy(population_size=4, learning_rate=0.1, horizon=100.0)
@@ -79,10 +83,11 @@ class ProbeEvolutionStrategy:
     square_decay: float = 0.99
     horizon: float = 30_000.0
     elitist: bool = True
+    encoder_rate: float = 1.0
 
     def __post_init__(self) -> None:
         shared.check_population(self, self.population_size, 1)
-        for name in ("learning_rate", "probe_length", "horizon"):
+        for name in ("learning_rate", "probe_length", "horizon", "encoder_rate"):
             value = getattr(self, name)
             if not is_positive(value):
                 raise ValueError(f"ProbeEvolutionStrategy: {name} must be above 0, got {value!r}")
@@ -165,8 +170,10 @@ class ProbeEvolutionStrategy:
         steps = jnp.maximum(times, 1.0)
         unbiased = slope / (1 - momentum**steps)
         root = jnp.sqrt(square / (1 - square_decay**steps)) + 1e-8
-        rate = state.hyper["learning_rate"] * jnp.maximum(self._cosine(state), LAST_RATE)
         centre = tree.take(population.parents, 0)
+        rate = state.hyper["learning_rate"] * jnp.maximum(self._cosine(state), LAST_RATE)
+        of_encoder = tree.under("encoder", centre)
+        rate = rate * jnp.where(of_encoder, state.hyper["encoder_rate"], 1.0)
         vector = tree.ravel(centre)
         moved = vector - jnp.where(probed, rate * unbiased / root, 0.0).astype(vector.dtype)
 
