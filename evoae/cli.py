@@ -192,8 +192,7 @@ def describe_data(arguments: list[str]) -> int:
         DataQuery,
         arguments,
         prog="evoae data",
-        description="List the named data sets, or load one (downloading it if need be), "
-        "and describe it.",
+        description="List the data sets, or load one, downloaded if need be, and describe it.",
         default=DataQuery(),
     )
     console = Console(highlight=False, markup=False)
@@ -239,8 +238,7 @@ def report(arguments: list[str]) -> int:
         ReportQuery,
         arguments,
         prog="evoae report",
-        description="Make the page of a run again from what is in its folder, or lay several runs "
-        "side by side on one page.",
+        description="Make the page of a run again, or lay several runs side by side on one page.",
     )
     from evoae.report.page import PAGE, read_record, write_page
 

@@ -158,10 +158,10 @@ def test_the_ways_of_the_long_run_have_their_evaluations(made):
 
 def test_the_default_keeps_the_share_of_its_race():
     whole = figure4.same_evaluations(PRESETS["digits10"], 735_000 * 20)
-    assert (whole.num_generations, whole.strategy.generations_each) == (57_421, 1_000)
+    assert (whole.num_generations, whole.strategy.generations_each) == (57_421, 2_000)
     short = figure4.same_evaluations(PRESETS["digits10"], 1_800 * 256)
-    assert (short.num_generations, short.strategy.generations_each) == (1_800, 100)
-    assert short.strategy.strategy.horizon == 1_600
+    assert (short.num_generations, short.strategy.generations_each) == (1_800, 163)
+    assert short.strategy.strategy.horizon == 1_800 - 4 * 163
 
 
 # What is stopped, and what is wrong

@@ -198,15 +198,15 @@ ENCODINGS = Experiment(
     "the mutation rate.",
     method="All encodings of evoae make the weights of the paper's network, or of the first of "
     "evoae's models that they can (named in the table). **Equal evaluations and equal time**: "
-    f"`ProbeEvolutionStrategy` with {POPULATION} candidates, as in the preset `digits10`, learns "
-    "the ten digits; time is counted in generations, by what one of them takes. **Mutated "
-    f"genes**: the paper's search, {AGENTS} agents, with U(-1, 1) added to n genes, the same ones "
-    "in all agents. All learn from Huber's error of logits; errors below are mean absolute errors "
-    "per pixel, in 0.1 to 0.9. The table has their medians: after equal evaluations, at the best "
-    "number of genes; after equal time; and of the paper's search at its best and worst n. Then "
-    "what a generation takes, in milliseconds, and which part of it decoding is; children of one "
-    "changed weight are evaluated from their parent with the direct encoding alone. `Parametric` "
-    "pays for its size while it learns.",
+    f"`ProbeEvolutionStrategy` with {POPULATION} candidates, as in the preset `digits10`, with one "
+    "rate for all genes, learns the ten digits; time is counted in generations, by what one of "
+    f"them takes. **Mutated genes**: the paper's search, {AGENTS} agents, with U(-1, 1) added to n "
+    "genes, the same ones in all agents. All learn from Huber's error of logits; errors below are "
+    "mean absolute errors per pixel, in 0.1 to 0.9. The table has their medians: after equal "
+    "evaluations, at the best number of genes; after equal time; and of the paper's search at its "
+    "best and worst n. Then what a generation takes, in milliseconds, and which part of it "
+    "decoding is; children of one changed weight are evaluated from their parent with the direct "
+    "encoding alone. `Parametric` pays for its size while it learns.",
     pictures=(
         ("encodings", "The error after equal evaluations, by the number of genes."),
         ("encodings-mutated", "The paper's search by the number of mutated genes; medians."),
