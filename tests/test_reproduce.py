@@ -161,7 +161,7 @@ def test_the_default_keeps_the_share_of_its_race():
     assert (whole.num_generations, whole.strategy.generations_each) == (57_421, 2_000)
     short = figure4.same_evaluations(PRESETS["digits10"], 1_800 * 256)
     assert (short.num_generations, short.strategy.generations_each) == (1_800, 163)
-    assert short.strategy.strategy.horizon == 1_800 - 4 * 163
+    assert short.strategy.strategy.horizon == 1_148
 
 
 # What is stopped, and what is wrong
