@@ -1,6 +1,7 @@
 """What decoding costs: its share of a generation, for each encoding.
 
     python benchmarks/decoding.py [--model conv16] [--batch 64] [--population 256]
+    python benchmarks/decoding.py --model graph --encodings Cellular
 
 Gaussian mutation of all genes. The same generations are run once more without the decoding: the
 same candidates, mutated and selected alike, but evaluated with the weights of one network that
@@ -73,7 +74,13 @@ def main():
     names = arguments.encodings or [cls.__name__ for cls in every]
     print(f"{'encoding':16} {'genes':>7} {'ms a generation':>16} {'decoding':>9}")
     for encoding in [Direct(), *(getattr(encodings, name)() for name in names)]:
-        state = strategy.init(key, encoding.init(for_genes, network))
+        name = type(encoding).__name__
+        try:
+            genes = encoding.init(for_genes, network)
+        except ValueError as why:  # some are for other networks
+            print(f"{name:16} {why}")
+            continue
+        state = strategy.init(key, genes)
         whole = encodings.decoded(fitness, encoding, network)
         programs = [program(whole)]
         if isinstance(whole, DecodedFitness):
@@ -87,7 +94,6 @@ def main():
         milliseconds = 1000 * statistics.median(row[0] for row in times) / arguments.generations
         share = statistics.median(1 - row[-1] / row[0] for row in times)
         number = evoae.tree.size(state.best)
-        name = type(encoding).__name__
         print(f"{name:16} {number:7,} {milliseconds:16.1f} {share:9.0%}", flush=True)
 
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import optax
 from jax import lax
 
+from evoae.batches import drawn, is_noisy, prepared
 from evoae.checks import check_positive, check_whole
-from evoae.fitness import drawn, is_noisy, prepared
 from evoae.pace import BLOCK_SIZE, Pace, in_blocks
 from evoae.strategies import Stacked
 from evoae.types import Batch, FitnessFn, Params

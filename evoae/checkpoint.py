@@ -9,10 +9,11 @@ import functools
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,9 +22,9 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-SCHEMA = 1  # of what is written; another number is another form
+SCHEMA = 2  # of what is written; another number is another form
 MAX_TO_KEEP = 3
-MANIFEST, ARRAYS = "manifest.json", "arrays"
+MANIFEST, ARRAYS, BYTES = "manifest.json", "arrays", "bytes"
 
 
 class Checkpoint(NamedTuple):
@@ -72,8 +73,7 @@ def save(folder: Path, step: int, arrays: Any, record: Mapping[str, Any]) -> Non
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
         with _orbax() as checkpointer:
-            stored = {name: _stored(leaf) for name, leaf in leaves.items() if leaf.size}
-            checkpointer.save((temporary / ARRAYS).absolute(), stored)
+            checkpointer.save((temporary / ARRAYS).absolute(), {BYTES: _joined(leaves.values())})
         content = {
             "schema": SCHEMA,
             "step": step,
@@ -170,12 +170,12 @@ def restore(checkpoint: Checkpoint, like: Any, *, same_shapes: bool = True) -> A
                 f"version of evoae: it has {its} for {name}, not {ours}"
             )
     with _orbax() as checkpointer:
-        arrays = checkpointer.restore((checkpoint.path / ARRAYS).absolute())
-    leaves = [
-        _restored(leaf, arrays.get(name), checkpoint.leaves[name])
-        for name, leaf in _leaves(like).items()
-    ]
-    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+        content = checkpointer.restore((checkpoint.path / ARRAYS).absolute())[BYTES]
+    restored = []
+    for name, leaf in _leaves(like).items():
+        array, content = _first(leaf, checkpoint.leaves[name], content)
+        restored.append(array)
+    return jax.tree.unflatten(jax.tree.structure(like), restored)
 
 
 def _steps(folder: Path) -> list[int]:
@@ -199,17 +199,22 @@ def _kind(leaf: Any) -> str:
     return f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
 
 
-def _stored(leaf: Any) -> np.ndarray:
-    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+def _joined(leaves: Iterable[Any]) -> np.ndarray:
+    """The bytes of all arrays, one after the other: each array by itself would cost time."""
+    arrays = [np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf) for leaf in leaves]
+    return np.concatenate([np.frombuffer(array.tobytes(), np.uint8) for array in arrays])
 
 
-def _restored(leaf: Any, array: Any, kind: str) -> jax.Array:
-    if array is None:  # orbax refuses arrays without elements
-        shape = kind.partition("[")[2].rstrip("]")
-        return jnp.zeros([int(size) for size in shape.split(",")], leaf.dtype)
+def _first(leaf: Any, kind: str, content: np.ndarray) -> tuple[jax.Array, np.ndarray]:
+    """The first array of the bytes, of the type of a leaf, and the bytes after it."""
+    stored = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
+    sizes = kind.partition("[")[2].rstrip("]").split(",")
+    shape = (*(int(size) for size in sizes if size), *stored.shape[leaf.ndim :])
+    end = math.prod(shape) * stored.dtype.itemsize
+    array = jnp.array(content[:end].view(stored.dtype).reshape(shape))
     if _is_key(leaf):
-        return jax.random.wrap_key_data(jnp.asarray(array), impl=jax.random.key_impl(leaf))
-    return jnp.asarray(array)
+        array = jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))
+    return array, content[end:]
 
 
 def _files(folder: Path) -> dict[str, str]:
@@ -232,7 +237,9 @@ def _checkpointer() -> Any:
     options = ocp.options.MultiprocessingOptions(
         primary_host=this, active_processes={this}, barrier_sync_key_prefix="evoae"
     )
-    return ocp.Checkpointer(ocp.PyTreeCheckpointHandler(), multiprocessing_options=options)
+    return ocp.Checkpointer(
+        ocp.PyTreeCheckpointHandler(use_ocdbt=False), multiprocessing_options=options
+    )
 
 
 @contextlib.contextmanager

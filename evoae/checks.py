@@ -56,6 +56,18 @@ def check_noise(value: object) -> None:
         raise ValueError(f"noise must be None or one of evoae.noises, got {value!r}")
 
 
+def check_kl_weight(value: object, error: str) -> None:
+    """Raises a `ValueError` unless it is None or a number from 0, for an error that has a bound."""
+    if value is None:
+        return
+    if not is_number(value) or value < 0:  # type: ignore[operator]
+        raise ValueError(f"kl_weight must be None or a finite number from 0, got {value!r}")
+    if error == "rmse":
+        raise ValueError(
+            "error must be one of single images with a kl_weight (mse in place of rmse), got 'rmse'"
+        )
+
+
 def check_range(low: object, high: object, *, prefix: str = "") -> None:
     """Raises a `ValueError` unless both are finite numbers and low is below high.
 

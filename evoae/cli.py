@@ -26,13 +26,13 @@ Deep autoencoders trained by genetic algorithms, without gradients.
 
 commands:
   train [PRESET]    evolve an autoencoder; PRESET is {DEFAULT_PRESET} unless you name another
-                    --live shows it in a browser while it goes on
   resume RUN        go on with the run in a folder, as if it had never stopped
+                    with both, --live shows it in a browser while it goes on, and
                     --distributed makes one run of several processes; see docs/scaling.md
   report RUN...     make the page of a run again, or one page of several runs side by side
   compare [PRESET]  evolve it, and train it by backpropagation in the same time
   sweep [PRESET]    run every combination of settings and seeds, in as few programs as can be
-  reproduce NAME    the paper's figures and claims: fig1, fig2, fig3, fig4, claims or all
+  reproduce NAME    the paper's figures and claims: fig1 to fig4, claims, errors, vae, all
   bench             how fast generations are on this machine, and those of others
   presets           list the presets of train, compare and sweep
   data [SOURCE]     list the named data sets, or describe one, or your own file or folder
@@ -48,6 +48,7 @@ SWEEP_HELP = (
     "--sweep.seeds 10 takes ten seeds from --seed on, --sweep.seeds 3 5 those two."
 )
 LIVE = "--live"  # how a run is shown is no setting of it
+LIVE_HELP = f"With {LIVE}, a page on this machine shows how the run goes."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,8 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def train(arguments: list[str]) -> int:
     """Evolves an autoencoder, from a preset and the settings that are given instead of its own."""
-    arguments, live = joined(arguments), LIVE in arguments
-    config = _run_config("train", [word for word in arguments if word != LIVE])
+    arguments, live = _apart(joined(arguments), LIVE)
+    config = _run_config("train", arguments, LIVE_HELP)
     from evoae.run import train as run
 
     return 130 if run(config, live=live).stopped else 0
@@ -103,16 +104,13 @@ class ResumeQuery:
 
 def resume(arguments: list[str]) -> int:
     """Goes on with a run that was stopped or killed, or that is to go further."""
-    query = parse(
-        ResumeQuery,
-        joined(arguments),
-        prog="evoae resume",
-        description="Go on with a run that was stopped or killed, or make it longer.",
-    )
+    arguments, live = _apart(joined(arguments), LIVE)
+    description = f"Go on with a run that was stopped or killed, or make it longer. {LIVE_HELP}"
+    query = parse(ResumeQuery, arguments, prog="evoae resume", description=description)
     from evoae.run import resume as run
 
     settings = dataclasses.asdict(query)
-    return 130 if run(settings.pop("run"), **settings).stopped else 0
+    return 130 if run(settings.pop("run"), **settings, live=live).stopped else 0
 
 
 def compare(arguments: list[str]) -> int:
@@ -140,15 +138,16 @@ def sweep(arguments: list[str]) -> int:
     return 130 if run(config, settings, seeds=seeds).stopped else 0
 
 
-def _run_config(command: str, arguments: list[str]) -> RunConfig:
+def _run_config(command: str, arguments: list[str], more: str = "") -> RunConfig:
     preset, arguments = _preset(arguments)
-    return parse_run(
-        PRESETS[preset],
-        arguments,
-        prog=f"evoae {command} {preset}",
-        description=f"{preset}: {DESCRIPTIONS[preset]}. Other presets: see evoae presets."
-        + (f" With {LIVE}, a page on this machine shows how the run goes." * (command == "train")),
-    )
+    description = f"{preset}: {DESCRIPTIONS[preset]}. Other presets: see evoae presets. {more}"
+    prog = f"evoae {command} {preset}"
+    return parse_run(PRESETS[preset], arguments, prog=prog, description=description)
+
+
+def _apart(arguments: list[str], flag: str) -> tuple[list[str], bool]:
+    """The arguments without a flag, and whether it was there."""
+    return [word for word in arguments if word != flag], flag in arguments
 
 
 def _preset(arguments: list[str]) -> tuple[str, list[str]]:
@@ -193,8 +192,7 @@ def describe_data(arguments: list[str]) -> int:
         DataQuery,
         arguments,
         prog="evoae data",
-        description="List the named data sets, or load one (downloading it if need be), "
-        "and describe it.",
+        description="List the data sets, or load one, downloaded if need be, and describe it.",
         default=DataQuery(),
     )
     console = Console(highlight=False, markup=False)
@@ -240,8 +238,7 @@ def report(arguments: list[str]) -> int:
         ReportQuery,
         arguments,
         prog="evoae report",
-        description="Make the page of a run again from what is in its folder, or lay several runs "
-        "side by side on one page.",
+        description="Make the page of a run again, or lay several runs side by side on one page.",
     )
     from evoae.report.page import PAGE, read_record, write_page
 

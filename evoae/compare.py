@@ -15,7 +15,7 @@ from evoae.report.device import environment
 from evoae.report.folder import free_folder, write_settings, writing
 from evoae.report.principal_components import pca_error
 from evoae.report.progress import ProgressBar
-from evoae.report.summary import ERROR_NAMES, new_console, print_start
+from evoae.report.summary import error_name, new_console, print_start
 from evoae.report.table import print_table, write_table
 from evoae.task import Images, Task, error_of_inputs, error_on, prepare
 from evoae.training import Trained, descended, evolved, finite, tuned_learning_rate
@@ -102,7 +102,7 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
         num_weights=size(task.decoder.like),
         num_genes=size(task.state.best),
         baselines=_yardsticks(task, task.images),
-        error=config.error,
+        error_name=error_name(config.error, config.kl_weight),
     )
     console.print(f"test images  {f'none: {missing}' if tested is None else f'{len(tested):,}'}")
     with writing(folder):
@@ -134,7 +134,7 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
             folder / "compare.png",
             courses,
             baselines={name: errors[name] for name in errors if name not in costs},
-            ylabel=ERROR_NAMES[config.error],
+            ylabel=error_name(config.error, config.kl_weight),
         )
     if task.config.noise is not None:
         networks = {

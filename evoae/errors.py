@@ -1,29 +1,41 @@
-"""How far an output is from its target: a value for each pixel, and what becomes of their mean."""
+"""How far an output is from its target: values, and what becomes of their mean."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
 
-ErrorName = Literal["mae", "mse", "rmse", "bce", "logit_huber"]
+ErrorName = Literal["mae", "mse", "rmse", "bce", "logit_huber", "correlation", "ssim"]
+
+# Of structural similarity, by its publication; pixels are in 0..1.
+WINDOW, SIGMA, SSIM_CONSTANTS = 11, 1.5, (0.01**2, 0.03**2)
+# Added to variances, so that an image of one colour has a correlation with others: 0.
+SMALLEST_VARIANCE = 1e-8
 
 
 class Error(NamedTuple):
-    """An error in two steps: a value for each pixel, whose mean over all pixels is finished.
+    """An error in two steps: values, whose mean is finished.
 
     Attributes:
-      pixel: (output, target) -> values of the same shape.
+      values: (output, target) -> a value for each pixel, of the same shape; where `of_pixels` is
+        off, [channels, height, width, N] -> any number of values.
       finish: the mean of these values -> the error.
       in_unit_interval: whether pixels must be in 0..1.
-      of_logits: whether `pixel` takes logits. Those of an output that a sigmoid ends are what goes
+      of_logits: whether `values` takes logits. Those of an output that a sigmoid ends are what goes
         into the sigmoid, and are read there.
+      of_pixels: whether each value is that of one pixel: where few pixels change, few values do.
+      smallest_side: of the images, in pixels.
     """
 
-    pixel: Callable[[jax.Array, jax.Array], jax.Array]
+    values: Callable[[jax.Array, jax.Array], jax.Array]
     finish: Callable[[jax.Array], jax.Array] = lambda mean: mean
     in_unit_interval: bool = False
     of_logits: bool = False
+    of_pixels: bool = True
+    smallest_side: int = 1
 
 
 def _cross_entropy(output: jax.Array, target: jax.Array) -> jax.Array:
@@ -37,13 +49,72 @@ def _huber(output: jax.Array, target: jax.Array) -> jax.Array:
     return inside * (distance - 0.5 * inside)
 
 
+def _correlation(output: jax.Array, target: jax.Array) -> jax.Array:
+    """1 - Pearson's correlation of the pixels of each image: [N]."""
+    flat = (x.reshape(-1, x.shape[-1]) for x in (output, target))
+    y, t = (lax.optimization_barrier(x - x.mean(0, keepdims=True)) for x in flat)
+    variances = [jnp.square(x).mean(0) + SMALLEST_VARIANCE for x in (y, t)]
+    return 1 - (y * t).mean(0) / jnp.sqrt(variances[0] * variances[1])
+
+
+def _ssim(output: jax.Array, target: jax.Array) -> jax.Array:
+    """1 - structural similarity (Wang et al. 2004, equation 13) of all whole windows."""
+    mean_y, mean_t = _local_means(output), _local_means(target)
+    variance_y = _local_means(jnp.square(output)) - jnp.square(mean_y)
+    variance_t = _local_means(jnp.square(target)) - jnp.square(mean_t)
+    covariance = _local_means(output * target) - mean_y * mean_t
+    c1, c2 = SSIM_CONSTANTS
+    similarity = (2 * mean_y * mean_t + c1) * (2 * covariance + c2)
+    return 1 - similarity / (
+        (jnp.square(mean_y) + jnp.square(mean_t) + c1) * (variance_y + variance_t + c2)
+    )
+
+
+def window() -> np.ndarray:
+    """The weights along one axis of the Gaussian window of structural similarity, [11].
+
+    >>> window().shape, float(window().sum())
+    ((11,), 1.0)
+    """
+    weights = np.exp(-0.5 * np.square((np.arange(WINDOW) - WINDOW // 2) / SIGMA))
+    return weights / weights.sum()
+
+
+def _windows(side: int) -> np.ndarray:
+    """All whole windows along an axis, one a row: [side - 10, side]."""
+    return np.stack([np.pad(window(), (i, side - WINDOW - i)) for i in range(side - WINDOW + 1)])
+
+
+def _local_means(x: jax.Array) -> jax.Array:
+    """[channels, height, width, N] -> [channels, height - 10, width - 10, N]."""
+    rows, columns = (jnp.asarray(_windows(side), x.dtype) for side in x.shape[1:3])
+    return jnp.einsum("ih,jw,chwn->cijn", rows, columns, x, precision="highest")
+
+
 ERRORS: dict[str, Error] = {
     "mae": Error(lambda y, t: jnp.abs(y - t)),
     "mse": Error(lambda y, t: jnp.square(y - t)),
     "rmse": Error(lambda y, t: jnp.square(y - t), jnp.sqrt),
     "bce": Error(_cross_entropy, in_unit_interval=True),
     "logit_huber": Error(_huber, in_unit_interval=True, of_logits=True),
+    "correlation": Error(_correlation, of_pixels=False),
+    "ssim": Error(_ssim, in_unit_interval=True, of_pixels=False, smallest_side=WINDOW),
 }
+
+
+def check_sides(error: str, height: int, width: int) -> None:
+    """Raises a `ValueError` where images are too small for an error.
+
+    >>> check_sides("ssim", 28, 8)
+    Traceback (most recent call last):
+        ...
+    ValueError: error: ssim needs images of at least 11x11 pixels, got 28x8
+    """
+    side = ERRORS[error].smallest_side
+    if min(height, width) < side:
+        raise ValueError(
+            f"error: {error} needs images of at least {side}x{side} pixels, got {height}x{width}"
+        )
 
 
 def logit(x: jax.Array, margin: float) -> jax.Array:

@@ -9,7 +9,7 @@ from jax import lax
 from jax.sharding import Mesh
 
 from evoae import tree
-from evoae.fitness import PreparedBatch
+from evoae.batches import PreparedBatch
 from evoae.sharding import over_devices
 from evoae.types import Batch, FitnessFn, Params, Population, Strategy
 
@@ -167,7 +167,7 @@ def single_changes(
     strategy: Strategy, fitness: FitnessFn, population: Population, batch: Batch
 ) -> tuple[jax.Array, jax.Array] | None:
     """The candidates as changes of single weights, where strategy and fitness both know how."""
-    if not (hasattr(fitness, "of_changes") and isinstance(batch, PreparedBatch)):
+    if not (getattr(fitness, "follows_changes", False) and isinstance(batch, PreparedBatch)):
         return None
     return getattr(strategy, "single_changes", lambda _: None)(population)
 

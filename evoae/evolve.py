@@ -9,9 +9,9 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh
 
+from evoae.batches import drawn, is_noisy, prepared
 from evoae.device_errors import explained
 from evoae.evaluate import centre_of, evaluate, single_changes
-from evoae.fitness import drawn, is_noisy, prepared
 from evoae.sharding import local, population_mesh, replicated
 from evoae.strategies.shared import settled
 from evoae.types import Batch, FitnessFn, Info, Strategy

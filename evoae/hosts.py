@@ -33,6 +33,8 @@ def join(
       ConnectionError: the others did not answer within five minutes.
     """
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    # It would swallow a SIGTERM that comes before a run has begun.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(coordinator_address, num_processes, process_id)
     except (ValueError, TypeError) as error:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import psutil
 
+from evoae.batches import PreparedBatch, drawn
 from evoae.evaluate import dense_sizes, single_changes
-from evoae.fitness import PreparedBatch, drawn
 from evoae.sharding import population_mesh
 from evoae.types import Batch, FitnessFn, Strategy
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from evoae import report
 from evoae.config.command import command
 from evoae.errors import ErrorName
+from evoae.evidence import evidence
 from evoae.task import Images, Task, error_of_inputs, error_on
 from evoae.tree import size
 from evoae.types import Info, Params
@@ -59,6 +60,9 @@ def numbers_of(
         "num_images": len(task.images),
         "images_a_generation": task.config.batch_size or len(task.images),
         "absolute_error": absolute_error,
+        "evidence": None
+        if task.config.kl_weight is None
+        else evidence(task.fitness, result.network, task.images)._asdict(),
     }
 
 
@@ -84,7 +88,7 @@ def absolute_error_of(
 
     None where it is the error that was learnt from.
     """
-    if task.config.error == "mae":
+    if task.config.error == "mae" and task.config.kl_weight is None:
         return None
-    fitness = dataclasses.replace(task.fitness, error="mae")
+    fitness = dataclasses.replace(task.fitness, error="mae", kl_weight=None)
     return error_on(fitness, params, task.images), baselines_of(task, pixels, "mae")

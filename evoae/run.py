@@ -78,6 +78,7 @@ def resume(
     chunk_size: int | None = None,
     num_devices: int | None = None,
     progress: bool = True,
+    live: bool = False,
 ) -> Result:
     """Goes on with a run that was stopped, was killed, or has ended and is to go further.
 
@@ -93,6 +94,7 @@ def resume(
       chunk_size: candidates evaluated at a time; None takes that of the run.
       num_devices: how many devices share the evaluation; None takes the number of the run.
       progress: as for `train`.
+      live: as for `train`.
 
     Raises:
       ValueError: an argument out of range, no checkpoint that can be used, other images than those
@@ -129,4 +131,5 @@ def resume(
             else:
                 warnings.warn(text, stacklevel=2)
         console.print(f"resuming     after generation {start.pace.steps:,} of {path}")
-        return conduct(start.task, path, console, Logs(start.task.config.log), start)
+        logs = Logs(start.task.config.log)
+        return conduct(start.task, path, console, logs, start, live=live)

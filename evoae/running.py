@@ -26,7 +26,7 @@ from evoae.report.loggers import Logs
 from evoae.report.page import PAGE
 from evoae.report.page.live import in_notebook, watched
 from evoae.report.progress import ProgressBar
-from evoae.report.summary import ERROR_NAMES, print_end, print_start
+from evoae.report.summary import error_name, print_end, print_start
 from evoae.report.table import write_table
 from evoae.result import Result, absolute_error_of, baselines_of, numbers_of
 from evoae.saving import Saver, Start, identity, portable
@@ -41,7 +41,7 @@ from evoae.task import (
 )
 from evoae.tree import size
 from evoae.types import Genes, Info
-from evoae.views import views
+from evoae.views import views, views_of_genes
 
 
 def conduct(
@@ -75,11 +75,11 @@ def conduct(
         console,
         source=config.data.source,
         image_shape=pixels.shape,
-        model=config.model.name,
+        model=config.model.name + ", variational" * (config.kl_weight is not None),
         num_weights=size(task.decoder.like),
         num_genes=size(task.state.best),
         baselines=baselines,
-        error=config.error,
+        error_name=error_name(config.error, config.kl_weight),
     )
 
     targets = pixels[:NUM_SHOWN]
@@ -91,8 +91,8 @@ def conduct(
         low=low,
         high=high,
         baselines=baselines,
-        error_name=ERROR_NAMES[config.error],
-        minibatches=config.batch_size is not None or config.noise is not None,
+        error_name=error_name(config.error, config.kl_weight),
+        minibatches=not config.same_data,
         inputs=inputs if config.noise is not None else None,
     )
     state, pace, traces, stopped = task.state, begun, [], False
@@ -124,7 +124,7 @@ def conduct(
             saver = Saver(task, folder, saved=begun.steps)
             if rows:
                 traces.append(Info._make(rows[name] for name in Info._fields))
-        logs.begin(path, settings)
+        logs.begin(path, settings, begun.steps)
         try:
             for state, trace, pace in evolution(task, begun):
                 traces.append(trace)
@@ -165,13 +165,15 @@ def conduct(
         if config.noise is not None:
             columns = denoising(task.fitness, {"evolved": best}, task.images)
             write_table(path / DENOISING, list(columns), list(zip(*columns.values(), strict=True)))
-        folder.write_page(numbers, views(task, best))
+        shown = views(task, best) | views_of_genes(task, state.best, best)
+        folder.write_page(numbers, shown)
 
     print_end(
         console,
         error=result.error,
         baselines=baselines,
         absolute_error=absolute_error,
+        evidence=numbers["evidence"],
         diversity=result.diversity,
         num_generations=pace.steps,
         num_evaluations=result.num_evaluations,

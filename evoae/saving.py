@@ -17,8 +17,7 @@ from evoae.report.folder import CHECKPOINTS, CONFIG, METRICS, RunFolder, writing
 from evoae.strategies.shared import settled
 from evoae.task import Images, Task, prepare
 
-SAVE_SECONDS = 5.0  # from one checkpoint to the next
-SAVE_COST = 0.01  # of the time at most: where a checkpoint takes longer, they become rarer
+SAVE_COST = 0.02  # of the time at most: where a checkpoint takes longer, they become rarer
 
 # What a run may go on with differently: its course is the same.
 _FREE: dict[str, Any] = {
@@ -42,10 +41,11 @@ class Saver:
 
     def __init__(self, task: Task, folder: RunFolder, saved: int | None = None) -> None:
         self._task, self._folder, self._saved = task, folder, saved
-        self._identity, self._due = identity(task.images), time.perf_counter() + SAVE_SECONDS
+        self._identity, self._due = identity(task.images), 0.0
+        self._hash, self._num_bytes = hashlib.sha256(), 0
 
     def save_if_due(self, state: Any, pace: Pace) -> None:
-        """Saves if the last checkpoint is old enough."""
+        """Saves, unless that would take more than `SAVE_COST` of the time since the last one."""
         if time.perf_counter() >= self._due:
             self.save(state, pace)
 
@@ -59,13 +59,11 @@ class Saver:
             return
         begun, folder = time.perf_counter(), self._folder.path
         with writing(folder):
-            history = folder / METRICS
-            num_bytes = history.stat().st_size if history.exists() else 0
             record = {
                 "config": to_json(portable(self._task.config)),
                 "environment": environment(),
                 "images": self._identity,
-                "history": {"bytes": num_bytes, "sha256": _digest(history, num_bytes)},
+                "history": self._history(),
                 "seconds": pace.seconds,
             }
             arrays = {"key": self._task.key, "state": state}
@@ -73,7 +71,18 @@ class Saver:
             self._folder.save_frames()
         now = time.perf_counter()
         self._saved = pace.steps
-        self._due = now + max(SAVE_SECONDS, (now - begun) / SAVE_COST)
+        self._due = now + (now - begun) / SAVE_COST
+
+    def _history(self) -> dict[str, Any]:
+        """What tells the rows so far from all others; only those since the last time are read."""
+        path = self._folder.path / METRICS
+        if path.exists():
+            with path.open("rb") as file:
+                file.seek(self._num_bytes)
+                rows = file.read()
+            self._hash.update(rows)
+            self._num_bytes += len(rows)
+        return {"bytes": self._num_bytes, "sha256": self._hash.hexdigest()}
 
 
 class Start(NamedTuple):

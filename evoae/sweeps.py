@@ -23,10 +23,11 @@ from evoae.pace import BLOCK_SIZE, Pace, in_blocks, interrupts
 from evoae.report.device import device, environment
 from evoae.report.folder import BEST, free_folder, write_settings, writing
 from evoae.report.progress import ProgressBar, Status
-from evoae.report.summary import ERROR_NAMES, new_console
+from evoae.report.summary import error_name, new_console
 from evoae.report.sweep import draw_galleries, draw_sweep, print_sweep, shown_settings
 from evoae.report.table import write_table
 from evoae.report.weights import save_weights
+from evoae.saving import portable
 from evoae.side_by_side import evolve_runs
 from evoae.task import NUM_SHOWN, Images, Task, error_on, first_state, prepare, shown_inputs
 from evoae.types import Info, Params
@@ -125,7 +126,11 @@ def sweep(
     several = "one program" if len(programs) == 1 else f"{len(programs):,} programs"
     console.print(f"runs         {points.configs.size:,}, as {several}")
     with writing(folder):
-        everything = {"config": to_json(config), **points.to_json(), "environment": environment()}
+        everything = {
+            "config": to_json(portable(config)),
+            **points.to_json(),
+            "environment": environment(),
+        }
         write_settings(folder, everything, "sweep.json")
 
     runs: dict[Place, _Run] = {}
@@ -281,8 +286,9 @@ def _write_pictures(
     save_weights(folder / BEST, best.best)
     shown, swept = shown_settings(points.settings), {name.split(".")[0] for name in points.settings}
     # Errors of several kinds have no name in common, images of several data no picture.
-    error_name = "error" if "error" in swept else ERROR_NAMES[config.error]
-    draw_sweep(folder, shown, errors, error_name=error_name)
+    several = {"error", "kl_weight"} & swept
+    name = "error" if several else error_name(config.error, config.kl_weight)
+    draw_sweep(folder, shown, errors, error_name=name)
     if "data" not in swept:
         low, high = config.data.low, config.data.high
         outputs = {place: run.outputs for place, run in runs.items()}

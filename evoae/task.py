@@ -11,13 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae import data
+from evoae.batches import prepared
 from evoae.config import DataConfig, RunConfig
 from evoae.encodings import Decoder, Direct, decoded
+from evoae.errors import check_sides
 from evoae.evolve import InvalidFitnessError, evolve
-from evoae.fitness import Reconstruction, prepared, reconstruction
+from evoae.fitness import Reconstruction, reconstruction
 from evoae.hosts import seconds_of_first
 from evoae.memory import Memory, memory_estimate
-from evoae.models import Autoencoder
+from evoae.models import Autoencoder, variational
 from evoae.pace import BEGINNING, BLOCK_SIZE, Pace, in_blocks
 from evoae.report.baselines import ERRORS as NUMPY_ERRORS
 from evoae.report.progress import Status
@@ -93,12 +95,20 @@ def prepare(config: RunConfig) -> Task:
             f"batch_size must be at most {len(images)}, the number of images; "
             f"got {config.batch_size}"
         )
+    check_sides(config.error, *images.shape[1:3])
     model = config.model.build(images.shape[1:])
+    if config.kl_weight is not None:
+        model = variational(model)
     key, state = first_state(config, model, images)
     image = data.scale(images[:1], config.data.low, config.data.high)
     like = jax.eval_shape(model.init, key, image)
     fitness = reconstruction(
-        model, config.error, low=config.data.low, high=config.data.high, noise=config.noise
+        model,
+        config.error,
+        low=config.data.low,
+        high=config.data.high,
+        noise=config.noise,
+        kl_weight=config.kl_weight,
     )
     population = jax.eval_shape(config.strategy.ask, key, state)[0]
     return Task(

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from evoae import data
 from evoae.backprop import minimize
-from evoae.fitness import Reconstruction, prepared
+from evoae.batches import prepared
+from evoae.fitness import Reconstruction
 from evoae.pace import Pace
 from evoae.report.progress import ProgressBar, Status
 from evoae.strategies import Stacked

@@ -13,13 +13,15 @@ import evoae
 PACKAGE = Path(evoae.__file__).parent
 COMMON = ("types", "tree", "checks")  # may be imported by all
 ORDER = (
-    *("data", "layers", "models", "incremental", "errors", "fitness", "noises", "encodings"),
+    *("data", "layers", "models", "incremental", "errors", "batches", "fitness"),
+    *("noises", "encodings"),
     *("mutations", "crossovers", "strategies"),
     *("device_errors", "sharding", "evaluate", "evolve", "memory", "hosts", "side_by_side"),
     *("pace", "backprop", "checkpoint", "report", "config"),
     *(
         "task",
         "denoising",
+        "evidence",
         "views",
         "saving",
         "result",

@@ -79,7 +79,7 @@ def damages(folder):
     """Each file of a checkpoint with every region of its bytes flipped, cut away, or all gone."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = path.read_bytes()
-        for place in sorted({len(content) * part // 24 for part in range(24)}):
+        for place in sorted({len(content) * part // 40 for part in range(40)}):
             flipped = bytearray(content)
             flipped[place] ^= 1 << place % 8
             yield path, bytes(flipped)
@@ -127,7 +127,7 @@ def test_without_a_whole_one_the_reasons_are_told(folder, tmp_path):
 
 def test_another_schema_is_named(folder, monkeypatch):
     monkeypatch.setattr(checkpoint, "SCHEMA", checkpoint.SCHEMA + 1)
-    with pytest.raises(CheckpointError, match="has schema 1, and this version of evoae reads 2"):
+    with pytest.raises(CheckpointError, match="has schema 2, and this version of evoae reads 3"):
         newest(folder)
 
 

@@ -65,6 +65,8 @@ def configured(monkeypatch):
         ([*PAPER, "--num-generations", "None"], "num_generations or minutes must be given"),
         ([*PAPER, "--error", "mea"], "'mea'"),
         ([*PAPER, "--model.name", "resnet"], "'resnet'"),
+        ([*PAPER, "--kl-weight", "-1"], "kl_weight must be None or a finite number from 0, got -1"),
+        ([*PAPER, "--kl-weight", "1", "--error", "rmse"], "error must be one of single images"),
         ([*PAPER, "--model.latent-size", "3"], "model.latent_size must be left out"),
         ([*PAPER, "--strategy.population-size", "1"], "population_size must be"),
         ([*PAPER, "--strategy.num-elites", "20"], "num_elites must be an int from 1 to"),
@@ -249,8 +251,10 @@ def test_resume_takes_its_options(monkeypatch, tmp_path):
     run = lambda folder, **settings: asked.append((folder, settings)) or Stopped  # noqa: E731
     monkeypatch.setattr(evoae.run, "resume", run)
     assert main(["resume", str(tmp_path), "--minutes", "2.5", "--chunk-size=8"]) == 130
+    assert main(["resume", str(tmp_path), "--live"]) == 130
     settings = {"num_generations": None, "minutes": 2.5, "chunk_size": 8, "num_devices": None}
-    assert asked == [(tmp_path, settings)]
+    as_it_was = dict.fromkeys(settings)
+    assert asked == [(tmp_path, settings | {"live": False}), (tmp_path, as_it_was | {"live": True})]
 
 
 def test_presets_and_data_are_listed(capsys):

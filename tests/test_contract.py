@@ -15,16 +15,20 @@ import pytest
 import evoae
 from evoae import crossovers, encodings, mutations, noises, strategies
 from evoae.evolve import generation
+from evoae.layers import UnitGraph
 from evoae.strategies import GESMR, SAMR, GeneticAlgorithm, LinearRank, OneFifth, Tournament
 
 # A network of two layers, of which many weights should be 0, and none of which is where it should.
-SHAPES = {"params": {"a": {"bias": (4,), "kernel": (4, 6)}, "b": {"kernel": (3, 4)}}}
+LAYERS = {"0_Dense": {"bias": (4,), "kernel": (4, 6)}, "1_Dense": {"kernel": (3, 4)}}
+SHAPES = {"params": {"encoder": LAYERS}}
 LEAVES = jax.tree.leaves(SHAPES, is_leaf=lambda x: isinstance(x, tuple))
 SIZE = sum(map(math.prod, LEAVES))
 START = jax.tree.map(jnp.ones, SHAPES, is_leaf=lambda x: isinstance(x, tuple))
-TARGET = jax.tree.map(
-    lambda leaf: jnp.where(jnp.arange(leaf.size) % 3 > 0, 0.0, 0.5).reshape(leaf.shape), START
-)
+# As many weights again, of a layer that a tree of cells can grow.
+GRAPH = UnitGraph(3, 4).weight_shapes((3,))
+OF_CELLS = {
+    "params": {"a": {name: jnp.ones(shape) for name, shape in GRAPH.items()}, "b": START["params"]}
+}
 
 
 def genetic(mutation, num_elites=1, **settings):
@@ -75,8 +79,13 @@ ENCODINGS = {
     "cppn": encodings.CPPN((5,)),
     "evolved cppn": encodings.EvolvedCPPN(3),
     "kitano": encodings.Kitano(4),
+    "parametric": encodings.Parametric(),
+    "cellular": encodings.Cellular(8),
 }
 STRATEGIES |= dict.fromkeys(ENCODINGS, STRATEGIES["gaussian"])
+STRATEGIES["cellular"] = genetic(
+    mutations.SubtreeMutation(GAUSSIAN), 5, crossover=crossovers.SubtreeCrossover()
+)
 every_strategy = pytest.mark.parametrize("name", STRATEGIES)
 NUM_GENERATIONS = 30  # in one scan
 traces = []  # the strategies whose run was traced, one entry a tracing
@@ -84,14 +93,21 @@ traces = []  # the strategies whose run was traced, one entry a tracing
 
 def error(params, batch):
     """Mean squared distance to the target, plus `batch`; NaN for weights above 3."""
-    vector, target = evoae.tree.ravel(params), evoae.tree.ravel(TARGET)
+    targets = [
+        jnp.where(jnp.arange(leaf.size) % 3 > 0, 0.0, 0.5) for leaf in jax.tree.leaves(params)
+    ]
+    vector, target = evoae.tree.ravel(params), jnp.concatenate(targets)
     total = jnp.square(vector - target).mean()
     return jnp.where(vector.max() > 3, jnp.nan, total) + batch
 
 
 def fitness_of(name):
     """The error, of weights or of what genes decode to."""
-    return encodings.decoded(error, ENCODINGS.get(name, encodings.Direct()), START)
+    return encodings.decoded(error, ENCODINGS.get(name, encodings.Direct()), network_of(name))
+
+
+def network_of(name):
+    return OF_CELLS if name == "cellular" else START
 
 
 def scan(name, key, state, batch):
@@ -120,7 +136,7 @@ def first_of(name):
     """The first network, or its genes."""
     if name not in ENCODINGS:
         return START
-    return jax.jit(ENCODINGS[name].init)(jax.random.key(3), START)
+    return jax.jit(ENCODINGS[name].init)(jax.random.key(3), network_of(name))
 
 
 def begin(name, hyper=None):

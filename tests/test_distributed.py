@@ -136,6 +136,23 @@ def test_a_process_that_dies_ends_the_others_and_the_run_resumes(victim, images,
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("told", [0, 1])
+def test_sigterm_to_one_process_ends_all_and_the_run_is_saved(told, images, tmp_path):
+    run = tmp_path / "run"
+    arguments = [*SETTINGS, "--data.source", str(images), "--num-generations", "1000000"]
+    processes = started(tmp_path, 2, "train", "paper-ten", *arguments, "--out", str(run))
+    while num_generations(run) < 30 and all(one.poll() is None for one in processes):
+        time.sleep(0.1)
+    processes[told].terminate()
+    assert ended(processes) == [130, 130], (tmp_path / f"{1 - told}.err").read_text()
+    newest = max(int(path.name) for path in (run / "checkpoints").glob("[0-9]*"))
+    assert newest == num_generations(run) < 1_000_000
+    assert (run / "report.html").exists()
+    assert "stopped" in (tmp_path / "0.out").read_text()
+    same_as_alone(run, images, tmp_path)
+
+
+@pytest.mark.slow
 def test_processes_with_other_settings_are_refused(images, tmp_path):
     processes = []
     arguments = [*SETTINGS, "--data.source", str(images), "--num-generations", "4"]

@@ -61,7 +61,7 @@ class Case(NamedTuple):
     fitness: evoae.fitness.Reconstruction
     images: jax.Array
     params: evoae.types.Params
-    batch: evoae.fitness.PreparedBatch
+    batch: evoae.batches.PreparedBatch
     around: evoae.incremental.Centre
 
 

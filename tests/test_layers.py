@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from evoae.layers import Conv, ConvTranspose, Dense, MaxPool, Reshape, Unpool, activate
+from evoae.layers import (
+    Conv,
+    ConvTranspose,
+    Dense,
+    GaussianLatent,
+    MaxPool,
+    Reshape,
+    Unpool,
+    activate,
+)
 
 # Each layer with the shape (channels, height, width) of its input.
 CONVS = [
@@ -49,6 +58,7 @@ ALL = [
     (MaxPool(3), (2, 6, 9)),
     (Unpool(3), (2, 3, 5)),
     (Reshape(2, 3, 5), (30,)),
+    (GaussianLatent(), (6,)),
 ]
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import itertools
 import os
+import shutil
 import sys
 import types
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 import evoae
+from evoae import saving
 from evoae.cli import main
 from evoae.config import DataConfig, ModelConfig, RunConfig, from_json, to_json
 from evoae.mutations import Gaussian
@@ -98,6 +100,28 @@ def test_tensorboard_has_the_settings(tensorboard):
     assert b'"population_size": 4' in text
 
 
+def test_tensorboard_has_each_generation_once_after_a_resume(tmp_path, monkeypatch):
+    pytest.importorskip("tensorboardX")
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    monkeypatch.setattr(saving, "SAVE_COST", np.inf)
+    config = dataclasses.replace(CONFIG, num_generations=60, out=tmp_path / "run")
+    evoae.run.train(dataclasses.replace(config, log=("tensorboard",)), progress=False)
+    newest, before, _ = sorted(
+        (config.out / "checkpoints").glob("[0-9]*"), key=lambda x: -int(x.name)
+    )
+    shutil.rmtree(newest)  # as if it had been killed before this one
+    result = evoae.run.resume(config.out, progress=False)
+    found = events.EventAccumulator(str(config.out / "tensorboard"), {"images": 0}).Reload()
+    scalars = found.Scalars("best_fitness")
+    for steps in ([event.step for event in scalars], [e.step for e in found.Images("gallery")]):
+        assert steps == sorted(set(steps))
+        assert min(steps) == 1
+        assert max(steps) == 60
+    assert any(event.step > int(before.name) for event in scalars)
+    for event in scalars:
+        assert event.value == result.trace.best_fitness[event.step - 1]
+
+
 @pytest.mark.parametrize("name", ["wandb", "trackio"])
 def test_a_tracker_is_begun_told_and_finished(name, tmp_path, monkeypatch):
     fake = FakeTracker()
@@ -113,6 +137,17 @@ def test_a_tracker_is_begun_told_and_finished(name, tmp_path, monkeypatch):
     assert [step for step, _ in told] == [1, 2, 3, 4, 5, 6, 7, 7]
     assert all(v["best_fitness"] == 1 / step for step, v in told[:-1])
     assert [step for step, v in told if v.get("gallery") == (4, 3)] == [1, 2, 4, 7]
+
+
+def test_a_run_that_goes_on_is_a_new_one_to_a_tracker(monkeypatch):
+    fake = FakeTracker()
+    monkeypatch.setitem(sys.modules, "wandb", fake)
+    with Logs(["wandb"]) as logs:
+        logs.begin(Path("runs/mine"), {}, 300)
+        for generation in (305, 400, 610):
+            logs.add(generation, {}, picture)
+    assert fake.calls[0][1]["name"] == "mine from 300"
+    assert [step for step, values in fake.calls[1:-1] if "gallery" in values] == [610]
 
 
 def test_a_run_that_fails_still_finishes_its_trackers(monkeypatch):

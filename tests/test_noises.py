@@ -11,11 +11,12 @@ import pytest
 
 import evoae
 from evoae import backprop, encodings, task
+from evoae.batches import prepared
 from evoae.compare import compare
 from evoae.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, to_json
 from evoae.denoising import denoising
 from evoae.evolve import generation
-from evoae.fitness import prepared, reconstruction
+from evoae.fitness import reconstruction
 from evoae.noises import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from evoae.options import parse_run
 from evoae.report import gallery

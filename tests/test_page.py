@@ -24,6 +24,7 @@ from evoae.report.page.latent import latent_map
 from evoae.report.page.live import in_notebook, watched
 from evoae.report.page.record import write_pictures, write_result
 from evoae.report.page.render import _source
+from evoae.report.page.weights import MOST_TILES, coloured, pictures_of_weights
 from evoae.report.recorder import Frame
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -524,3 +525,66 @@ def test_it_works_in_a_browser(tmp_path):
     assert values["maps"] == [4, 7]
     assert values["sections"] == 5
     assert values["wide"] == 0  # nothing sticks out
+
+
+# What genes make
+
+
+def test_a_run_with_an_encoding_shows_its_weights_and_its_architecture():
+    shapes = {
+        "encoder": {
+            "10_Dense": {"kernel": (3, 5), "bias": (3,)},
+            "2_Conv": {"kernel": (8, 4, 3, 3)},
+        },
+        "decoder": {"0_Dense": {"kernel": (784, 3)}},
+    }
+    of_size = lambda value: {  # noqa: E731
+        "params": {
+            stack: {
+                layer: {name: np.full(shape, value) for name, shape in arrays.items()}
+                for layer, arrays in layers.items()
+            }
+            for stack, layers in shapes.items()
+        }
+    }
+    made = pictures_of_weights(of_size(0.5), of_size(-2.0))
+    names = [name.partition("/kernel")[0] for name in made["weight_names"]]
+    assert names == ["encoder/2_Conv", "encoder/10_Dense", "decoder/0_Dense"]
+    found = record()
+    page = render(
+        [
+            found._replace(
+                pictures={
+                    **found.pictures,
+                    **made,
+                    "architecture": np.array([["encoder/2_Conv", "kernel", "3", "5"]]),
+                }
+            )
+        ]
+    )
+    uris = [
+        its["src"] for tag, its in Page(page).elements if tag == "img" and "random" in its["alt"]
+    ]
+    assert len(uris) == 3
+    assert decoded(uris[1])[0, 0].tolist() == [0xD5, 0x5E, 0x00, 255]
+    assert page.count("by the best genes, up to 2<") == 3
+    assert "<td>kernel</td><td>3</td><td>5</td>" in page
+    plain = render([found])
+    assert "Weights that genes make" not in plain
+    assert "Architecture of the best" not in plain
+    assert "Weights that genes make" in render([found, found._replace(pictures=made)])
+
+
+def test_weights_are_drawn_by_sign_and_size():
+    picture, largest = coloured(np.array([[0.5, 0.0, -0.25]]))
+    assert largest == 0.5
+    assert picture.shape == (1, 3, 4)
+    assert picture[0].tolist() == [
+        [0xD5, 0x5E, 0x00, 255],
+        [0xF7, 0xF7, 0xF7, 255],
+        [124, 180, 212, 255],  # half way to blue
+    ]
+    picture, largest = coloured(np.zeros((40, 2, 3, 3)))
+    assert largest == 0
+    assert (picture[..., 3] > 0).sum() == MOST_TILES * 9
+    assert np.isfinite(coloured(np.full((2, 3), np.nan))[1])

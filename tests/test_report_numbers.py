@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from skimage.metrics import structural_similarity
 
 import evoae.data
 from evoae import report
@@ -56,6 +57,30 @@ def test_baselines_follow_the_definitions(error, low, high):
         assert found[name] == pytest.approx(slow_error(error, data, constant), rel=1e-9)
 
 
+def test_errors_of_whole_images_follow_the_definitions(monkeypatch):
+    monkeypatch.setitem(report.baselines.__globals__, "CHUNK", 3)
+    data = images(5, 13, 3)
+    mean, median = (taken(data.astype(float), axis=0) for taken in (np.mean, np.median))
+    found = report.baselines(data, error="correlation")
+    for name, constant in (("mean image", mean), ("median image", median)):
+        each = [np.corrcoef(image.ravel(), constant.ravel())[0, 1] for image in data]
+        assert found[name] == pytest.approx(1 - np.mean(each), rel=1e-6)
+    assert found["black image"] == pytest.approx(1)
+    found = report.baselines(data, error="ssim")
+    for name, constant in (("black image", 0 * mean), ("mean image", mean)):
+        each = [
+            structural_similarity(
+                *(image.astype(float), constant),
+                channel_axis=-1,
+                data_range=1.0,
+                gaussian_weights=True,
+                use_sample_covariance=False,
+            )
+            for image in data
+        ]
+        assert found[name] == pytest.approx(1 - np.mean(each), rel=1e-9)
+
+
 def test_baselines_of_the_ten_digits_are_the_known_ones():
     digits = evoae.data.load("digits10", low=0.1, high=0.9)
     found = report.baselines(digits.images, error="mae", low=0.1, high=0.9)
@@ -67,7 +92,7 @@ def test_baselines_of_the_ten_digits_are_the_known_ones():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"error": "mea"}, "error must be one of mae, mse, rmse, bce, logit_huber; got 'mea'"),
+        ({"error": "mea"}, "error must be one of mae, .*, correlation, ssim; got 'mea'"),
         ({"images": 255 * images()}, r"images: got 25.*; allowed: low..high, 0..1"),
         ({"error": "bce", "high": 2.0}, r"low, high: got 0.0, 2.0; allowed: 0..1"),
         ({"low": 1.0}, "low must be below high, got 1.0 and 1.0"),
@@ -138,7 +163,8 @@ def test_principal_components_follow_the_definition(number):
 
 def test_components_as_many_as_pixels_leave_nothing():
     assert pca_error(images(40, 3), 9, error="rmse") == pytest.approx(0, abs=1e-7)
-    assert pca_error(images(4, 5), 3, error="mae") == pytest.approx(0, abs=1e-7)
+    for error in ("mae", "correlation", "ssim"):
+        assert pca_error(images(4, 12), 3, error=error) == pytest.approx(0, abs=1e-6)
 
 
 def test_principal_components_refuse_bad_input():

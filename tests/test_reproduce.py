@@ -12,9 +12,22 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from evoae import encodings
 from evoae.cli import main
 from evoae.config import PRESETS, ModelConfig
-from evoae.reproduce import claim_rules, figure1, figure2, figure3, figure4, parts
+from evoae.encodings import Cosine, Direct
+from evoae.reproduce import (
+    claim_rules,
+    encoding_rules,
+    errors,
+    figure1,
+    figure2,
+    figure3,
+    figure4,
+    parts,
+    vae,
+)
+from evoae.reproduce import encodings as proposal
 from evoae.reproduce.conduct import conduct
 from evoae.reproduce.parts import Parts, of_networks
 from evoae.reproduce.pictures import image_rows
@@ -28,6 +41,8 @@ TINY = {
     "fig2": figure2.Budget(seeds=2, generations=10),
     "fig3": figure3.Budget(seeds=2, generations=2),
     "fig4": figure4.Budget(seeds=1, generations=40),
+    "errors": errors.Budget(seeds=2, generations=2, our_generations=2),
+    "vae": vae.Budget(seeds=1, generations=3),
     "claims": EXPERIMENTS["claims"].full._replace(
         seeds=2,
         generations=2,
@@ -38,10 +53,21 @@ TINY = {
         many_weights=(1, 10),
         scales=(0.1, 1.0),
     ),
+    "encodings": proposal.Budget(
+        seeds=2,
+        generations=2,
+        seconds=0.001,
+        sizes=2,
+        mutated_genes=(1, 2),
+        sparse_generations=2,
+        timed_blocks=1,
+    ),
 }
 ROWS = {"fig1": 3 + 2, "fig2": 2 * 3, "fig3": 2 * 2, "fig4": 1 + 1 + 8}
+ROWS |= {"errors": 2 * 7 * 2, "vae": 1 + 8}
 ROWS["claims"] = 2 * (2 * 2 + 2 * 2 + 2 + 2 + 2 * 3)
-SLOW = ("fig4", "claims")
+ROWS["encodings"] = 2 * (1 + 2 + 2 + 2 * 2)  # seeds x (sizes + encodings + numbers)
+SLOW = ("fig4", "claims", "errors", "vae", "encodings")
 every_experiment = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in EXPERIMENTS]
 )
@@ -57,7 +83,9 @@ class Made(dict):
     def __missing__(self, name):
         text = io.StringIO()
         console = Console(file=text, width=200, highlight=False, markup=False, soft_wrap=True)
-        claims = conduct(EXPERIMENTS[name], TINY[name], self.folder / name, console)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(proposal, "every_encoding", lambda: {"Direct": Direct, "Cosine": Cosine})
+            claims = conduct(EXPERIMENTS[name], TINY[name], self.folder / name, console)
         self[name] = self.folder / name, claims, text.getvalue()
         return self[name]
 
@@ -180,7 +208,7 @@ def test_a_wrong_command_is_one_line(words, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("evoae: error: ")
     if words == ["fig9"]:
-        assert "name must be one of fig1, fig2, fig3, fig4, claims, all; got 'fig9'" in line
+        assert f"name must be one of {', '.join(EXPERIMENTS)}, all; got 'fig9'" in line
 
 
 def test_a_folder_with_something_else_is_refused(made, tmp_path):
@@ -248,6 +276,40 @@ def test_the_rules_of_figure_4():
     assert (differ.verdict, flexible.verdict) == ("holds", "does not hold")
     _, flexible = figure4.claims(found(0.09, 0.9, slight[:1]))
     assert flexible.verdict == "holds"
+
+
+def errors_like(learnt, ours):
+    """What `errors` would measure of outputs [learnt from, seed] by the paper's search and ours."""
+    images = 0.1 + 0.8 * np.random.default_rng(0).random((10, 11, 11, 1))
+
+    def outputs(spreads, light):
+        jitter = 1 + 1e-3 * np.arange(4).reshape(1, 4, 1, 1, 1, 1)
+        shape = np.reshape([spreads, light], (2, 7, 1, 1, 1, 1, 1))
+        mean = images.mean(0)
+        drawn = mean + shape[0] * jitter * (images - mean)
+        return 0.1 + (drawn - 0.1) * shape[1] * jitter
+
+    return {
+        "images": images,
+        "paper/outputs": outputs(*learnt),
+        "ours/outputs": outputs(*ours),
+    }
+
+
+def test_the_rules_of_the_errors():
+    dark_mae = [0.3, 1, 1, 1, 1, 1, 1]
+    found = errors_like(([0.01] * 6 + [0.2], dark_mae), ([0.5] * 7, [1] * 7))
+    rmse, mae, search = errors.claims(found)
+    assert [its.verdict for its in (rmse, mae, search)] == ["holds"] * 3
+    black, grey = errors.collapsed(found, "paper")
+    assert black.all(axis=1).tolist() == [True] + [False] * 6
+    assert grey.all(axis=1).tolist() == [False] + [True] * 5 + [False]
+    assert errors.judged(found, "ours").shape == (7, 4, 7)
+    found = errors_like(([0.5] * 2 + [0.01] + [0.5] * 4, [1] * 7), ([0.01] * 7, [1] * 7))
+    rmse, mae, search = errors.claims(found)
+    assert [its.holds for its in rmse.statements] == [False, False]
+    assert [its.holds for its in mae.statements] == [False, True]
+    assert search.verdict == "does not hold"
 
 
 def paper_like():
@@ -322,3 +384,70 @@ def test_images_stand_in_rows_with_names_and_captions():
     shown = axes.images[0].get_array()
     assert shown[:8, :8].tolist() == rows[0][0].tolist()
     assert np.ma.getmaskarray(shown)[-8:, -8:].all()  # the shorter row ends before
+
+
+def figures_of_encodings(*, at_once, in_time, sparse):
+    """Made-up raw figures: errors of both encodings in each of the three parts."""
+    found = {
+        "names": np.array(["Direct", "Cosine"]),
+        "mutated_genes": np.array([1, 128]),
+        "evaluations": np.array(1_000),
+        "seconds": np.array(5.0),
+    }
+    for name, number, *its in zip(
+        found["names"], (1397, 140), at_once, in_time, sparse, strict=True
+    ):
+        noise = np.arange(5) / 1e4
+        found |= {
+            f"{name}/about/model": np.array("varadi2021"),
+            f"{name}/about/num_genes": np.array(number),
+            f"{name}/cost/seconds": np.array(0.01),
+            f"{name}/cost/share": np.array(0.1),
+            f"{name}/size-0/value": np.array(""),
+            f"{name}/size-0/num_genes": np.array(number),
+            f"{name}/size-0/error": its[0] + noise,
+            f"{name}/time/num_genes": np.array(number),
+            f"{name}/time/error": its[1] + noise,
+            f"{name}/sparse/error": np.array(its[2])[:, None] + noise,
+        }
+    return found
+
+
+def test_the_verdict_on_the_proposal():
+    faster, steadier = encoding_rules.claims(
+        figures_of_encodings(
+            at_once=(0.10, 0.08), in_time=(0.05, 0.07), sparse=((0.09, 0.12), (0.085, 0.09))
+        )
+    )
+    assert [statement.holds for statement in faster.statements] == [True, True, False]
+    assert faster.verdict == "holds partly"
+    assert "Cosine; the smallest median is 0.0802" in faster.statements[0].figures
+    assert steadier.verdict == "holds"
+    assert "Direct 1.33, Cosine 1.06" in steadier.statements[0].figures
+    faster, steadier = encoding_rules.claims(
+        figures_of_encodings(
+            at_once=(0.08, 0.08), in_time=(0.05, 0.05), sparse=((0.09, 0.09), (0.13, 0.2))
+        )
+    )
+    assert faster.verdict == steadier.verdict == "does not hold"
+
+
+def test_an_encoding_that_learns_nothing_is_not_less_sensitive():
+    _, steadier = encoding_rules.claims(
+        figures_of_encodings(
+            at_once=(0.08, 0.08), in_time=(0.05, 0.05), sparse=((0.09, 0.12), (0.2, 0.2))
+        )
+    )
+    assert [statement.holds for statement in steadier.statements] == [True, False, False]
+
+
+def test_every_encoding_is_compared():
+    found = proposal.every_encoding()
+    assert next(iter(found)) == "Direct"
+    assert found.keys() == {
+        name for name in encodings.__all__ if hasattr(getattr(encodings, name), "decode")
+    }
+    assert proposal.SIZES.keys() < found.keys()
+    for name, (field, values) in proposal.SIZES.items():
+        assert found[name](**{field: values[0]}) == found[name]()  # its own comes first
+        assert len(set(values)) == len(values)

@@ -1,11 +1,13 @@
 """Sweeps, by what they leave and by the single runs that they are made of."""
 
+import contextlib
 import csv
 import dataclasses
 import itertools
 import json
 import os
 import signal
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -48,8 +50,11 @@ def swept(config, out, settings, **others):
 @pytest.fixture(scope="module")
 def found(config, tmp_path_factory, compiled):
     compiled.clear()
-    out = tmp_path_factory.mktemp("sweeps") / "new"
-    return swept(config, out, {"mutation.scale": SCALES}, seeds=SEEDS), compiled.copy()
+    out, source = tmp_path_factory.mktemp("sweeps") / "new", Path(config.data.source)
+    relative = dataclasses.replace(config, data=DataConfig(source.name))
+    with contextlib.chdir(source.parent):
+        result = swept(relative, out, {"mutation.scale": SCALES}, seeds=SEEDS)
+    return result, compiled.copy()
 
 
 def test_floats_and_seeds_are_one_program(found):

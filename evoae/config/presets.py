@@ -52,6 +52,20 @@ _PRESETS = {
             num_generations=12_000,
         ),
     ),
+    "vae": (
+        "a variational autoencoder of the paper's layers, on ten digits",
+        RunConfig(
+            data=DataConfig("digits10"),
+            error="bce",
+            kl_weight=1.0,
+            strategy=Race(
+                ProbeEvolutionStrategy(256, learning_rate=0.02, elitist=False),
+                num_starts=3,
+                generations_each=500,
+            ).lasting(6_000),
+            num_generations=6_000,
+        ),
+    ),
     "mnist-mini": (
         "2,000 digits in minibatches, five minutes on two cores",
         RunConfig(

@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal, get_args
 
 import tyro
 
-from evoae.checks import check_choice, check_noise, check_positive, check_range, check_whole
+from evoae.checks import (
+    check_choice,
+    check_kl_weight,
+    check_noise,
+    check_positive,
+    check_range,
+    check_whole,
+)
 from evoae.encodings import Direct
 from evoae.errors import ERRORS, ErrorName
 from evoae.models import MODELS, Autoencoder
@@ -52,12 +59,12 @@ class ModelConfig:
     """The autoencoder.
 
     Attributes:
-      name: "varadi2021" (1,397 weights, 28x28 grey), "conv16" (18,955 weights, 28x28 grey) or "mlp"
-        (images of any size).
-      latent_size: the number of latent values, for conv16 and mlp; None takes the model's own.
+      name: "varadi2021" (1,397 weights, 28x28 grey), "conv16" (18,955 weights, 28x28 grey), "graph"
+        (as the first, with graphs of units for its dense layers) or "mlp" (images of any size).
+      latent_size: the number of latent values, for all but varadi2021; None takes the model's own.
     """
 
-    name: Literal["varadi2021", "conv16", "mlp"] = "varadi2021"
+    name: Literal["varadi2021", "conv16", "graph", "mlp"] = "varadi2021"
     latent_size: int | None = None
 
     def __post_init__(self) -> None:
@@ -104,9 +111,14 @@ class RunConfig:
       data: the images to learn.
       model: the autoencoder.
       error: "mae" mean absolute, "mse" mean squared, "rmse" root mean squared error per pixel,
-        "bce" binary cross entropy or "logit_huber" Huber's error of logits, for pixels in 0..1.
+        "bce" binary cross entropy or "logit_huber" Huber's error of logits, for pixels in 0..1;
+        "correlation" or "ssim", 1 less the correlation or the structural similarity of images.
       noise: what spoils the images that the model is given, one of `evoae.noises`, drawn anew for
         each generation; the clean ones are to be reconstructed. None spoils nothing.
+      kl_weight: makes the model a variational autoencoder: its latent is a Gaussian, sampled anew
+        for each generation, and what is made smaller is the negative evidence lower bound by pixel,
+        the error and this weight, from 0, times the divergence of the latent from N(0, 1). None
+        makes a plain one.
       encoding: how genes, which the search sees, make the weights, one of `evoae.encodings`.
       strategy: the search, one of `evoae.strategies`.
       independent_population: begin with independent networks, as many as the population has,
@@ -133,6 +145,7 @@ class RunConfig:
     model: ModelConfig = ModelConfig()
     error: ErrorName = "mse"
     noise: Noise | None = None
+    kl_weight: float | None = None
     encoding: Encoding = Direct()
     strategy: Strategy = GeneticAlgorithm()
     independent_population: bool = False
@@ -157,6 +170,9 @@ class RunConfig:
                 f"got {self.data.low} and {self.data.high}"
             )
         check_noise(self.noise)
+        check_kl_weight(self.kl_weight, self.error)
+        if self.kl_weight is not None:
+            object.__setattr__(self, "kl_weight", float(self.kl_weight))
         if not hasattr(self.encoding, "decode") or isinstance(self.encoding, type):
             raise ValueError(f"encoding must be one of evoae.encodings, got {self.encoding!r}")
         if not hasattr(self.strategy, "ask") or isinstance(self.strategy, type):
@@ -185,6 +201,15 @@ class RunConfig:
         for name in self.log:
             check_choice("log", name, get_args(LoggerName))
         object.__setattr__(self, "log", tuple(self.log))
+
+    @property
+    def same_data(self) -> bool:
+        """Whether all generations are evaluated on the same images, noise and latent noise.
+
+        >>> RunConfig(num_generations=1).same_data, RunConfig(minutes=1, kl_weight=1).same_data
+        (True, False)
+        """
+        return self.batch_size is None and self.noise is None and self.kl_weight is None
 
     def lasting(self, num_generations: int) -> "RunConfig":
         """The same run with another end, and the strategy fitted to it.

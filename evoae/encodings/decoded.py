@@ -6,9 +6,9 @@ from typing import Any
 import jax
 from jax import lax
 
+from evoae.batches import is_noisy, prepared
 from evoae.encodings.direct import Direct
-from evoae.fitness import prepared
-from evoae.types import Batch, Encoding, FitnessFn, Genes, Noise, Params
+from evoae.types import Batch, Encoding, FitnessFn, Genes, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,10 +49,17 @@ class Decoder:
     def __call__(self, genes: Genes) -> Params:
         return self.encoding.decode(genes, self.like)
 
+    def price(self, genes: Genes) -> jax.Array | float:
+        """What the encoding adds to the error of genes, such as for their network's size."""
+        price = getattr(self.encoding, "price", None)
+        return 0.0 if price is None else price(genes, self.like)
+
 
 @dataclasses.dataclass(frozen=True)
 class DecodedFitness:
-    """The fitness of genes, which is that of the network they decode to; made by `decoded`.
+    """The fitness of genes: that of the network they decode to, and the encoding's price if any.
+
+    Made by `decoded`.
 
     Attributes:
       fitness: (params, batch) -> error.
@@ -63,9 +70,9 @@ class DecodedFitness:
     decoder: Decoder
 
     @property
-    def noise(self) -> Noise | None:
-        """That of the fitness."""
-        return getattr(self.fitness, "noise", None)
+    def is_noisy(self) -> bool:
+        """Whether the fitness has noise to draw."""
+        return is_noisy(self.fitness)
 
     def prepare(self, batch: Batch, key: jax.Array | None = None) -> Batch:
         """As the fitness prepares it: the batch knows nothing of genes."""
@@ -73,7 +80,8 @@ class DecodedFitness:
 
     def __call__(self, genes: Genes, batch: Batch) -> jax.Array:
         # A weight is read many times; without the barrier XLA may decode it at each.
-        return self.fitness(lax.optimization_barrier(self.decoder(genes)), batch)
+        error = self.fitness(lax.optimization_barrier(self.decoder(genes)), batch)
+        return error + self.decoder.price(genes)
 
 
 def decoded(fitness: FitnessFn, encoding: Encoding, params: Params) -> FitnessFn:

@@ -75,7 +75,8 @@ def initial_weights(
     """Random weights of one layer.
 
     "uniform" draws every weight and bias from U(-1, 1), as Varadi (2021); "lecun" and "he" draw
-    kernels from a normal distribution of variance 1 or 2 over the fan-in, and set biases to 0.
+    kernels from a normal distribution of variance 1 or 2 over the fan-in, and set biases to 0; what
+    chooses an activation is drawn from N(0, 1).
 
     >>> from evoae.layers import Dense
     >>> weights = initial_weights(jax.random.key(0), Dense(2), (3,), "he")
@@ -87,11 +88,15 @@ def initial_weights(
         leaf_key = jax.random.fold_in(key, index)
         if initializer == "uniform":
             weights[name] = jax.random.uniform(leaf_key, size, jnp.float32, -1.0, 1.0)
-        elif name == "bias":
+        elif name.endswith("bias"):
             weights[name] = jnp.zeros(size, jnp.float32)
+        elif name == "choice":
+            weights[name] = jax.random.normal(leaf_key, size, jnp.float32)
         else:
-            # What one output value is the sum of: all values of the kernel but its features.
-            fan_in = math.prod(size) // dataclasses.asdict(layer)["features"]  # type: ignore[call-overload]
+            # What one output value is the sum of: a row of a matrix, or all values of a kernel but
+            # its features.
+            features = size[0] if len(size) == 2 else dataclasses.asdict(layer)["features"]  # type: ignore[call-overload]
+            fan_in = math.prod(size) // features
             scale = math.sqrt({"lecun": 1.0, "he": 2.0}[initializer] / fan_in)
             weights[name] = scale * jax.random.normal(leaf_key, size, jnp.float32)
     return weights

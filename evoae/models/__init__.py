@@ -4,18 +4,22 @@ from evoae.models.autoencoder import Autoencoder
 from evoae.models.named import (
     MODELS,
     conv16,
+    graph,
     mlp,
     varadi2021,
     varadi2021_params,
     varadi2021_vector,
 )
+from evoae.models.variational import variational
 
 __all__ = [
     "MODELS",
     "Autoencoder",
     "conv16",
+    "graph",
     "mlp",
     "varadi2021",
     "varadi2021_params",
     "varadi2021_vector",
+    "variational",
 ]

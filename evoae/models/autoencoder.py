@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from evoae.layers import (
     Conv,
     ConvTranspose,
+    GaussianLatent,
     Initializer,
     Layer,
     Shape,
@@ -144,16 +145,26 @@ class Autoencoder(nn.Module):
 
     @nn.nowrap
     def forward(
-        self, params: Params, prepared: jax.Array, keep: Callable[[jax.Array], jax.Array] = _as_is
+        self,
+        params: Params,
+        prepared: jax.Array,
+        keep: Callable[[jax.Array], jax.Array] = _as_is,
+        noise: jax.Array | None = None,
     ) -> Iterator[tuple[str, jax.Array, jax.Array]]:
         """Name, pre-activation and activation of all layers in turn, from a prepared input.
 
-        Both are [*shape, N], and pass `keep` before they are used.
+        Both are [*shape, N], and pass `keep` before they are used. With noise, [latent size, N], a
+        `GaussianLatent` gives samples in place of means.
         """
         x = prepared
         for index, (name, layer, weights) in enumerate(self.stages(params)):
             of_patches = index == 0 and isinstance(layer, Conv)
-            pre = layer.of_patches(weights, x) if of_patches else layer.pre_activation(weights, x)  # type: ignore[attr-defined]
+            if noise is not None and isinstance(layer, GaussianLatent):
+                pre = layer.sample(x, noise)
+            elif of_patches:
+                pre = layer.of_patches(weights, x)  # type: ignore[attr-defined]
+            else:
+                pre = layer.pre_activation(weights, x)
             pre = keep(pre)
             x = keep(activate(layer, pre))
             yield name, pre, x
@@ -166,6 +177,39 @@ class Autoencoder(nn.Module):
         """
         *_, (_, pre, _) = self.forward(params, prepared)
         return pre
+
+    @nn.nowrap
+    def sampled(
+        self, params: Params, prepared: jax.Array, noise: jax.Array | None
+    ) -> tuple[jax.Array, jax.Array]:
+        """As `pre_activation`, with samples of the latent; and its divergence from N(0, 1).
+
+        Args:
+          params: of a model whose encoder ends in a `GaussianLatent`.
+          prepared: from `prepare`.
+          noise: standard normal, [latent size, N]; None for the mean.
+
+        Returns:
+          [channels, height, width, N], and in nats [N].
+        """
+        x = prepared
+        for name, pre, after in self.forward(params, prepared, noise=noise):  # noqa: B007
+            if name.endswith(GaussianLatent.__name__):
+                divergence = GaussianLatent().divergence(x)
+            x = after
+        return pre, divergence
+
+    @property
+    def is_variational(self) -> bool:
+        """Whether the latent is a `GaussianLatent`."""
+        return isinstance(self.encoder_layers[-1], GaussianLatent)
+
+    @property
+    def follows_changes(self) -> bool:
+        """Whether each layer can tell what a changed weight or input makes of its output."""
+        return all(
+            hasattr(layer, "input_change") for layer in (*self.encoder_layers, *self.decoder_layers)
+        )
 
     @nn.nowrap
     def activations(self, params: Params, images: jax.Array) -> dict[str, jax.Array]:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from evoae.layers import Conv, ConvTranspose, Dense, MaxPool, Reshape, Unpool
+from evoae.layers import Conv, ConvTranspose, Dense, MaxPool, Reshape, UnitGraph, Unpool
 from evoae.models.autoencoder import Autoencoder
 from evoae.types import Params
 
@@ -65,6 +65,40 @@ def conv16(latent_size: int = 10) -> Autoencoder:
     )
 
 
+def graph(latent_size: int = 2, num_units: int = 32) -> Autoencoder:
+    """`varadi2021` with graphs of units for its dense layers, for `evoae.encodings.Cellular`.
+
+    One graph leads from the 16 features of the convolutions to the latent, one from there to the
+    160 features of the decoder. For 28x28 grey images.
+
+    Args:
+      latent_size: the number of latent values, at least 1.
+      num_units: of each graph, at least 1.
+
+    >>> graph(latent_size=3).latent_size((28, 28, 1))
+    3
+    """
+    _check_latent_size(latent_size)
+    return Autoencoder(
+        [
+            Conv(1, 5, group=1, use_bias=False),
+            MaxPool(2),
+            Conv(1, 5, group=1, use_bias=False),
+            MaxPool(2),
+            UnitGraph(latent_size, num_units, activation="sigmoid"),
+        ],
+        [
+            UnitGraph(160, num_units, activation="sigmoid"),
+            Reshape(10, 4, 4),
+            Unpool(2),
+            ConvTranspose(1, 5, group=1, use_bias=False, activation="sigmoid"),
+            Unpool(2),
+            ConvTranspose(1, 5, group=10, use_bias=False, activation="sigmoid"),
+        ],
+        initializer="uniform",
+    )
+
+
 def mlp(
     latent_size: int = 10,
     hidden: Sequence[int] = (512, 128),
@@ -95,6 +129,7 @@ def mlp(
 MODELS: dict[str, Callable[..., Autoencoder]] = {
     "varadi2021": varadi2021,
     "conv16": conv16,
+    "graph": graph,
     "mlp": mlp,
 }
 """The named models, by name: what makes each of them."""

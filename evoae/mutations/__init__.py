@@ -5,6 +5,7 @@ from evoae.mutations.gaussian import Gaussian
 from evoae.mutations.heavy_tailed import HeavyTailed
 from evoae.mutations.low_rank import LowRank
 from evoae.mutations.sparse import Sparse
+from evoae.mutations.subtree_mutation import SubtreeMutation
 from evoae.mutations.zeroing import Zeroing
 
-__all__ = ["Binomial", "Gaussian", "HeavyTailed", "LowRank", "Sparse", "Zeroing"]
+__all__ = ["Binomial", "Gaussian", "HeavyTailed", "LowRank", "Sparse", "SubtreeMutation", "Zeroing"]

@@ -11,6 +11,8 @@ from evoae.report.checks import check_images, check_pair
 
 Array = npt.NDArray[np.float64]
 
+CHUNK = 1_000  # images whose local means are computed together
+
 
 def _binary_cross_entropy(images: Array, output: Array) -> float:
     guess = np.clip(output, 1e-6, 1 - 1e-6)
@@ -23,13 +25,53 @@ def _logit_huber(images: Array, output: Array) -> float:
     return float(np.where(distance < 1, distance**2 / 2, distance - 0.5).mean())
 
 
-# By the names and definitions of `evoae.fitness`, in NumPy: (images, outputs) -> error.
+def _of_images(values: Callable[[Array, Array], Array]) -> Callable[[Array, Array], float]:
+    """The mean over images of 1 - values(images, outputs) [N]."""
+
+    def error(images: Array, output: Array) -> float:
+        output = np.broadcast_to(output, images.shape)
+        starts = range(0, len(images), CHUNK)
+        parts = [values(images[i : i + CHUNK], output[i : i + CHUNK]) for i in starts]
+        return 1 - float(np.concatenate(parts).mean())
+
+    return error
+
+
+def _correlations(images: Array, output: Array) -> Array:
+    centred = [x - x.mean(axis=(1, 2, 3), keepdims=True) for x in (images, output)]
+    variances = [(x**2).mean(axis=(1, 2, 3)) + errors.SMALLEST_VARIANCE for x in centred]
+    return (centred[0] * centred[1]).mean(axis=(1, 2, 3)) / np.sqrt(variances[0] * variances[1])
+
+
+def _similarities(images: Array, output: Array) -> Array:
+    errors.check_sides("ssim", *images.shape[1:3])
+    mean_x, mean_y = _local_means(images), _local_means(output)
+    variance_x = _local_means(images**2) - mean_x**2
+    variance_y = _local_means(output**2) - mean_y**2
+    covariance = _local_means(images * output) - mean_x * mean_y
+    c1, c2 = errors.SSIM_CONSTANTS
+    above = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    below = (mean_x**2 + mean_y**2 + c1) * (variance_x + variance_y + c2)
+    return (above / below).mean(axis=(1, 2, 3))
+
+
+def _local_means(images: Array) -> Array:
+    for axis in (1, 2):
+        windows = np.lib.stride_tricks.sliding_window_view(images, errors.WINDOW, axis)
+        images = windows @ errors.window()
+    return images
+
+
+# By the names and definitions of `evoae.fitness`, in NumPy: images [N, H, W, C], and outputs of the
+# same shape or one for all -> error.
 ERRORS: dict[str, Callable[[Array, Array], float]] = {
     "mae": lambda images, output: float(np.abs(images - output).mean()),
     "mse": lambda images, output: float(((images - output) ** 2).mean()),
     "rmse": lambda images, output: float(np.sqrt(((images - output) ** 2).mean())),
     "bce": _binary_cross_entropy,
     "logit_huber": _logit_huber,
+    "correlation": _of_images(_correlations),
+    "ssim": _of_images(_similarities),
 }
 
 
@@ -45,10 +87,9 @@ def baselines(
 
     Args:
         images: [N, H, W, C], C = 1 or 3, values in `low`..`high`.
-        error: "mae", "mse", "rmse", "bce" or "logit_huber", the mean over all pixels and images
-            (the root of it for "rmse"), as `evoae.fitness.reconstruction` defines it.
-        low: the value of black, from 0 for "bce" and "logit_huber".
-        high: the value of white, up to 1 for these two.
+        error: as `evoae.fitness.reconstruction` defines it, of all images.
+        low: the value of black, from 0 for "bce", "logit_huber" and "ssim".
+        high: the value of white, up to 1 for these three.
         fitted_to: the images whose mean and median are taken, such as the training images where
             `images` are the test images; [M, H, W, C]. None takes `images` themselves.
 
@@ -56,7 +97,8 @@ def baselines(
         The errors of "black image", "mean image" and "median image".
 
     Raises:
-        ValueError: an unknown error, wrong images, or values outside of `low`..`high`.
+        ValueError: an unknown error, wrong images, images too small for it, or values outside of
+            `low`..`high`.
 
     >>> pixels = np.array([0.0, 0.0, 0.9]).reshape(3, 1, 1, 1)
     >>> {name: round(value, 3) for name, value in baselines(pixels, error="mae").items()}

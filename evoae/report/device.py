@@ -1,5 +1,6 @@
 """On what a run computes: the device, whether a better one lies idle, the versions."""
 
+import functools
 import os
 import platform
 from importlib.metadata import version
@@ -41,6 +42,10 @@ def environment() -> dict[str, str]:
     >>> sorted(environment())
     ['device', 'evoae', 'flax', 'jax', 'jaxlib', 'python']
     """
-    packages = {name: version(name) for name in ("jax", "jaxlib", "flax")}
     here = {"evoae": __version__, "python": platform.python_version()}
-    return {**here, **packages, "device": device()}
+    return {**here, **_versions(), "device": device()}
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("jax", "jaxlib", "flax")}

@@ -32,12 +32,21 @@ class Logger(Protocol):
 
 
 class TensorBoard:
-    """Event files in a folder, for `tensorboard --logdir`."""
+    """Event files in a folder, for `tensorboard --logdir`.
 
-    def __init__(self, package: Any, folder: Path, settings: Mapping[str, Any]) -> None:
-        self._writer = package.SummaryWriter(str(folder / "tensorboard"))
+    TensorBoard shows nothing that earlier files have of generations after the one begun from.
+    """
+
+    def __init__(
+        self, package: Any, folder: Path, settings: Mapping[str, Any], generation: int
+    ) -> None:
+        purge = generation + 1 if generation else None
+        # Without a suffix, the second of two files of the same second would replace the first.
+        self._writer = package.SummaryWriter(
+            str(folder / "tensorboard"), purge_step=purge, filename_suffix=f".{generation}"
+        )
         text = json.dumps(settings, indent=2).replace("\n", "\n    ")
-        self._writer.add_text("settings", f"    {text}", 0)
+        self._writer.add_text("settings", f"    {text}", generation)
 
     def log(
         self, generation: int, scalars: Mapping[str, float], gallery: Image.Image | None
@@ -58,13 +67,17 @@ class TensorBoard:
 class Tracker:
     """Weights & Biases, or Trackio, which has the same functions.
 
+    Neither forgets what it was told, so that a run that is resumed is a new one there.
     Where the run is sent to, if anywhere, is set by their own environment variables, such as
     WANDB_MODE.
     """
 
-    def __init__(self, package: Any, folder: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, package: Any, folder: Path, settings: Mapping[str, Any], generation: int
+    ) -> None:
         self._package = package
-        package.init(project=PROJECT, name=folder.name, config=dict(settings))
+        name = f"{folder.name} from {generation}" if generation else folder.name
+        package.init(project=PROJECT, name=name, config=dict(settings))
 
     def log(
         self, generation: int, scalars: Mapping[str, float], gallery: Image.Image | None
@@ -96,11 +109,15 @@ class Logs:
         self._next_gallery = 1
         self._left_out: tuple[int, Callable[[], Image.Image]] | None = None
 
-    def begin(self, folder: Path, settings: Mapping[str, Any]) -> None:
-        """Begin a run that is named after its folder, with its settings as JSON values."""
+    def begin(self, folder: Path, settings: Mapping[str, Any], generation: int = 0) -> None:
+        """Begin a run that is named after its folder, with its settings as JSON values.
+
+        Where it goes on from a checkpoint, that is of `generation`.
+        """
+        self._next_gallery = max(1, 2 * generation)
         for name, package in self._packages.items():
             made = TensorBoard if name == "tensorboard" else Tracker
-            self._loggers.append(made(package, folder, settings))
+            self._loggers.append(made(package, folder, settings, generation))
 
     def add(
         self, generation: int, scalars: Mapping[str, float], draw: Callable[[], Image.Image]

@@ -39,7 +39,7 @@ def pca_error(
     """
     check_choice("error", error, ERRORS)
     check_whole("num_components", num_components, 1)
-    data = _flat("images", images)
+    shape, data = np.shape(images), _flat("images", images)
     fitted = data if fitted_to is None else _flat("fitted_to", fitted_to)
     if fitted.shape[1] != data.shape[1]:
         raise ValueError(
@@ -48,7 +48,8 @@ def pca_error(
     mean = fitted.mean(axis=0)
     _, vectors = np.linalg.eigh(np.cov(fitted, rowvar=False, bias=True))  # the largest come last
     components = vectors[:, -num_components:]
-    return ERRORS[error](data, mean + (data - mean) @ components @ components.T)
+    output = mean + (data - mean) @ components @ components.T
+    return ERRORS[error](data.reshape(shape), output.reshape(shape))
 
 
 def _flat(name: str, images: npt.ArrayLike) -> Array:

@@ -16,7 +16,25 @@ ERROR_NAMES = {
     "rmse": "root mean squared error per pixel",
     "bce": "binary cross entropy per pixel",
     "logit_huber": "Huber error of logits per pixel",
+    "correlation": "1 - correlation of images",
+    "ssim": "1 - structural similarity of images",
 }
+
+
+def error_name(error: str, kl_weight: float | None = None) -> str:
+    """What is made smaller, in words.
+
+    Args:
+      error: one of `ERROR_NAMES`.
+      kl_weight: of a variational autoencoder; None for another one.
+
+    >>> error_name("bce", 1.0)
+    'binary cross entropy per pixel + KL divergence'
+    """
+    if kl_weight is None:
+        return ERROR_NAMES[error]
+    times = "" if kl_weight == 1 else f"{kl_weight:g} x "
+    return f"{ERROR_NAMES[error]} + {times}KL divergence"
 
 
 def new_console(*, quiet: bool) -> Console:
@@ -33,7 +51,7 @@ def print_start(
     num_weights: int,
     num_genes: int,
     baselines: Mapping[str, float],
-    error: str,
+    error_name: str,
 ) -> None:
     """Prints the device, the data, the model and the errors to beat.
 
@@ -45,12 +63,13 @@ def print_start(
       num_weights: how many it has.
       num_genes: what the search sees; as many with the direct encoding.
       baselines: errors of constant images, by name.
-      error: one of `ERROR_NAMES`.
+      error_name: what they are, from `error_name`.
 
     >>> import sys
     >>> console = Console(file=sys.stdout, width=80)
     >>> print_start(console, source="digits10", image_shape=(10, 28, 28, 1), model="mlp",
-    ...     num_weights=1_234, num_genes=99, baselines={"mean image": 0.1}, error="mae"
+    ...     num_weights=1_234, num_genes=99, baselines={"mean image": 0.1},
+    ...     error_name="mean absolute error per pixel",
     ... )  # doctest: +ELLIPSIS
     device       ...
     data         digits10: 10 images of 28x28
@@ -66,7 +85,7 @@ def print_start(
     genes = "" if num_genes == num_weights else f" from {num_genes:,} genes"
     console.print(f"model        {model}: {num_weights:,} weights{genes}")
     errors = ", ".join(f"{name} {value:.4f}" for name, value in baselines.items())
-    console.print(f"baselines    {errors} ({ERROR_NAMES[error]})")
+    console.print(f"baselines    {errors} ({error_name})")
 
 
 def print_end(
@@ -75,6 +94,7 @@ def print_end(
     error: float,
     baselines: Mapping[str, float],
     absolute_error: tuple[float, Mapping[str, float]] | None = None,
+    evidence: Mapping[str, float] | None = None,
     diversity: float,
     num_generations: int,
     num_evaluations: int,
@@ -84,13 +104,16 @@ def print_end(
 ) -> None:
     """Prints what a run came to; the arguments are those of `evoae.run.Result`.
 
-    With `absolute_error`, the mean absolute error and its baselines, these are printed as well.
+    With `absolute_error`, the mean absolute error and its baselines, these are printed as well; so
+    are the parts of `evidence`, of a variational autoencoder.
     """
     if stopped:
         console.print(f"stopped      early; to go on: evoae resume {folder}", style="yellow")
     console.print(f"error        {against(error, baselines)}", style="bold")
     if absolute_error is not None:
         console.print(f"absolute     {against(*absolute_error)} ({ERROR_NAMES['mae']})")
+    if evidence is not None:
+        console.print(f"evidence     {bound(**evidence)}")
     if not math.isnan(diversity):
         console.print(f"diversity    {diversity:.2f} of that of the images")
         if diversity < COLLAPSED:
@@ -100,6 +123,18 @@ def print_end(
         f"{num_evaluations:,} candidates evaluated"
     )
     console.print(f"folder       {folder}")
+
+
+def bound(reconstruction: float, divergence: float) -> str:
+    """The evidence lower bound of an image, from its negative parts, in words.
+
+    >>> bound(140.25, 13.0)
+    '-153.2 an image: reconstruction 140.2, divergence 13.0'
+    """
+    return (
+        f"{-reconstruction - divergence:.1f} an image: reconstruction {reconstruction:.1f}, "
+        f"divergence {divergence:.1f}"
+    )
 
 
 def against(error: float, baselines: Mapping[str, float]) -> str:

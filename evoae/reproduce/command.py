@@ -14,7 +14,7 @@ class ReproduceQuery:
     """What `evoae reproduce` is asked.
 
     Attributes:
-      name: fig1, fig2, fig3, fig4, claims or all.
+      name: fig1, fig2, fig3, fig4, claims, errors, vae, encodings or all.
       quick: a small budget: all of it in under ten minutes on two cores.
       out: the folder to write to; None makes one in runs. One in which the same was begun is gone
         on with, and where all is measured only pictures and pages are made anew.

@@ -112,8 +112,7 @@ def of_networks(
     task: Task, compute: Callable[[Any], jax.Array], weights: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
     """What `compute` makes of each network, given as weights [*V, D]; [*V, ...]."""
-    network = jax.eval_shape(lambda: task.state.best)
     vectors = weights.reshape(-1, weights.shape[-1])
-    one = jax.jit(lambda vector: compute(tree.unravel(vector, network)))
+    one = jax.jit(lambda vector: compute(tree.unravel(vector, task.decoder.like)))
     found = np.array([one(vector) for vector in vectors])
     return found.reshape(*weights.shape[:-1], *found.shape[1:])

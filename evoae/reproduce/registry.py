@@ -10,13 +10,22 @@ from evoae.report.folder import free_folder
 from evoae.report.summary import new_console
 from evoae.reproduce.claims import CLAIMS
 from evoae.reproduce.conduct import conduct
+from evoae.reproduce.encodings import ENCODINGS
+from evoae.reproduce.errors import ERRORS_COMPARED
 from evoae.reproduce.figure1 import FIGURE1
 from evoae.reproduce.figure2 import FIGURE2
 from evoae.reproduce.figure3 import FIGURE3
 from evoae.reproduce.figure4 import FIGURE4
+from evoae.reproduce.vae import VAE
 from evoae.reproduce.verdicts import Claim
 
-EXPERIMENTS = {its.name: its for its in (FIGURE1, FIGURE2, FIGURE3, FIGURE4, CLAIMS)}
+EXPERIMENTS = {
+    its.name: its
+    for its in (
+        *(FIGURE1, FIGURE2, FIGURE3, FIGURE4, CLAIMS),
+        *(ERRORS_COMPARED, VAE, ENCODINGS),
+    )
+}
 ALL = "all"
 
 
@@ -41,7 +50,7 @@ def reproduce(
       KeyboardInterrupt: Ctrl-C; the same call with the same folder goes on.
 
     >>> sorted(EXPERIMENTS)
-    ['claims', 'fig1', 'fig2', 'fig3', 'fig4']
+    ['claims', 'encodings', 'errors', 'fig1', 'fig2', 'fig3', 'fig4', 'vae']
     """
     check_choice("name", name, (*EXPERIMENTS, ALL))
     console = new_console(quiet=not progress)

@@ -15,11 +15,12 @@ from evoae.report.page.chart import Line, chart
 from evoae.report.page.images import png, sheet
 from evoae.report.page.latent import latent_map
 from evoae.report.page.record import Record
-from evoae.report.summary import COLLAPSED, ERROR_NAMES, against
+from evoae.report.summary import COLLAPSED, ERROR_NAMES, against, bound, error_name
 
 MARK = '<meta name="generator" content="evoae">'
 # Text in an SVG picture shrinks with it: a phone gets a picture of its own.
 WIDE, NARROW = {"width": 920, "height": 380}, {"width": 350, "height": 270}
+WEIGHT_SCALE, WEIGHT_WIDTH = 14, 380  # of a weight, and of a picture of weights, in CSS pixels
 
 
 def write_page(path: Path, records: Sequence[Record]) -> None:
@@ -108,8 +109,8 @@ def _lines(records: Sequence[Record]) -> list[Line]:
             continue
         steps, best = record.columns["generation"], record.columns["best_fitness"]
         name = "best"
-        # Errors of different minibatches are not those of one and the same thing.
-        if record.settings.get("batch_size") is None:
+        # Errors of different minibatches or noise are not those of one and the same thing.
+        if all(record.settings.get(name) is None for name in ("batch_size", "noise", "kl_weight")):
             name, best = "best so far", np.fmin.accumulate(best)
         if len(records) > 1:
             lines.append(Line(record.name, steps, best, rank % 6))
@@ -128,14 +129,16 @@ def _lines(records: Sequence[Record]) -> list[Line]:
 
 def _run(record: Record, rank: int) -> dict[str, Any]:
     result, pictures = record.result, record.pictures
-    error_name = ERROR_NAMES.get(record.settings.get("error", ""), "error")
+    settings, name = record.settings, "error"
+    if settings.get("error") in ERROR_NAMES:
+        name = error_name(settings["error"], settings.get("kl_weight"))
     baselines = result.get("baselines", {})
     return {
         "name": record.name,
         "rank": rank % 6,
-        "error_name": error_name,
+        "error_name": name,
         "baselines": baselines,
-        "headline": _headline(record, error_name),
+        "headline": _headline(record, name),
         "stopped": result.get("stopped", False),
         "collapsed": (result.get("diversity") or 1.0) < COLLAPSED,
         "figures": _figures(record),
@@ -147,20 +150,27 @@ def _run(record: Record, rank: int) -> dict[str, Any]:
         if "latent" in pictures
         else None,
         "backdrop": png(pictures["backdrop"]) if "backdrop" in pictures else "",
+        "samples": [png(sample) for sample in pictures["samples"]] if "samples" in pictures else [],
         "layers": _layers(pictures) if "layer_names" in pictures else [],
+        "weights": _weights(pictures) if "weight_names" in pictures else [],
+        "architecture": pictures["architecture"].tolist() if "architecture" in pictures else [],
     }
 
 
 def _headline(record: Record, error_name: str) -> str:
     if "error" in record.result:
         text = against(record.result["error"], record.result["baselines"])
-        return f"{error_name} {text}".capitalize()
+        return _sentence(f"{error_name} {text}")
     if not record.columns or not len(record.columns["generation"]):
         return "No generation is done yet"
     best = np.fmin.reduce(record.columns["best_fitness"])
     if record.result:  # of a run that goes on
-        return f"{error_name} {against(best, record.result['baselines'])}, so far".capitalize()
-    return f"{error_name} {best:.4f} at best; the run did not come to its end".capitalize()
+        return _sentence(f"{error_name} {against(best, record.result['baselines'])}, so far")
+    return _sentence(f"{error_name} {best:.4f} at best; the run did not come to its end")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _figures(record: Record) -> list[tuple[str, str]]:
@@ -172,6 +182,8 @@ def _figures(record: Record) -> list[tuple[str, str]]:
         return found
     if result["absolute_error"] is not None:
         found.insert(0, (ERROR_NAMES["mae"], against(*result["absolute_error"])))
+    if result.get("evidence") is not None:
+        found.append(("evidence lower bound", bound(**result["evidence"])))
     if result["diversity"] is not None:
         found.append(("diversity of the outputs", f"{result['diversity']:.2f} of the images'"))
     minutes, seconds = divmod(round(result["seconds"]), 60)
@@ -234,3 +246,21 @@ def _layers(pictures: Mapping[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return layers
+
+
+def _weights(pictures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for index, name in enumerate(pictures["weight_names"]):
+        pair = pictures[f"weight_{index}"]
+        height, width = pair.shape[1:3]
+        scale = max(2, min(WEIGHT_SCALE, round(WEIGHT_WIDTH / width)))
+        rows.append(
+            {
+                "name": str(name),
+                "pictures": [png(picture) for picture in pair],
+                "sizes": [f"{size:.3g}" for size in pictures["weight_sizes"][index]],
+                "width": scale * width,
+                "height": scale * height,
+            }
+        )
+    return rows

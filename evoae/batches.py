@@ -1,0 +1,63 @@
+"""What a fitness makes of a batch, once for all candidates."""
+
+from typing import NamedTuple
+
+import jax
+
+from evoae.data import minibatch
+from evoae.types import Batch, FitnessFn
+
+
+class PreparedBatch(NamedTuple):
+    """A batch in the form that all candidates share.
+
+    Attributes:
+      inputs: what `Autoencoder.prepare` makes of the images.
+      images: what the model is given, noisy where there is noise, as [channels, height, width, N].
+      targets: what outputs are compared with: the clean images so, or their logits for an error of
+        logits.
+      latent_noise: standard normal, [latent size, N]; None where the latent is not sampled.
+    """
+
+    inputs: jax.Array
+    images: jax.Array
+    targets: jax.Array
+    latent_noise: jax.Array | None = None
+
+
+class NoisyBatch(NamedTuple):
+    """A batch with noise for a model that is not of evoae's layers; both are [N, H, W, C].
+
+    Attributes:
+      inputs: what the model is given.
+      targets: the clean images.
+    """
+
+    inputs: jax.Array
+    targets: jax.Array
+
+
+def is_noisy(fitness: FitnessFn) -> bool:
+    """Whether a fitness has noise to draw."""
+    return getattr(fitness, "is_noisy", False)
+
+
+def prepared(fitness: FitnessFn, batch: Batch, key: jax.Array | None = None) -> Batch:
+    """The batch in the form that all candidates share, where the fitness has one.
+
+    The key is for the noise of a fitness that has any.
+    """
+    if not hasattr(fitness, "prepare"):
+        return batch
+    return fitness.prepare(batch, key) if is_noisy(fitness) else fitness.prepare(batch)
+
+
+def drawn(key: jax.Array, fitness: FitnessFn, batch: Batch, batch_size: int | None) -> Batch:
+    """What one generation, or one step, is evaluated on: its minibatch, with its noise, prepared.
+
+    A part of the key is for the noise only where there is any, so other runs keep their bits.
+    """
+    for_noise = None
+    if is_noisy(fitness):
+        key, for_noise = jax.random.split(key)
+    return prepared(fitness, minibatch(key, batch, batch_size), for_noise)

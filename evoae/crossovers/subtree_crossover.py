@@ -1,0 +1,82 @@
+"""SubtreeCrossover crossover: a branch of one parent's tree in place of a branch of the other's."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from evoae.checks import check_fraction
+from evoae.encodings.grammar_tree import (
+    drawn_place,
+    grafted,
+    map_trees,
+    num_trees,
+    room_at,
+    sizes_of,
+    symbols_of,
+)
+from evoae.types import Genes, Hyper
+
+
+class SubtreeCrossoverGenotype(NamedTuple):
+    """Which branches are exchanged in each of G trees.
+
+    Attributes:
+      crossed: whether the tree is crossed, bool [G].
+      points: where in the first parent's tree, and in what fits of the second's; float32 [G, 2], in
+        0..1.
+    """
+
+    crossed: jax.Array
+    points: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class SubtreeCrossover:
+    """Puts a random branch of the second parent in place of a random branch of the first.
+
+    For genes with trees, as those of `evoae.encodings.Cellular` (Cramer 1985; Koza 1992, "Genetic
+    programming", section 6.4.1; Gruau 1994). Each tree is crossed with probability `rate`. All
+    branches of the first parent's tree are alike likely, and all of the second's that leave the
+    child within the array; so no child is cut off. All other genes are the first parent's.
+
+    Attributes:
+      rate: above 0 and below 1; may be changed during a run without compiling again.
+
+    >>> from evoae.encodings.grammar_tree import read, written
+    >>> first, second = written("SEQ END REC", 6), written("PAR WAIT END END", 6)
+    >>> genotype = SubtreeCrossoverGenotype(jnp.array([True]), jnp.array([[0.9, 0.3]]))
+    >>> read(jax.jit(SubtreeCrossover().apply)(first, second, genotype))
+    'SEQ END WAIT END'
+    """
+
+    rate: float = 0.9
+
+    def __post_init__(self) -> None:
+        check_fraction("SubtreeCrossover: rate", self.rate)
+
+    def sample(
+        self, key: jax.Array, index: jax.Array, params: Genes, hyper: Hyper
+    ) -> SubtreeCrossoverGenotype:
+        """The branches of candidate `index`."""
+        number = num_trees(params)
+        for_crossed, for_points = jax.random.split(jax.random.fold_in(key, index))
+        return SubtreeCrossoverGenotype(
+            jax.random.uniform(for_crossed, (number,)) < hyper["rate"],
+            jax.random.uniform(for_points, (number, 2)),
+        )
+
+    def apply(self, first: Genes, second: Genes, genotype: SubtreeCrossoverGenotype) -> Genes:
+        """The child."""
+
+        def cross(number: int, tree: Genes, donor: Genes) -> Genes:
+            own, other = (sizes_of(symbols_of(one["symbols"])) for one in (tree, donor))
+            places = jnp.arange(len(own))
+            to, what = genotype.points[number]
+            place = drawn_place(to, places < own[0])
+            root = drawn_place(what, (places < other[0]) & (other <= room_at(own, place)))
+            child = grafted(tree, place, donor, root)
+            return jax.tree.map(lambda a, b: jnp.where(genotype.crossed[number], b, a), tree, child)
+
+        return map_trees(cross, first, second)

@@ -1,0 +1,152 @@
+"""Parametric encoding: the network itself follows from a few numbers, within fixed arrays."""
+
+import dataclasses
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from evoae import tree
+from evoae.checks import is_number
+from evoae.encodings.architecture import Architecture, architecture, where_arrays_are
+from evoae.encodings.cut_down import cut_down
+from evoae.layers.base import ACTIVATIONS
+from evoae.models import Autoencoder
+from evoae.types import Genes, Params
+
+
+class Part(NamedTuple):
+    """One line of an architecture.
+
+    Attributes:
+      layer: such as "encoder/0_Conv", or "all layers".
+      what: "channels", "units", "kernel" or "activation"; of all layers "weights".
+      value: how many are used, the side of the kernel, or the name of the activation.
+      most: how many there are; None for an activation.
+    """
+
+    layer: str
+    what: str
+    value: int | str
+    most: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Parametric:
+    """The sizes of a network's layers are genes, beside its weights.
+
+    The network that is given is the largest one. The channels of a convolution, the units of a
+    dense layer and the side of a kernel of 3 or more have a gene each, a share from 0 to 1 of what
+    there is; below and above it counts as 0 and 1. The first channels or units are used, and the
+    middle of a kernel; at least one always is. What is not used is masked, in what makes it and in
+    what reads it, so that it has no effect. Shapes stay the same, so a population of different
+    architectures is one program. Layers `evoae.layers.ChosenActivation` make activations vary, too:
+    their numbers are weights.
+
+    Each weight that is used costs `size_price`, which is added to the error; so a smaller network
+    wins where it is about as good.
+
+    Attributes:
+      size_price: what each used weight adds to the error of genes, from 0.
+
+    >>> import jax, evoae
+    >>> params = evoae.models.conv16().init(jax.random.key(0), jax.numpy.zeros((1, 28, 28, 1)))
+    >>> encoding = Parametric(size_price=1e-6)
+    >>> genes = encoding.init(jax.random.key(1), params)
+    >>> genes["shares"].shape, int(encoding.num_used(genes, params)) < evoae.tree.size(params)
+    ((9,), True)
+    >>> network, weights = encoding.cut_down(genes, evoae.models.conv16())
+    >>> int(encoding.num_used(genes, params)) <= evoae.tree.size(weights)
+    True
+    """
+
+    size_price: float = 1e-6
+
+    def __post_init__(self) -> None:
+        if not (is_number(self.size_price) and self.size_price >= 0):
+            raise ValueError(
+                f"Parametric: size_price must be a finite number from 0, got {self.size_price!r}"
+            )
+        object.__setattr__(self, "size_price", float(self.size_price))
+
+    def init(self, key: jax.Array, params: Params) -> Genes:
+        """The given "weights", and a random architecture: "shares" float32 [J] of U(0.5, 1).
+
+        Raises:
+          ValueError: a network of other layers than evoae's, or one in which nothing can vary.
+        """
+        number = len(architecture(params).sizes)
+        shares = jax.random.uniform(key, (number,), jnp.float32, 0.5, 1.0)
+        return {"shares": shares, "weights": params}
+
+    def decode(self, genes: Genes, like: Params) -> Params:
+        """The weights, 0 where they are not used."""
+        shape, leaves = architecture(like), jax.tree.leaves(genes["weights"])
+        counts = counts_of(shape, genes)
+        masked = []
+        for place, leaf, its in zip(
+            where_arrays_are(like), leaves, jax.tree.leaves(like), strict=True
+        ):
+            used = functools.reduce(jnp.logical_and.outer, shape.masks(counts, *place, its.shape))
+            masked.append(jnp.where(used, leaf, 0).astype(its.dtype))
+        return jax.tree.unflatten(jax.tree.structure(like), masked)
+
+    def price(self, genes: Genes, like: Params) -> jax.Array:
+        """What the size of the network adds to its error: float32."""
+        return jnp.float32(self.size_price) * self.num_used(genes, like)
+
+    def num_used(self, genes: Genes, like: Params) -> jax.Array:
+        """The number of weights that are used, float32; choices of activations do not count."""
+        shape = architecture(like)
+        counts, total = counts_of(shape, genes), jnp.float32(0)
+        for place, leaf in zip(where_arrays_are(like), jax.tree.leaves(like), strict=True):
+            if place[1] != "choice":
+                sums = [
+                    mask.sum(dtype=jnp.float32) for mask in shape.masks(counts, *place, leaf.shape)
+                ]
+                total += math.prod(sums, start=jnp.float32(1))
+        return total
+
+    def architecture(self, genes: Genes, like: Params) -> list[Part]:
+        """What can vary, and how it is; and last the number of weights that are used."""
+        shape = architecture(like)
+        parts = [
+            Part(size.layer, size.what, size.value(count), size.most)
+            for size, count in zip(shape.sizes, counts_of(shape, genes).tolist(), strict=True)
+        ]
+        leaves = jax.tree.leaves(genes["weights"])
+        for (layer, array), leaf in zip(where_arrays_are(like), leaves, strict=True):
+            if array == "choice":
+                parts.append(Part(layer, "activation", list(ACTIVATIONS)[int(leaf.argmax())], None))
+        order = list(shape.stages)
+        parts.sort(key=lambda part: order.index(part.layer))
+        choices = sum(part.what == "activation" for part in parts) * len(ACTIVATIONS)
+        used, most = int(self.num_used(genes, like)), tree.size(like) - choices
+        return [*parts, Part("all layers", "weights", used, most)]
+
+    def cut_down(self, genes: Genes, model: Autoencoder) -> tuple[Autoencoder, Params]:
+        """The network without what is not used: plain layers, and their weights.
+
+        Its outputs are those of `model` with the decoded weights. A kernel keeps a ring of zeros
+        where its images would change their size without it: with padding "valid" or "full", or with
+        a stride above its side.
+
+        Args:
+          genes: of one network.
+          model: the largest network, of which they are.
+
+        Raises:
+          ValueError: a `ChosenActivation` that does not follow a linear layer with weights.
+        """
+        like = genes["weights"]
+        shape = architecture(like)
+        return cut_down(model, self.decode(genes, like), shape, counts_of(shape, genes))
+
+
+def counts_of(shape: Architecture, genes: Genes) -> jax.Array:
+    """Which choice each size is: int32 [J], from 1 on."""
+    choices = jnp.array([size.choices for size in shape.sizes], jnp.float32)
+    counts = jnp.round(jnp.clip(genes["shares"], 0, 1) * choices).astype(jnp.int32)
+    return jnp.maximum(counts, 1)

@@ -1,0 +1,104 @@
+"""SubtreeMutation mutation: a new random branch of a tree, and another mutation of all genes."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from evoae.checks import check_fraction, check_whole
+from evoae.encodings.grammar_tree import (
+    drawn_place,
+    grafted,
+    map_trees,
+    num_trees,
+    random_tree,
+    room_at,
+    sizes_of,
+    symbols_of,
+)
+from evoae.mutations.gaussian import Gaussian
+from evoae.types import Genes, Genotype, Hyper, Mutation
+
+
+class SubtreeMutationGenotype(NamedTuple):
+    """What is mutated in each of G trees, and what happens to all genes.
+
+    Attributes:
+      replaced: whether a branch of the tree is replaced, bool [G].
+      points: which one, float32 [G] in 0..1.
+      key: of the new branches.
+      mutation: the genotype of the other mutation.
+    """
+
+    replaced: jax.Array
+    points: jax.Array
+    key: jax.Array
+    mutation: Genotype
+
+
+@dataclasses.dataclass(frozen=True)
+class SubtreeMutation:
+    """Replaces a random branch of a tree by a new random one; then mutates all genes.
+
+    For genes with trees, as those of `evoae.encodings.Cellular` (Koza 1992, "Genetic programming",
+    section 6.5.1). Each tree gets a new branch with probability `rate`; all its branches are alike
+    likely, and the new one is drawn to fit in the array. A tree's numbers, all other genes and, by
+    small steps, its symbols change by the mutation that is put inside.
+
+    Attributes:
+      mutation: of all genes, after the trees.
+      rate: above 0 and below 1; may be changed during a run without compiling again.
+      max_new_nodes: the most symbols of a new branch, at least 1.
+
+    >>> from evoae.encodings.grammar_tree import sizes_of, symbols_of, written
+    >>> mutation, tree = SubtreeMutation(rate=0.9), written("SEQ END END", 8)
+    >>> hyper = {"rate": 0.9, "mutation": {"scale": 0.02}}
+    >>> genotype = jax.jit(mutation.sample)(jax.random.key(0), 1, tree, hyper)
+    >>> child = jax.jit(mutation.apply)(tree, genotype)
+    >>> int(jax.jit(sizes_of)(symbols_of(child["symbols"]))[0]) <= 8
+    True
+    """
+
+    mutation: Mutation = Gaussian()
+    rate: float = 0.3
+    max_new_nodes: int = 8
+
+    def __post_init__(self) -> None:
+        if not hasattr(self.mutation, "sample") or isinstance(self.mutation, type):
+            raise ValueError(
+                f"SubtreeMutation: mutation must be one of evoae.mutations, got {self.mutation!r}"
+            )
+        check_fraction("SubtreeMutation: rate", self.rate)
+        check_whole("SubtreeMutation: max_new_nodes", self.max_new_nodes, 1)
+
+    def sample(
+        self, key: jax.Array, index: jax.Array, params: Genes, hyper: Hyper
+    ) -> SubtreeMutationGenotype:
+        """The branches of candidate `index`, and its other mutation."""
+        number = num_trees(params)
+        for_trees, for_mutation = jax.random.split(key)
+        for_replaced, for_points, for_new = jax.random.split(
+            jax.random.fold_in(for_trees, index), 3
+        )
+        return SubtreeMutationGenotype(
+            jax.random.uniform(for_replaced, (number,)) < hyper["rate"],
+            jax.random.uniform(for_points, (number,)),
+            for_new,
+            self.mutation.sample(for_mutation, index, params, hyper["mutation"]),
+        )
+
+    def apply(self, params: Genes, genotype: SubtreeMutationGenotype) -> Genes:
+        """The child."""
+
+        def replace(number: int, tree: Genes) -> Genes:
+            sizes = sizes_of(symbols_of(tree["symbols"]))
+            place = drawn_place(genotype.points[number], jnp.arange(len(sizes)) < sizes[0])
+            key = jax.random.fold_in(genotype.key, number)
+            new = random_tree(key, self.max_new_nodes, room_at(sizes, place))
+            child = grafted(tree, place, new, jnp.int32(0))
+            return jax.tree.map(
+                lambda a, b: jnp.where(genotype.replaced[number], b, a), tree, child
+            )
+
+        return self.mutation.apply(map_trees(replace, params), genotype.mutation)
