@@ -221,7 +221,7 @@ def test_schedules_are_fitted_to_the_number_of_generations(configured):
     of_others = (race.num_starts - 1) * race.generations_each
     assert horizon() == PRESETS["digits10"].num_generations - of_others
     assert horizon("--num-generations", "50000") == 50_000 - of_others
-    assert horizon("--num-generations", "20") == race.generations_each
+    assert horizon("--num-generations", "20") == 20 - 4 * 2  # the race has half at most
     given = ("--num-generations", "50000", "--strategy.strategy.horizon", "7")
     assert horizon(*given) == 7
 

@@ -222,7 +222,7 @@ class RunConfig:
 
         >>> from evoae.config import PRESETS
         >>> short = PRESETS["digits10"].lasting(5_000)
-        >>> short.num_generations, short.strategy.strategy.horizon  # two of three starts end early
+        >>> short.num_generations, short.strategy.strategy.horizon  # four of five starts end early
         (5000, 3000.0)
         """
         check_whole("num_generations", num_generations, 1)

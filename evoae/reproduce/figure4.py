@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -78,23 +78,13 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
 
 
 def same_evaluations(config: RunConfig, evaluations: int) -> RunConfig:
-    """The default preset, fitted to a number of candidates that are evaluated in all.
-
-    The race of its starts keeps its share of the run, but takes no longer than in the preset.
+    """A preset, fitted to a number of candidates that are evaluated in all.
 
     >>> same_evaluations(PRESETS["digits10"], 735_000 * 20).num_generations
     57421
     """
-    race: Any = config.strategy
-    number = max(evaluations // race.strategy.population_size, 1)
-    whole = config.num_generations or number
-    each = max(1, min(race.generations_each, number * race.generations_each // whole))
-    strategy = dataclasses.replace(race, generations_each=each)
-    return dataclasses.replace(
-        config,
-        strategy=strategy.lasting(number),
-        num_generations=number,
-    )
+    population_size = config.strategy.population_size  # type: ignore[attr-defined]
+    return config.lasting(max(evaluations // population_size, 1))
 
 
 def _long_run(parts: Parts, name: str, config: RunConfig) -> Trained:

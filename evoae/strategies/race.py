@@ -93,10 +93,11 @@ class Race:
         return self.num_starts * shared.num_networks(self.strategy)
 
     def lasting(self, num_generations: int) -> "Race":
-        """The same, fitted to that many generations in all, of which the winner has most."""
-        of_others = (self.num_starts - 1) * self.generations_each
-        own = max(num_generations - of_others, self.generations_each)
-        return dataclasses.replace(self, strategy=shared.lasting(self.strategy, own))
+        """The same, fitted to that many generations in all, of which the race has half at most."""
+        each = min(self.generations_each, max(num_generations // (2 * self.num_starts), 1))
+        own = max(num_generations - (self.num_starts - 1) * each, each)
+        search = shared.lasting(self.strategy, own)
+        return dataclasses.replace(self, strategy=search, generations_each=each)
 
     def init(
         self, key: jax.Array, params: Params | shared.Stacked, hyper: Hyper | None = None
