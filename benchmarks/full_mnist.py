@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 import evoae
+from evoae import checkpoint
 from evoae.sharding import use_cores
 from evoae.strategies import ProbeEvolutionStrategy, Race
 
@@ -52,14 +53,14 @@ def main():
     one = evoae.data.scale(train[:1], 0.0, 1.0)
     networks = jax.vmap(model.init, (0, None))(jax.random.split(for_weights, options.starts), one)
     state = strategy.init(for_state, evoae.Stacked(networks))
-    folder = options.out / f"{options.model}-{PARTS * each}-{options.seed}"
+    name = f"{options.model}-{PARTS * each}-{options.seed}"
+    folder = options.out / name
     folder.mkdir(parents=True, exist_ok=True)
     course, seconds = [], 0.0
-    if (folder / "state.npz").exists():
-        with np.load(folder / "state.npz") as kept:
-            leaves = [kept[f"{number}"] for number in range(len(jax.tree.leaves(state)))]
-            state = jax.tree.unflatten(jax.tree.structure(state), leaves)
-            course, seconds = kept["course"].tolist(), float(kept["seconds"])
+    if any(folder.iterdir()):
+        kept, _ = checkpoint.newest(folder)
+        state = checkpoint.restore(kept, state)
+        course, seconds = kept.record["course"], kept.record["seconds"]
 
     batches = jax.device_put(train)
     for _ in range(len(course), PARTS):
@@ -70,9 +71,8 @@ def main():
         seconds += time.perf_counter() - begin
         course.append(pixels * float(squared(state.best, validation)))
         print(f"{int(state.generation):,} {course[-1]:.2f} {seconds:,.0f} s", flush=True)
-        numbered = {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
-        np.savez(folder / "new.npz", course=course, seconds=seconds, **numbered)
-        (folder / "new.npz").replace(folder / "state.npz")
+        record = {"course": course, "seconds": seconds}
+        checkpoint.save(folder, len(course), state, record)
 
     test = evoae.data.load(options.data, split="test").images
     scaled = evoae.data.scale(train, 0.0, 1.0)
@@ -88,7 +88,7 @@ def main():
         f"{latent_size} principal components": pixels * linear,
         "validation": course,
     }
-    (folder / "result.json").write_text(json.dumps(found, indent=1) + "\n")
+    (options.out / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found))
 
 

@@ -16,7 +16,7 @@ from evoae.checks import check_whole
 
 AXIS = "population"
 EVERYWHERE = PartitionSpec()
-MOST_CORES = 4  # populations of 256 on ten images are tiles enough for so many
+MOST_CORES = 4  # on more than two nothing has been measured
 
 
 def use_cores() -> None:

@@ -53,6 +53,15 @@ def started(folder, number, *arguments):
     return processes
 
 
+def under_way(run, images, folder):
+    """Two processes of a run without an end, after its first thirty generations."""
+    arguments = [*SETTINGS, "--data.source", str(images), "--num-generations", "1000000"]
+    processes = started(folder, 2, "train", "paper-ten", *arguments, "--out", str(run))
+    while num_generations(run) < 30 and all(one.poll() is None for one in processes):
+        time.sleep(0.1)
+    return processes
+
+
 def ended(processes):
     """Their exit statuses; none is left behind."""
     try:
@@ -114,10 +123,7 @@ def test_any_number_of_processes_gives_the_same_bits(number, images, tmp_path):
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_process_that_dies_ends_the_others_and_the_run_resumes(victim, images, tmp_path):
     run = tmp_path / "run"
-    arguments = [*SETTINGS, "--data.source", str(images), "--num-generations", "1000000"]
-    processes = started(tmp_path, 2, "train", "paper-ten", *arguments, "--out", str(run))
-    while num_generations(run) < 30 and all(one.poll() is None for one in processes):
-        time.sleep(0.1)
+    processes = under_way(run, images, tmp_path)
     processes[victim].kill()
     statuses = ended(processes)
     lines = (tmp_path / f"{1 - victim}.err").read_text().splitlines()
@@ -139,10 +145,7 @@ def test_a_process_that_dies_ends_the_others_and_the_run_resumes(victim, images,
 @pytest.mark.parametrize("told", [0, 1])
 def test_sigterm_to_one_process_ends_all_and_the_run_is_saved(told, images, tmp_path):
     run = tmp_path / "run"
-    arguments = [*SETTINGS, "--data.source", str(images), "--num-generations", "1000000"]
-    processes = started(tmp_path, 2, "train", "paper-ten", *arguments, "--out", str(run))
-    while num_generations(run) < 30 and all(one.poll() is None for one in processes):
-        time.sleep(0.1)
+    processes = under_way(run, images, tmp_path)
     processes[told].terminate()
     assert ended(processes) == [130, 130], (tmp_path / f"{1 - told}.err").read_text()
     newest = max(int(path.name) for path in (run / "checkpoints").glob("[0-9]*"))

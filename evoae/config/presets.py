@@ -1,6 +1,7 @@
 """The named runs that `evoae train` knows."""
 
 import dataclasses
+from typing import Any
 
 from evoae.config.settings import DataConfig, RunConfig
 from evoae.mutations import Sparse
@@ -21,6 +22,15 @@ def _paper(num_weights: int, population_size: int, digit: int | None = None) -> 
     )
 
 
+def _probes(
+    num_generations: int, *, num_starts: int, generations_each: int, **settings: Any
+) -> dict[str, Any]:
+    """The settings of a run by probes, after a race of several starts."""
+    probes = ProbeEvolutionStrategy(256, **settings)
+    race = Race(probes, num_starts, generations_each).lasting(num_generations)
+    return {"strategy": race, "num_generations": num_generations}
+
+
 _PRESETS = {
     "paper-one": ("one digit, as in the paper", _paper(10, 10, digit=0)),
     "paper-ten": ("ten digits, as in the paper", _paper(1, 20)),
@@ -30,12 +40,9 @@ _PRESETS = {
             data=DataConfig("digits10", low=0.1, high=0.9),
             # Does not reward black images as the mean absolute error does; see docs/design.md.
             error="logit_huber",
-            strategy=Race(
-                ProbeEvolutionStrategy(256, learning_rate=0.03, encoder_rate=0.3),
-                num_starts=5,
-                generations_each=2_000,
-            ).lasting(22_000),
-            num_generations=22_000,
+            **_probes(
+                22_000, num_starts=5, generations_each=2_000, learning_rate=0.03, encoder_rate=0.3
+            ),
         ),
     ),
     "denoise": (
@@ -44,12 +51,9 @@ _PRESETS = {
             data=DataConfig("digits10", low=0.1, high=0.9),
             error="logit_huber",
             noise=GaussianNoise(0.3),
-            strategy=Race(
-                ProbeEvolutionStrategy(256, learning_rate=0.02, elitist=False),
-                num_starts=3,
-                generations_each=1_000,
-            ).lasting(12_000),
-            num_generations=12_000,
+            **_probes(
+                12_000, num_starts=3, generations_each=1_000, learning_rate=0.02, elitist=False
+            ),
         ),
     ),
     "vae": (
@@ -58,12 +62,7 @@ _PRESETS = {
             data=DataConfig("digits10"),
             error="bce",
             kl_weight=1.0,
-            strategy=Race(
-                ProbeEvolutionStrategy(256, learning_rate=0.02, elitist=False),
-                num_starts=3,
-                generations_each=500,
-            ).lasting(6_000),
-            num_generations=6_000,
+            **_probes(6_000, num_starts=3, generations_each=500, learning_rate=0.02, elitist=False),
         ),
     ),
     "mnist-mini": (
@@ -71,13 +70,8 @@ _PRESETS = {
         RunConfig(
             data=DataConfig("mnist-mini"),
             error="bce",
-            strategy=Race(
-                ProbeEvolutionStrategy(256, learning_rate=0.02, elitist=False),
-                num_starts=2,
-                generations_each=500,
-            ).lasting(6_000),
             batch_size=64,
-            num_generations=6_000,
+            **_probes(6_000, num_starts=2, generations_each=500, learning_rate=0.02, elitist=False),
         ),
     ),
 }

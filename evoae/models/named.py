@@ -79,23 +79,11 @@ def graph(latent_size: int = 2, num_units: int = 32) -> Autoencoder:
     3
     """
     _check_latent_size(latent_size)
+    paper = varadi2021()
     return Autoencoder(
-        [
-            Conv(1, 5, group=1, use_bias=False),
-            MaxPool(2),
-            Conv(1, 5, group=1, use_bias=False),
-            MaxPool(2),
-            UnitGraph(latent_size, num_units, activation="sigmoid"),
-        ],
-        [
-            UnitGraph(160, num_units, activation="sigmoid"),
-            Reshape(10, 4, 4),
-            Unpool(2),
-            ConvTranspose(1, 5, group=1, use_bias=False, activation="sigmoid"),
-            Unpool(2),
-            ConvTranspose(1, 5, group=10, use_bias=False, activation="sigmoid"),
-        ],
-        initializer="uniform",
+        [*paper.encoder_layers[:-2], UnitGraph(latent_size, num_units, activation="sigmoid")],
+        [UnitGraph(160, num_units, activation="sigmoid"), *paper.decoder_layers[2:]],
+        initializer=paper.initializer,
     )
 
 
