@@ -22,7 +22,7 @@ PROBLEMS = (
     ("conv16", 256),
     ("mlp", 64),
 )
-TILES = (4, 8, 16, 32, 64)
+TILES = (1, 2, 4, 8, 16, 32)
 CANDIDATES = 64
 
 

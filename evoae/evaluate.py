@@ -13,13 +13,13 @@ from evoae.batches import PreparedBatch
 from evoae.sharding import over_devices
 from evoae.types import Batch, FitnessFn, Params, Population, Strategy
 
-# Candidates expressed at a time, or changes of single weights at work at a time.
-DEFAULT_CHUNK_SIZE = {"cpu": 32, "gpu": 256, "tpu": 256}
+# Candidates expressed at a time on an accelerator, or changes of single weights at work at a time.
+DEFAULT_CHUNK_SIZE = 256
 DEFAULT_CHANGES_CHUNK_SIZE = 1024
 # What one device always evaluates together. XLA's products round by their shapes: with a size that
 # follows from population, network and batch, the last bits depend neither on the chunk size nor on
 # the number of devices. On a CPU whole candidates of so many weights and pixels fit its cache.
-TILE_VALUES, SMALLEST_TILE, LARGEST_TILE = 400_000, 4, 32
+TILE_VALUES, LARGEST_TILE = 250_000, 16
 LARGEST_TILE_OF_SHARED_POSITION = 64
 
 
@@ -91,14 +91,15 @@ def dense_sizes(
 ) -> tuple[int, int]:
     """How many whole candidates of `count` are expressed at a time, and of these evaluated.
 
-    Only on a CPU is the second one the same whatever the chunk size and the number of devices.
-    Elsewhere it is the chunk size; without one, all devices get a part.
+    Only on a CPU is the second one the same whatever the chunk size and the number of devices; by
+    default both are. Elsewhere it is the chunk size; without one, all devices get a part.
     """
-    device = jax.default_backend()
-    size = chunk_size or DEFAULT_CHUNK_SIZE.get(device, DEFAULT_CHUNK_SIZE["gpu"])
+    if jax.default_backend() == "cpu":
+        tile = equal_size(count, tile_size(network, batch))
+        return max((chunk_size or tile) // tile, 1) * tile, tile
+    size = chunk_size or DEFAULT_CHUNK_SIZE
     on_each = count if mesh is None or chunk_size else -(-count // mesh.size)
-    largest = tile_size(network, batch) if device == "cpu" else min(size, on_each)
-    tile = equal_size(count, largest)
+    tile = equal_size(count, min(size, on_each))
     return max(size // tile, 1) * tile, tile
 
 
@@ -134,13 +135,13 @@ def tile_size(params: Params, batch: Batch) -> int:
     """How many networks of such weights a CPU evaluates at a time on such a batch.
 
     >>> tile_size({"kernel": jnp.zeros(1397)}, jnp.zeros((10, 28, 28, 1)))
-    32
+    16
     >>> tile_size({"kernel": jnp.zeros(1397)}, jnp.zeros((100, 28, 28, 1)))
-    5
+    3
     """
     images = batch.images if isinstance(batch, PreparedBatch) else batch
     values = tree.size(params) + tree.size(images)
-    return min(max(TILE_VALUES // values, SMALLEST_TILE), LARGEST_TILE)
+    return min(max(TILE_VALUES // values, 1), LARGEST_TILE)
 
 
 def equal_size(count: int, largest: int) -> int:

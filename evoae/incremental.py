@@ -31,21 +31,20 @@ from evoae.types import Params
 PixelError = Callable[[jax.Array, jax.Array], jax.Array]
 
 
-# Neighbours evaluated at a time, where each changes a weight of its own. On few images the steps of
-# a tile cost more than its numbers; on many it must stay in the cache. Sizes do not depend on the
-# population, and so neither does rounding.
-LARGEST_TILE, FEW_IMAGES = 64, 16
-SMALLEST_TILE, TILE_VALUES = 4, 250_000
+# Neighbours evaluated at a time, where each changes a weight of its own: on a CPU what a core's
+# cache holds. Sizes do not depend on the population, and so neither does rounding.
+TILE_VALUES, SMALLEST_TILE, LARGEST_TILE = 250_000, 4, 8
+TILE_OF_ACCELERATOR = 256
 
 
 def tile_size(num_images: int, pixels: int) -> int:
     """The most neighbours that are evaluated at a time.
 
     >>> tile_size(10, 28 * 28), tile_size(64, 28 * 28)
-    (64, 4)
+    (8, 4)
     """
-    if num_images <= FEW_IMAGES:
-        return LARGEST_TILE
+    if jax.default_backend() != "cpu":
+        return TILE_OF_ACCELERATOR
     return min(max(TILE_VALUES // (num_images * pixels), SMALLEST_TILE), LARGEST_TILE)
 
 
@@ -186,7 +185,7 @@ class Neighbours:
         """The tile of one of the layers with weights: in proportion to how many it has."""
         sizes = [tree.size(self.stages[stage].weights) for stage in self.weighted]
         part = round(2 * self.tile * sizes[n] / sum(sizes))
-        return min(max(part, self.tile // 16, 1), self.tile)
+        return min(max(part, 1), self.tile)
 
     @property
     def last(self) -> int:
