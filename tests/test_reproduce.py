@@ -56,6 +56,7 @@ TINY = {
     "encodings": proposal.Budget(
         seeds=2,
         generations=2,
+        mnist_generations=2,
         seconds=0.001,
         sizes=2,
         mutated_genes=(1, 2),
@@ -66,7 +67,7 @@ TINY = {
 ROWS = {"fig1": 3 + 2, "fig2": 2 * 3, "fig3": 2 * 2, "fig4": 1 + 1 + 8}
 ROWS |= {"errors": 2 * 7 * 2, "vae": 1 + 8}
 ROWS["claims"] = 2 * (2 * 2 + 2 * 2 + 2 + 2 + 2 * 3)
-ROWS["encodings"] = 2 * (1 + 2 + 2 + 2 * 2)  # seeds x (sizes + encodings + numbers)
+ROWS["encodings"] = 2 * (1 + 2 + 3 * 2 + 2 * 2)  # seeds x (sizes + other parts + numbers)
 SLOW = ("fig4", "claims", "errors", "vae", "encodings")
 every_experiment = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in EXPERIMENTS]
@@ -386,16 +387,17 @@ def test_images_stand_in_rows_with_names_and_captions():
     assert np.ma.getmaskarray(shown)[-8:, -8:].all()  # the shorter row ends before
 
 
-def figures_of_encodings(*, at_once, in_time, sparse):
-    """Made-up raw figures: errors of both encodings in each of the three parts."""
+def figures_of_encodings(*, at_once, in_time, sparse, mnist=(0.1, 0.1), mnist_time=(0.1, 0.1)):
+    """Made-up raw figures: errors of both encodings in each of the parts."""
     found = {
         "names": np.array(["Direct", "Cosine"]),
         "mutated_genes": np.array([1, 128]),
         "evaluations": np.array(1_000),
+        "mnist_evaluations": np.array(500),
         "seconds": np.array(5.0),
     }
     for name, number, *its in zip(
-        found["names"], (1397, 140), at_once, in_time, sparse, strict=True
+        *(found["names"], (1397, 140), at_once, in_time, sparse, mnist, mnist_time), strict=True
     ):
         noise = np.arange(5) / 1e4
         found |= {
@@ -406,20 +408,25 @@ def figures_of_encodings(*, at_once, in_time, sparse):
             f"{name}/size-0/value": np.array(""),
             f"{name}/size-0/num_genes": np.array(number),
             f"{name}/size-0/error": its[0] + noise,
-            f"{name}/time/num_genes": np.array(number),
-            f"{name}/time/error": its[1] + noise,
             f"{name}/sparse/error": np.array(its[2])[:, None] + noise,
         }
+        for kind, error in zip(encoding_rules.OTHER_PARTS, (its[1], *its[3:]), strict=True):
+            found[f"{name}/{kind}/num_genes"] = np.array(number)
+            found[f"{name}/{kind}/error"] = error + noise
     return found
 
 
 def test_the_verdict_on_the_proposal():
     faster, steadier = encoding_rules.claims(
         figures_of_encodings(
-            at_once=(0.10, 0.08), in_time=(0.05, 0.07), sparse=((0.09, 0.12), (0.085, 0.09))
+            at_once=(0.10, 0.08),
+            in_time=(0.05, 0.07),
+            sparse=((0.09, 0.12), (0.085, 0.09)),
+            mnist=(0.1, 0.08),
         )
     )
-    assert [statement.holds for statement in faster.statements] == [True, True, False]
+    held = [statement.holds for statement in faster.statements]
+    assert held == [True, True, False, True, False]
     assert faster.verdict == "holds partly"
     assert "Cosine; the smallest median is 0.0802" in faster.statements[0].figures
     assert steadier.verdict == "holds"

@@ -23,10 +23,10 @@ def _paper(num_weights: int, population_size: int, digit: int | None = None) -> 
 
 
 def _probes(
-    num_generations: int, *, num_starts: int, generations_each: int, **settings: Any
+    num_generations: int, num_starts: int, generations_each: int, *, elitist: bool = False
 ) -> dict[str, Any]:
     """The settings of a run by probes, after a race of several starts."""
-    probes = ProbeEvolutionStrategy(256, **settings)
+    probes = ProbeEvolutionStrategy(256, learning_rate=0.03, encoder_rate=0.3, elitist=elitist)
     race = Race(probes, num_starts, generations_each).lasting(num_generations)
     return {"strategy": race, "num_generations": num_generations}
 
@@ -40,9 +40,7 @@ _PRESETS = {
             data=DataConfig("digits10", low=0.1, high=0.9),
             # Does not reward black images as the mean absolute error does; see docs/design.md.
             error="logit_huber",
-            **_probes(
-                22_000, num_starts=5, generations_each=2_000, learning_rate=0.03, encoder_rate=0.3
-            ),
+            **_probes(30_000, 5, 2_000, elitist=True),
         ),
     ),
     "denoise": (
@@ -51,9 +49,7 @@ _PRESETS = {
             data=DataConfig("digits10", low=0.1, high=0.9),
             error="logit_huber",
             noise=GaussianNoise(0.3),
-            **_probes(
-                12_000, num_starts=3, generations_each=1_000, learning_rate=0.02, elitist=False
-            ),
+            **_probes(12_000, 3, 1_000),
         ),
     ),
     "vae": (
@@ -62,7 +58,7 @@ _PRESETS = {
             data=DataConfig("digits10"),
             error="bce",
             kl_weight=1.0,
-            **_probes(6_000, num_starts=3, generations_each=500, learning_rate=0.02, elitist=False),
+            **_probes(6_000, 3, 500),
         ),
     ),
     "mnist-mini": (
@@ -71,7 +67,7 @@ _PRESETS = {
             data=DataConfig("mnist-mini"),
             error="bce",
             batch_size=64,
-            **_probes(6_000, num_starts=2, generations_each=500, learning_rate=0.02, elitist=False),
+            **_probes(10_000, 3, 1_000),
         ),
     ),
 }

@@ -253,6 +253,6 @@ FIGURE4 = Experiment(
     claims=claims,
     draw=draw,
     quick_note="With 3,000 generations the paper's search has had a 245th of its evaluations, and "
-    "as many are 234 generations of the default strategy, whose preset has 22,000: the second "
+    "as many are 234 generations of the default strategy, whose preset has 30,000: the second "
     "claim cannot be judged from that.",
 )
