@@ -33,7 +33,7 @@ commands:
   compare [PRESET]  evolve it, and train it by backpropagation in the same time
   sweep [PRESET]    run every combination of settings and seeds, in as few programs as can be
   reproduce NAME    the paper's figures and claims: fig1 to fig4, claims, errors, vae,
-                    encodings, or all of them
+                    encodings, latent, or all of them
   bench             how fast generations are on this machine, and those of others
   presets           list the presets of train, compare and sweep
   data [SOURCE]     list the named data sets, or describe one, or your own file or folder

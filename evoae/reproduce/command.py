@@ -14,15 +14,18 @@ class ReproduceQuery:
     """What `evoae reproduce` is asked.
 
     Attributes:
-      name: fig1, fig2, fig3, fig4, claims, errors, vae, encodings or all.
+      name: fig1, fig2, fig3, fig4, claims, errors, vae, encodings, latent or all.
       quick: a small budget: all of it in under ten minutes on two cores.
       out: the folder to write to; None makes one in runs. One in which the same was begun is gone
         on with, and where all is measured only pictures and pages are made anew.
+      data: where MNIST is, for latent: a folder of IDX files; None downloads it, and --quick
+        needs none.
     """
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
     quick: bool = False
     out: Path | None = None
+    data: str | None = None
 
 
 def reproduce(arguments: list[str]) -> int:
@@ -35,5 +38,5 @@ def reproduce(arguments: list[str]) -> int:
     )
     from evoae.reproduce.registry import reproduce as run
 
-    run(query.name, quick=query.quick, out=query.out)
+    run(query.name, quick=query.quick, out=query.out, source=query.data)
     return 0

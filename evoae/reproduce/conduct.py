@@ -21,10 +21,16 @@ from evoae.reproduce.page import markdown
 from evoae.reproduce.parts import Parts, read_arrays, write_arrays
 from evoae.reproduce.verdicts import Claim
 
-SETTINGS = "experiment.json"
+SETTINGS, PARTS = "experiment.json", "parts"
 
 
-def conduct(experiment: Experiment, budget: Any, folder: Path, console: Console) -> list[Claim]:
+def conduct(
+    experiment: Experiment,
+    budget: Any,
+    folder: Path,
+    console: Console,
+    source: str | None = None,
+) -> list[Claim]:
     """Measures what is not measured yet, and writes and prints what follows from it.
 
     A folder in which the experiment was begun with the same budget is gone on with: parts that
@@ -36,8 +42,9 @@ def conduct(experiment: Experiment, budget: Any, folder: Path, console: Console)
     Args:
       experiment: one of `evoae.reproduce.registry.EXPERIMENTS`.
       budget: its `full` or `quick` one, or another of the same type.
-      folder: a new or empty one, or one that was begun with these two.
+      folder: a new or empty one, one that was begun with these two, or one with parts/ alone.
       console: where progress and results are printed.
+      source: where the images are, for an experiment that else downloads them.
 
     Raises:
       ValueError: a folder with other files.
@@ -52,7 +59,7 @@ def conduct(experiment: Experiment, budget: Any, folder: Path, console: Console)
         begun, anew = time.perf_counter(), not (folder / SETTINGS).exists()
         with writing(folder):
             write_settings(folder, settings, SETTINGS)
-        found = experiment.measure(budget, Parts(folder / "parts", console))
+        found = experiment.measure(budget, Parts(folder / PARTS, console, source))
         seconds = time.perf_counter() - begun if anew else math.nan
         about = {"environment": environment(), "seconds": seconds}
         with writing(folder):
@@ -119,7 +126,7 @@ def as_json(value: Any) -> Any:
 def _check_folder(folder: Path, settings: dict[str, Any]) -> None:
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"out must be a folder, got the file {str(folder)!r}")
-    if not folder.is_dir() or not any(folder.iterdir()):
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} <= {PARTS}:
         return
     try:
         its = json.loads((folder / SETTINGS).read_text("utf-8"))

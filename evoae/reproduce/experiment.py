@@ -34,6 +34,8 @@ class Experiment:
       claims: raw figures -> what was claimed and what of it holds.
       draw: (raw figures, folder) writes each of the pictures as PNG and PDF.
       quick_note: what a reader of the quick results must know; Markdown.
+      downloads: whether the full one needs images that do not come with the package.
+      check: raises a `ValueError` where something else is missing, before anything runs.
     """
 
     name: str
@@ -49,3 +51,5 @@ class Experiment:
     claims: Callable[[Arrays], list[Claim]]
     draw: Callable[[Arrays, Path], None]
     quick_note: str = ""
+    downloads: bool = False
+    check: Callable[[], object] | None = None

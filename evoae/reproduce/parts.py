@@ -29,18 +29,23 @@ class Parts:
     Args:
       folder: where they are kept, one NPZ file each.
       console: where each part is announced.
+      source: where the images are, for an experiment that else downloads them; None downloads.
+
+    Attributes:
+      folder: as given.
+      source: as given.
     """
 
-    def __init__(self, folder: Path, console: Console) -> None:
-        self._folder, self._console = folder, console
+    def __init__(self, folder: Path, console: Console, source: str | None = None) -> None:
+        self.folder, self.source, self._console = folder, source, console
 
     def kept(self, name: str, measure: Callable[[], Mapping[str, npt.ArrayLike]]) -> Arrays:
         """The arrays that `measure` returns, or returned when the part was measured before."""
-        file = self._folder / f"{name}.npz"
+        file = self.folder / f"{name}.npz"
         if not file.exists():
             self._console.print(f"measuring    {name}")
             arrays = {key: np.asarray(values) for key, values in measure().items()}
-            self._folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             write_arrays(file, arrays)
         return read_arrays(file)
 
@@ -58,7 +63,7 @@ class Parts:
         """
 
         def measure() -> dict[str, npt.NDArray[Any]]:
-            folder = self._folder / name
+            folder = self.folder / name
             shutil.rmtree(folder, ignore_errors=True)  # of a sweep that was stopped
             here = dataclasses.replace(config, out=folder)
             found = sweep(here, settings, seeds=seeds, progress=False)
@@ -81,7 +86,7 @@ class Parts:
           KeyboardInterrupt: it was stopped; the same call goes on with it.
         """
         self._console.print(f"running      {name}")
-        folder, progress = self._folder / name, not self._console.quiet
+        folder, progress = self.folder / name, not self._console.quiet
         if any((folder / CHECKPOINTS).glob("[0-9]*")):
             result = resume(folder, progress=progress)
         else:

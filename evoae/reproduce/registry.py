@@ -5,6 +5,7 @@ Another experiment is one more file that describes it, and its name in `EXPERIME
 
 from pathlib import Path
 
+from evoae import data
 from evoae.checks import check_choice
 from evoae.report.folder import free_folder
 from evoae.report.summary import new_console
@@ -16,6 +17,7 @@ from evoae.reproduce.figure1 import FIGURE1
 from evoae.reproduce.figure2 import FIGURE2
 from evoae.reproduce.figure3 import FIGURE3
 from evoae.reproduce.figure4 import FIGURE4
+from evoae.reproduce.latent import LATENT
 from evoae.reproduce.vae import VAE
 from evoae.reproduce.verdicts import Claim
 
@@ -23,14 +25,19 @@ EXPERIMENTS = {
     its.name: its
     for its in (
         *(FIGURE1, FIGURE2, FIGURE3, FIGURE4, CLAIMS),
-        *(ERRORS_COMPARED, VAE, ENCODINGS),
+        *(ERRORS_COMPARED, VAE, ENCODINGS, LATENT),
     )
 }
 ALL = "all"
 
 
 def reproduce(
-    name: str, *, quick: bool = False, out: Path | None = None, progress: bool = True
+    name: str,
+    *,
+    quick: bool = False,
+    out: Path | None = None,
+    source: str | None = None,
+    progress: bool = True,
 ) -> dict[str, list[Claim]]:
     """Measures a figure of the paper or its claims, and writes figures, pictures and a page.
 
@@ -39,25 +46,35 @@ def reproduce(
       quick: a small budget, for a first look.
       out: where to; one in which the same was begun is gone on with, see `conduct`. None makes a
         new folder in runs.
+      source: where the images are that an experiment else downloads, see `evoae.data.load`.
       progress: print what goes on, and the results.
 
     Returns:
       The claims of each experiment, with what was measured of them.
 
     Raises:
-      ValueError: an unknown name, or a folder with other files.
+      ValueError: an unknown name, a folder with other files, a source that nothing needs or that
+        has no images, or a package that is missing.
       OSError: what cannot be read or written.
       KeyboardInterrupt: Ctrl-C; the same call with the same folder goes on.
 
     >>> sorted(EXPERIMENTS)
-    ['claims', 'encodings', 'errors', 'fig1', 'fig2', 'fig3', 'fig4', 'vae']
+    ['claims', 'encodings', 'errors', 'fig1', 'fig2', 'fig3', 'fig4', 'latent', 'vae']
     """
     check_choice("name", name, (*EXPERIMENTS, ALL))
     console = new_console(quiet=not progress)
     folder = out or free_folder(None, f"reproduce-{name}")
+    chosen = EXPERIMENTS if name == ALL else {name: EXPERIMENTS[name]}
+    if source is not None:
+        if quick or not any(its.downloads for its in chosen.values()):
+            raise ValueError(f"data must be left out {'with quick' if quick else f'for {name}'}")
+        data.load(source, split="test")  # whether it can be read is not found out after hours
+    for its in chosen.values():
+        if its.check:
+            its.check()
     found = {}
-    for key in EXPERIMENTS if name == ALL else (name,):
-        experiment = EXPERIMENTS[key]
-        budget = experiment.quick if quick else experiment.full
-        found[key] = conduct(experiment, budget, folder / key if name == ALL else folder, console)
+    for key, its in chosen.items():
+        budget, its_folder = its.quick if quick else its.full, folder / key
+        where = its_folder if name == ALL else folder
+        found[key] = conduct(its, budget, where, console, source if its.downloads else None)
     return found
