@@ -24,6 +24,7 @@ from evoae.reproduce import (
     figure2,
     figure3,
     figure4,
+    latent,
     parts,
     vae,
 )
@@ -43,6 +44,7 @@ TINY = {
     "fig4": figure4.Budget(seeds=1, generations=40),
     "errors": errors.Budget(seeds=2, generations=2, our_generations=2),
     "vae": vae.Budget(seeds=1, generations=3),
+    "latent": latent.Budget("mnist-mini", 500, 1, 20, 2, 2, 3),
     "claims": EXPERIMENTS["claims"].full._replace(
         seeds=2,
         generations=2,
@@ -65,10 +67,10 @@ TINY = {
     ),
 }
 ROWS = {"fig1": 3 + 2, "fig2": 2 * 3, "fig3": 2 * 2, "fig4": 1 + 1 + 8}
-ROWS |= {"errors": 2 * 7 * 2, "vae": 1 + 8}
+ROWS |= {"errors": 2 * 7 * 2, "vae": 1 + 8, "latent": 3 + 1}
 ROWS["claims"] = 2 * (2 * 2 + 2 * 2 + 2 + 2 + 2 * 3)
 ROWS["encodings"] = 2 * (1 + 2 + 3 * 2 + 2 * 2)  # seeds x (sizes + other parts + numbers)
-SLOW = ("fig4", "claims", "errors", "vae", "encodings")
+SLOW = ("fig4", "claims", "errors", "vae", "encodings", "latent")
 every_experiment = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in EXPERIMENTS]
 )

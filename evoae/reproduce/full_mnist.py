@@ -121,6 +121,6 @@ def evolve_parts(
         )
         seconds += time.perf_counter() - begin
         errors.append(validated())
-        show(Course(state.best, len(errors) * each, errors, seconds))
         checkpoint.save(folder, len(errors), state, {"course": errors, "seconds": seconds})
+        show(Course(state.best, len(errors) * each, errors, seconds))
     return Course(state.best, NUM_PARTS * each, errors, seconds)

@@ -61,7 +61,7 @@ def _digits(budget: Budget, parts: Parts) -> Digits:
         for split in ("train", "test")
     )
     if train.labels is None or test.labels is None:
-        raise ValueError(f"data must have labels, {parts.source!r} has none")
+        raise ValueError(f"data must have labels, {parts.source or budget.data!r} has none")
     if train.images.shape[1:] != (28, 28, 1) or len(train.images) < 2 * budget.validation:
         raise ValueError(
             f"data must be grey images of 28 x 28, at least {2 * budget.validation:,} to train "
@@ -69,8 +69,7 @@ def _digits(budget: Budget, parts: Parts) -> Digits:
         )
     end = len(train.images) - budget.validation
     digits = Digits(
-        *(train.images[:end], train.labels[:end], train.images[end:], train.labels[end:]),
-        *(test.images, test.labels),
+        *(train.images[:end], train.labels[:end], train.images[end:], test.images, test.labels),
     )
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(its).data for its in digits)).hexdigest()
     if str(parts.kept("data", lambda: {"sha256": np.array(digest)})["sha256"]) != digest:
@@ -123,11 +122,8 @@ def _of_images(digits: Digits, judge: Judge, pairs: Array) -> Arrays:
     train, test = figures.flat(digits.train), figures.flat(digits.test)
     mean = train.mean(axis=0)
     blends = (test[pairs[:, 0]] + test[pairs[:, 1]]) / 2
-    alike = judge.digits(digits.validation)
-    known = alike >= 0
     return {
-        "drawn": alike,
-        "right": np.mean(alike[known] == digits.validation_labels[known]),
+        "drawn": judge.digits(digits.validation),
         "threshold": np.array(judge.threshold),
         "accuracy": np.array(figures.accuracy(train, digits.labels, test, digits.test_labels)),
         "halfway": np.mean(judge.digits(blends) >= 0),
@@ -180,8 +176,8 @@ LATENT = Experiment(
         ("latent-grids", "What their squares decode to."),
         ("latent-paths", "Interpolated between two test images, along a line in the latent."),
     ),
-    full=Budget("mnist", 5_000, 3, 43_000, starts=8, first_steps=2_000, steps=43_000),
-    quick=Budget("mnist-mini", 500, 1, 400, starts=4, first_steps=100, steps=400),
+    full=Budget("mnist", 5_000, 3, 43_000, 8, 2_000, 43_000),
+    quick=Budget("mnist-mini", 500, 1, 400, 4, 100, 400),
     measure=measure,
     rows=rows,
     summary=summary,
