@@ -78,27 +78,31 @@ def by_adam(budget: Budget, digits: Digits, parts: Parts, model: Autoencoder, se
     one = data.scale(digits.train[:1], 0.0, 1.0)
     networks: Any = random_networks(for_weights, model, one, budget.adam_starts)
 
+    rates = [LEARNING_RATES[start % len(LEARNING_RATES)] for start in range(budget.adam_starts)]
+    total = len(rates) * budget.adam_first_steps + budget.adam_steps
+    behind = 0
+
     def trained(network: Any, key: jax.Array, rate: float, steps: int, bar: ProgressBar) -> Any:
+        nonlocal behind
         # One after another: on a CPU no slower than side by side.
-        side_by_side = Stacked(jax.tree.map(lambda leaf: leaf[None], network))
+        one_of_one = Stacked(jax.tree.map(lambda leaf: leaf[None], network))
         settings: Any = {"learning_rate": rate, "num_steps": steps, "batch_size": BATCH_SIZE}
-        for its, errors, pace in minimize(key, fitness, train, side_by_side, **settings):
-            state = its
+        for its, errors, pace in minimize(key, fitness, train, one_of_one, **settings):
+            state, now = its, behind + pace.steps
             best, mean = float(errors[-1, 0]), float(errors.mean())
-            left = pace.seconds_left
-            bar.show(Status(pace.done, pace.steps, best, mean, pace.speed, left, "step"))
+            left = (total - now) / pace.speed
+            bar.show(Status(now / total, now, best, mean, pace.speed, left, "step"))
+        behind += steps
         return tree.take(state.params, 0)
 
-    rates = [LEARNING_RATES[start % len(LEARNING_RATES)] for start in range(budget.adam_starts)]
     validate = jax.jit(judge)
     firsts, errors = [], []
-    for start, rate in enumerate(rates):
-        with parts.bar() as bar:
-            steps = budget.adam_first_steps
-            firsts.append(trained(tree.take(networks, start), keys[start], rate, steps, bar))
-        errors.append(float(validate(firsts[-1], digits.validation)))
-    best = int(np.argmin(np.nan_to_num(errors, nan=np.inf)))
     with parts.bar() as bar:
+        for start, rate in enumerate(rates):
+            network, steps = tree.take(networks, start), budget.adam_first_steps
+            firsts.append(trained(network, keys[start], rate, steps, bar))
+            errors.append(float(validate(firsts[-1], digits.validation)))
+        best = int(np.argmin(np.nan_to_num(errors, nan=np.inf)))
         network = trained(firsts[best], keys[-1], rates[best], budget.adam_steps, bar)
     return {
         "weights": np.asarray(tree.ravel(network)),

@@ -22,7 +22,7 @@ COLORS = (
 OTHERS = (ADAM, VAE, LINEAR)
 WIDTH, NARROW = 3.6, 2.4  # of a map, in inches
 WHOLE = (0.2, 99.8)  # percentiles of the latents between which a map goes
-PALE = 0.3  # how dark what is not digit-like is drawn
+PALE = 0.4  # how dark what is not digit-like is drawn
 SHOWN_STEPS = 2  # of the steps of a path, every second one is shown
 
 
