@@ -116,7 +116,7 @@ class Judge:
 def square(latents: Array) -> Array:
     """The box with the central 95 % of the latents along each axis: (low, high) x 2, [2, 2].
 
-    >>> square(np.linspace([0.0, 0.0], [1.0, 10.0], 1001)).round(3).tolist()
+    >>> square(np.linspace([0.0, 0.0], [1.0, 10.0], 1001)).astype(float).round(3).tolist()
     [[0.025, 0.25], [0.975, 9.75]]
     """
     rest = 50 * (1 - CENTRAL)
@@ -140,7 +140,7 @@ def grid(box: Array) -> Array:
 def lines(starts: Array, ends: Array) -> Array:
     """Points at 0, 1/20, ... 1 of the way from starts to ends, both [P, ...]; [P, 21, ...].
 
-    >>> lines(np.array([[0.0]]), np.array([[20.0]]))[0, :3, 0].tolist()
+    >>> lines(np.array([[0.0]]), np.array([[20.0]]))[0, :3, 0].round(3).tolist()
     [0.0, 1.0, 2.0]
     """
     way = np.linspace(0, 1, STEPS + 1, dtype=np.float32).reshape(-1, *[1] * (starts.ndim - 1))
