@@ -109,16 +109,16 @@ def newest(
     Raises:
       CheckpointError: there is none.
     """
-    reasons: list[str] = []
+    reasons: dict[int, str] = {}
     for step in _steps(folder):
         try:
             checkpoint = read(folder / str(step))
             check(checkpoint)
         except CheckpointError as error:
-            reasons.append(str(error))
+            reasons[step] = str(error)
         else:
-            return checkpoint, reasons
-    why = "; ".join(reasons) or "it has no checkpoint"
+            return checkpoint, list(reasons.values())
+    why = _once(reasons) or "there is none, so that the run must begin anew"
     raise CheckpointError(f"no checkpoint in {str(folder)!r} can be used: {why}")
 
 
@@ -184,6 +184,18 @@ def _steps(folder: Path) -> list[int]:
     return sorted(
         (int(name) for name in names if re.fullmatch("0|[1-9][0-9]*", name)), reverse=True
     )
+
+
+def _once(reasons: Mapping[int, str]) -> str:
+    """The reasons why checkpoints are not taken, one that several have once."""
+    steps: dict[str, list[int]] = {}
+    for step, reason in reasons.items():
+        steps.setdefault(reason.removeprefix(f"checkpoint {step} "), []).append(step)
+    texts = []
+    for reason, (first, *others) in steps.items():
+        same = f" (the same with {' and '.join(map(str, others))})" if others else ""
+        texts.append(f"checkpoint {first} {reason}{same}")
+    return "; ".join(texts)
 
 
 def _leaves(arrays: Any) -> dict[str, Any]:

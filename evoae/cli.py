@@ -241,6 +241,7 @@ def report(arguments: list[str]) -> int:
         prog="evoae report",
         description="Make the page of a run again, or lay several runs side by side on one page.",
     )
+    from evoae.report.folder import writing
     from evoae.report.page import PAGE, read_record, write_page
 
     if not query.runs:
@@ -250,7 +251,8 @@ def report(arguments: list[str]) -> int:
     path = query.out or beside / PAGE
     if not path.parent.is_dir():
         raise ValueError(f"out must be a file in a folder that exists, got {str(path)!r}")
-    write_page(path, records)
+    with writing(path):
+        write_page(path, records)
     print(f"page         {path}")
     return 0
 

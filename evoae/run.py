@@ -6,7 +6,6 @@ from pathlib import Path
 
 from evoae.config import RunConfig
 from evoae.hosts import is_first
-from evoae.memory import check_memory
 from evoae.report.folder import CHECKPOINTS, CONFIG, free_folder, writing
 from evoae.report.lock import locked
 from evoae.report.loggers import Logs
@@ -15,7 +14,7 @@ from evoae.report.weights import load_weights
 from evoae.result import Result
 from evoae.running import conduct, follow
 from evoae.saving import read_config, taken_up, told
-from evoae.task import memory_of, prepare
+from evoae.task import prepare
 
 __all__ = ["Result", "load_weights", "resume", "train"]
 
@@ -61,7 +60,6 @@ def train(config: RunConfig, *, progress: bool = True, live: bool = False) -> Re
     path = free_folder(config.out, config.preset)
     logs = Logs(config.log)
     task = prepare(config)
-    check_memory(memory_of(task))
     with writing(path):
         (path / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     with locked(path / CHECKPOINTS):
@@ -123,7 +121,6 @@ def resume(
             chunk_size=chunk_size,
             num_devices=num_devices,
         )
-        check_memory(memory_of(start.task))
         told(start)
         for text in start.warnings:
             if progress:

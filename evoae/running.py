@@ -18,7 +18,6 @@ from evoae.denoising import FILE as DENOISING
 from evoae.denoising import denoising
 from evoae.evolve import InvalidFitnessError
 from evoae.hosts import any_of, check_same, of_first
-from evoae.memory import check_memory
 from evoae.pace import BEGINNING, Pace, interrupts
 from evoae.report.device import environment
 from evoae.report.folder import RunFolder
@@ -36,7 +35,6 @@ from evoae.task import (
     error_on,
     evolution,
     evolution_status,
-    memory_of,
     shown_inputs,
 )
 from evoae.tree import size
@@ -186,7 +184,6 @@ def conduct(
 
 def follow(task: Task, begun: Pace = BEGINNING) -> Result:
     """What all processes but the first do: they evolve as it does, and write nothing."""
-    check_memory(memory_of(task))
     _agree(task)
     with interrupts() as interrupted:
         for _, trace, _ in evolution(task, begun):

@@ -218,17 +218,32 @@ def _check(found: Checkpoint, config: RunConfig) -> None:
         its = from_json(found.record["config"])
     except ValueError as error:
         raise CheckpointError(f"{name} has settings unknown to this evoae: {error}") from error
-    ours, its = dataclasses.replace(config, **_FREE), dataclasses.replace(its, **_FREE)
-    for field in dataclasses.fields(RunConfig):
-        values = getattr(its, field.name), getattr(ours, field.name)
-        if values[0] != values[1]:
-            raise CheckpointError(
-                f"{name} is of another run: its {field.name} is {values[0]!r}, "
-                f"and {CONFIG} has {values[1]!r}"
-            )
+    difference = _difference(to_json(_bound(its)), to_json(_bound(config)))
+    if difference:
+        setting, there, here = difference
+        raise CheckpointError(
+            f"{name} is of another run: its {setting} is {there!r}, and {CONFIG} has {here!r}"
+        )
     history, path = found.record["history"], config.out / METRICS  # type: ignore[operator]
     if _digest(path, history["bytes"]) != history["sha256"]:
         raise CheckpointError(f"{name} needs the rows of {METRICS} up to it, which were changed")
+
+
+def _bound(config: RunConfig) -> RunConfig:
+    """The settings without those that may change; images are known by their content."""
+    anywhere = dataclasses.replace(config.data, source="anywhere")
+    return dataclasses.replace(config, **_FREE, data=anywhere)
+
+
+def _difference(its: Any, ours: Any) -> tuple[str, Any, Any] | None:
+    """The name of the first setting that differs between two trees of JSON values, and both."""
+    if not (isinstance(its, dict) and isinstance(ours, dict)):
+        return None if its == ours else ("", its, ours)
+    for name in its | ours:
+        found = _difference(its.get(name), ours.get(name))
+        if found:
+            return f"{name}.{found[0]}".rstrip("."), *found[1:]
+    return None
 
 
 def _digest(path: Path, num_bytes: int) -> str:

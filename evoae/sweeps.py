@@ -126,9 +126,11 @@ def sweep(
     several = "one program" if len(programs) == 1 else f"{len(programs):,} programs"
     console.print(f"runs         {points.configs.size:,}, as {several}")
     with writing(folder):
+        # A swept data.source may be a path, too.
+        lasting = points._replace(configs=np.vectorize(portable, [object])(points.configs))
         everything = {
             "config": to_json(portable(config)),
-            **points.to_json(),
+            **lasting.to_json(),
             "environment": environment(),
         }
         write_settings(folder, everything, "sweep.json")

@@ -18,7 +18,7 @@ from evoae.errors import check_sides
 from evoae.evolve import InvalidFitnessError, evolve
 from evoae.fitness import Reconstruction, reconstruction
 from evoae.hosts import seconds_of_first
-from evoae.memory import Memory, memory_estimate
+from evoae.memory import Memory, check_memory, memory_estimate
 from evoae.models import Autoencoder, variational
 from evoae.pace import BEGINNING, BLOCK_SIZE, Pace, in_blocks
 from evoae.report.baselines import ERRORS as NUMPY_ERRORS
@@ -80,7 +80,7 @@ def prepare(config: RunConfig) -> Task:
     """Loads the images and makes the first state.
 
     Raises:
-      ValueError: settings and images that do not fit together.
+      ValueError: settings and images that do not fit together, or into memory.
       OSError: what cannot be read.
 
     >>> from evoae.config import PRESETS
@@ -99,7 +99,8 @@ def prepare(config: RunConfig) -> Task:
     model = config.model.build(images.shape[1:])
     if config.kl_weight is not None:
         model = variational(model)
-    key, state = first_state(config, model, images)
+    begin = functools.partial(first_state, config, model, images)
+    key, state = jax.eval_shape(begin)  # nothing is computed before it is known to fit
     image = data.scale(images[:1], config.data.low, config.data.high)
     like = jax.eval_shape(model.init, key, image)
     fitness = reconstruction(
@@ -111,7 +112,7 @@ def prepare(config: RunConfig) -> Task:
         kl_weight=config.kl_weight,
     )
     population = jax.eval_shape(config.strategy.ask, key, state)[0]
-    return Task(
+    task = Task(
         config=config,
         images=images,
         labels=dataset.labels,
@@ -123,6 +124,9 @@ def prepare(config: RunConfig) -> Task:
         state=state,
         population_size=population.parent.shape[0],
     )
+    check_memory(memory_of(task))
+    key, state = begin()
+    return task._replace(key=key, state=state)
 
 
 def first_state(config: RunConfig, model: Autoencoder, images: Images) -> tuple[jax.Array, Any]:

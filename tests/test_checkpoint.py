@@ -121,7 +121,7 @@ def test_without_a_whole_one_the_reasons_are_told(folder, tmp_path):
         (folder / step / "manifest.json").write_bytes(b"{")
     with pytest.raises(CheckpointError, match="can be used: checkpoint 300 has no manifest"):
         newest(folder)
-    with pytest.raises(CheckpointError, match="it has no checkpoint"):
+    with pytest.raises(CheckpointError, match="there is none, so that the run must begin anew"):
         newest(tmp_path / "nowhere")
 
 

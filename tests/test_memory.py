@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import evoae
+import evoae.compare
 import evoae.memory
 from evoae.config import PRESETS
 from evoae.evolve import block
@@ -15,6 +16,7 @@ from evoae.memory import Memory, check_memory, memory_estimate
 from evoae.mutations import Gaussian, Sparse
 from evoae.run import train
 from evoae.strategies import GeneticAlgorithm
+from evoae.task import prepare
 
 
 @pytest.mark.parametrize("mutation", [Gaussian(0.1), Sparse(1)])
@@ -77,6 +79,16 @@ def test_a_run_that_cannot_fit_leaves_no_folder(tmp_path, monkeypatch):
     config = dataclasses.replace(PRESETS["paper-ten"], out=tmp_path / "run")
     with pytest.raises(ValueError, match=r"must be smaller: .* GB are free"):
         train(config, progress=False)
+    assert not config.out.exists()
+
+
+def test_what_cannot_fit_is_not_begun(tmp_path):
+    strategy = GeneticAlgorithm(10**8, mutation=Gaussian(0.1))
+    config = dataclasses.replace(PRESETS["paper-ten"], strategy=strategy, out=tmp_path / "new")
+    assert config.independent_population  # 559 GB of first weights
+    for begin in (prepare, evoae.compare.compare, lambda config: evoae.sweep(config, {}, seeds=2)):
+        with pytest.raises(ValueError, match=r"population_size .* must be smaller: a generation"):
+            begin(config)
     assert not config.out.exists()
 
 

@@ -19,6 +19,7 @@ from PIL import Image
 
 import evoae
 from evoae import saving, task
+from evoae.cli import main
 from evoae.config import DataConfig, ModelConfig, RunConfig, to_json
 from evoae.mutations import Gaussian
 from evoae.report.lock import locked
@@ -116,6 +117,12 @@ def test_twice_resumed_elsewhere_in_other_chunks(config, images, alone, tmp_path
     assert len(resume("../run", progress=False).trace[0]) == END  # it is at its end
 
 
+def test_moved_images_are_known_by_their_content(stopped, images, alone, tmp_path):
+    moved = shutil.copy(images, tmp_path / "moved.npz")
+    rewrite(stopped / "config.json", json.dumps(str(images)), json.dumps(str(moved)))
+    assert_same(resume(stopped, num_generations=END, progress=False), alone)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(3))
 def test_killed_at_any_moment_and_resumed(number, config, alone, tmp_path):
@@ -178,6 +185,22 @@ def test_a_run_begun_at_the_same_time_is_refused(config, half, tmp_path, monkeyp
     assert (tmp_path / "run" / "metrics.csv").read_bytes() == (half / "metrics.csv").read_bytes()
 
 
+def test_a_folder_that_cannot_be_written_is_named(stopped, capsys):
+    lock, before = stopped / "checkpoints" / ".lock", resource.getrlimit(resource.RLIMIT_FSIZE)
+    lock.unlink()
+    lock.mkdir()
+    assert main(["resume", str(stopped)]) == 2
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        assert main(["report", str(stopped)]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert capsys.readouterr().err.splitlines() == [
+        f"evoae: error: out: '{lock.parent}' cannot be written: Is a directory",
+        f"evoae: error: out: '{stopped / 'report.html'}' cannot be written: File too large",
+    ]
+
+
 def rewrite(path, old, new):
     text = path.read_text()
     assert old in text
@@ -200,7 +223,8 @@ def rewrite(path, old, new):
         (
             lambda folder: rewrite(folder / "config.json", '"mlp"', '"conv16"'),
             {},
-            "checkpoint 30 is of another run: its model is ",
+            "checkpoint 30 is of another run: its model.name is 'mlp', and config.json has "
+            r"'conv16' \(the same with \d+ and \d+\)$",
         ),
         (
             lambda folder: rewrite(folder / "metrics.csv", "\n2,", "\n2,0"),
@@ -227,6 +251,11 @@ def rewrite(path, old, new):
             {},
             "folder must be that of a run, with config.json and checkpoints",
         ),
+        (
+            lambda folder: [shutil.rmtree(path) for path in folder.glob("checkpoints/[0-9]*")],
+            {},
+            "can be used: there is none, so that the run must begin anew",
+        ),
     ],
 )
 def test_what_does_not_fit_is_told_and_nothing_is_changed(stopped, damage, settings, message):
@@ -246,9 +275,8 @@ def outcome(folder):
     except ValueError as error:
         return str(error)
     arrays = jax.random.key_data(start.task.key), start.task.state
-    config = dataclasses.replace(start.task.config, **saving._FREE)
     return (
-        config,
+        saving._bound(start.task.config),
         start.pace.steps,
         [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(arrays)],
     )

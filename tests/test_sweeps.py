@@ -113,6 +113,15 @@ def test_what_is_static_are_programs_of_their_own(config, tmp_path, compiled, fo
     assert sorted(os.listdir(tmp_path)) == files
 
 
+def test_swept_images_are_found_from_anywhere(config, tmp_path):
+    source = Path(config.data.source)
+    with contextlib.chdir(source.parent):
+        small = dataclasses.replace(config, num_generations=1)
+        swept(small, tmp_path, {"data.source": [source.name, "digits10"]})
+    written = json.loads((tmp_path / "sweep.json").read_text())
+    assert written["settings"] == {"data.source": [str(source), "digits10"]}
+
+
 def test_parts_of_a_program_change_nothing(found, config, tmp_path, monkeypatch):
     monkeypatch.setattr(sweeps, "MOST_BYTES", 1)
     result = swept(config, tmp_path, {"scale": SCALES[:1]}, seeds=SEEDS)
@@ -168,7 +177,7 @@ def test_an_invalid_run_has_an_infinite_error(config, tmp_path, monkeypatch):
         ({"scale": [0.1, 0.1]}, 1, r"scale must have values that differ, got \[0.1, 0.1\]"),
         ({"scale": [0.1, -1.0]}, 1, "scale must be a finite number above 0, got -1.0"),
         ({"num_generations": [1, 2]}, 1, "settings must not have num_generations"),
-        ({"seed": [1, 2]}, 1, "settings must not have seed, which is the same for all runs"),
+        ({"seed": [1, 2]}, 1, "settings must not have seed; --sweep.seeds or seeds= has them"),
         ({"batch_size": [3, 13]}, 1, "batch_size must be at most 12"),
         ({}, 0, "seeds must be a whole number from 1, got 0"),
         ({}, [3, 3], r"seeds must be a number, or seeds that differ; got \[3, 3\]"),

@@ -64,6 +64,8 @@ def grid(
     values: dict[str, tuple[Any, ...]] = {}
     for name, its in settings.items():
         whole = full_name(config, name)
+        if whole == "seed":
+            raise ValueError("settings must not have seed; --sweep.seeds or seeds= has them")
         if whole.partition(".")[0] in FIXED:
             raise ValueError(f"settings must not have {whole}, which is the same for all runs")
         if isinstance(its, str) or not isinstance(its, Sequence | np.ndarray) or len(its) == 0:

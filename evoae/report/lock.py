@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from evoae.report.folder import writing
+
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
@@ -23,7 +25,9 @@ def locked(folder: Path) -> Iterator[None]:
     ValueError: folder: another process is at work in ...
     """
     # The file stays: if it were removed, a process that has it open would lock nothing.
-    with (folder / ".lock").open("a") as file:
+    with writing(folder):
+        opened = (folder / ".lock").open("a")
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
