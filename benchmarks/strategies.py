@@ -36,7 +36,7 @@ from evoae.strategies import (
     Tournament,
 )
 
-POPULATION = 256
+POPULATION, SMALL = 256, 64
 GRADIENT_COST = 3  # in evaluations
 NUM_VALIDATION = 1_000
 
@@ -54,6 +54,7 @@ def strategies(generations: int, elitist: bool) -> dict[str, object]:
         return Evosax(algorithm, POPULATION, parameters=parameters, elitist=elitist)
 
     binomial, noise = Binomial(10.0, 0.1, max_weights=64), Gaussian(0.02)
+    few = Binomial(2.0, 0.5, max_weights=8)
     parents = {"num_elites": 64, "crossover": Uniform()}
     found = {
         "GA, Sparse(1), the paper's": genetic(Sparse(1, shared_positions=True), size=20),
@@ -75,6 +76,12 @@ def strategies(generations: int, elitist: bool) -> dict[str, object]:
         "GA, Binomial, Uniform, Tournament": genetic(binomial, **parents, selection=Tournament(3)),
         "GA, Binomial, Uniform, LinearRank": genetic(binomial, **parents, selection=LinearRank()),
         "GA, Binomial, Uniform, GESMR": genetic(binomial, **parents, adaptation=GESMR()),
+        # Fewer children and elites, and few but large changes: a child of two is seldom far off.
+        "GA, Sparse(1), 64 candidates": genetic(Sparse(1), size=64),
+        "GA, few changes, 4 elites": genetic(few, 4, SMALL),
+        "GA, few changes, 4 elites, Uniform": genetic(few, 4, SMALL, crossover=Uniform()),
+        "GA, few changes, 16 elites": genetic(few, 16, SMALL),
+        "GA, few changes, 16 elites, Uniform": genetic(few, 16, SMALL, crossover=Uniform()),
         "GA, 4 islands": Islands(
             genetic(binomial, 16, POPULATION // 4, crossover=Uniform()), num_islands=4
         ),
@@ -170,8 +177,7 @@ def main() -> None:
         if name == "Adam":
             networks = descended(problem, given.evaluations // GRADIENT_COST, given.seeds)
         else:
-            size = 20 if "the paper's" in name else POPULATION
-            generations = given.evaluations // size
+            generations = given.evaluations // names[name].population_size
             strategy = strategies(generations, elitist=whole)[name]
             networks = evolved(problem, strategy, generations, given.seeds)
         line(name, networks, began)
