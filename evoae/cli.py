@@ -32,8 +32,7 @@ commands:
   report RUN...     make the page of a run again, or one page of several runs side by side
   compare [PRESET]  evolve it, and train it by backpropagation in the same time
   sweep [PRESET]    run every combination of settings and seeds, in as few programs as can be
-  reproduce NAME    the paper's figures and claims: fig1 to fig4, claims, errors, vae,
-                    encodings, latent, or all of them
+  reproduce NAME    a figure of the paper, its claims, what it left open, or all of them
   bench             how fast generations are on this machine, and those of others
   presets           list the presets of train, compare and sweep
   data [SOURCE]     list the named data sets, or describe one, or your own file or folder
@@ -225,8 +224,7 @@ class ReportQuery:
 
     Attributes:
       runs: folders of runs.
-      out: the file to write; None takes report.html in the run's folder, or beside the first of
-        several.
+      out: the file; None takes report.html in the run's folder, or beside the first of several.
     """
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]

@@ -128,12 +128,8 @@ def sweep(
     with writing(folder):
         # A swept data.source may be a path, too.
         lasting = points._replace(configs=np.vectorize(portable, [object])(points.configs))
-        everything = {
-            "config": to_json(portable(config)),
-            **lasting.to_json(),
-            "environment": environment(),
-        }
-        write_settings(folder, everything, "sweep.json")
+        settled = {"config": to_json(portable(config)), "environment": environment()}
+        write_settings(folder, settled | lasting.to_json(), "sweep.json")
 
     runs: dict[Place, _Run] = {}
     begun = time.perf_counter()
