@@ -77,7 +77,7 @@ def strategies(generations: int, elitist: bool) -> dict[str, object]:
         "GA, Binomial, Uniform, LinearRank": genetic(binomial, **parents, selection=LinearRank()),
         "GA, Binomial, Uniform, GESMR": genetic(binomial, **parents, adaptation=GESMR()),
         # Fewer children and elites, and few but large changes: a child of two is seldom far off.
-        "GA, Sparse(1), 64 candidates": genetic(Sparse(1), size=64),
+        "GA, Sparse(1), 64 candidates": genetic(Sparse(1), size=SMALL),
         "GA, few changes, 4 elites": genetic(few, 4, SMALL),
         "GA, few changes, 4 elites, Uniform": genetic(few, 4, SMALL, crossover=Uniform()),
         "GA, few changes, 16 elites": genetic(few, 16, SMALL),

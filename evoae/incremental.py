@@ -185,7 +185,7 @@ class Neighbours:
         """The tile of one of the layers with weights: in proportion to how many it has."""
         sizes = [tree.size(self.stages[stage].weights) for stage in self.weighted]
         part = round(2 * self.tile * sizes[n] / sum(sizes))
-        return min(max(part, 1), self.tile)
+        return min(max(part, self.tile // 16, 1), self.tile)
 
     @property
     def last(self) -> int:

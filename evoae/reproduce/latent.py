@@ -8,6 +8,7 @@ import numpy as np
 
 from evoae import data
 from evoae.models import MODELS, variational
+from evoae.report.gallery import levels
 from evoae.reproduce import latent_figures as figures
 from evoae.reproduce.experiment import Experiment
 from evoae.reproduce.full_mnist import BATCH_SIZE
@@ -103,9 +104,9 @@ def _figures(coder: Coder, digits: Digits, judge: Judge, pairs: Array) -> Arrays
     return {
         "latents": latents,
         "box": box,
-        "grid": _as_bytes(drawn),
+        "grid": levels(drawn[..., 0], 0, 1),
         "drawn": judge.digits(drawn),
-        "paths": _as_bytes(between(shown)),
+        "paths": levels(between(shown)[..., 0], 0, 1),
         "error": np.mean(np.sum(residues.astype(np.float64) ** 2, axis=1)),
         "accuracy": np.array(figures.accuracy(known, digits.labels, latents, digits.test_labels)),
         "trustworthiness": np.array(
@@ -130,11 +131,6 @@ def _of_images(digits: Digits, judge: Judge, pairs: Array) -> Arrays:
         "mean_error": np.mean(np.sum((test - mean).astype(np.float64) ** 2, axis=1)),
         "mean_drawn": judge.digits(mean[None]),
     }
-
-
-def _as_bytes(images: Array) -> Array:
-    """Images in 0..1 without channels, as uint8."""
-    return np.round(255 * np.clip(images[..., 0], 0, 1)).astype(np.uint8)
 
 
 LATENT = Experiment(
