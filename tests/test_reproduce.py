@@ -71,8 +71,13 @@ ROWS |= {"errors": 2 * 7 * 2, "vae": 1 + 8, "latent": 3 + 1}
 ROWS["claims"] = 2 * (2 * 2 + 2 * 2 + 2 + 2 + 2 * 3)
 ROWS["encodings"] = 2 * (1 + 2 + 3 * 2 + 2 * 2)  # seeds x (sizes + other parts + numbers)
 SLOW = ("fig4", "claims", "errors", "vae", "encodings", "latent")
+with_made = pytest.mark.xdist_group  # an experiment is made once, not by each test process
 every_experiment = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in EXPERIMENTS]
+    "name",
+    [
+        pytest.param(name, marks=[with_made(name), *[pytest.mark.slow] * (name in SLOW)])
+        for name in EXPERIMENTS
+    ],
 )
 
 
@@ -130,6 +135,7 @@ def test_pictures_are_made_again_without_a_run(made, name, monkeypatch):
     assert (folder / f"{name}.md").read_text() == page
 
 
+@with_made("fig2")
 def test_the_last_frame_has_the_error_of_the_single_run(made, tmp_path):
     folder, _, _ = made["fig2"]
     with (folder / "fig2.csv").open(newline="") as file:
@@ -139,6 +145,7 @@ def test_the_last_frame_has_the_error_of_the_single_run(made, tmp_path):
     assert float(errors["1", "10"]) == pytest.approx(result.error, rel=1e-4)
 
 
+@with_made("fig3")
 def test_the_outputs_have_the_errors_that_the_sweep_reports(made):
     folder, _, _ = made["fig3"]
     with np.load(folder / "fig3.npz") as found:
@@ -146,6 +153,7 @@ def test_the_outputs_have_the_errors_that_the_sweep_reports(made):
         np.testing.assert_allclose(errors, found["error"], rtol=1e-4)
 
 
+@with_made("fig4")
 @pytest.mark.slow
 def test_the_ways_of_the_long_run_have_their_evaluations(made):
     folder, _, _ = made["fig4"]
@@ -214,6 +222,7 @@ def test_a_wrong_command_is_one_line(words, capsys):
         assert f"name must be one of {', '.join(EXPERIMENTS)}, all; got 'fig9'" in line
 
 
+@with_made("fig1")
 def test_a_folder_with_something_else_is_refused(made, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ValueError, match="out must be a new or an empty folder"):

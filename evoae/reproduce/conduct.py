@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 from rich.console import Console
 
@@ -60,6 +61,7 @@ def conduct(
         with writing(folder):
             write_settings(folder, settings, SETTINGS)
         found = experiment.measure(budget, Parts(folder / PARTS, console, source))
+        jax.clear_caches()  # thousands of compiled programs exhaust a process's memory maps
         seconds = time.perf_counter() - begun if anew else math.nan
         about = {"environment": environment(), "seconds": seconds}
         with writing(folder):

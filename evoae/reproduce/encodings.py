@@ -136,6 +136,7 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
         )
         settings = {"mutation.num_weights": budget.mutated_genes}
         keep("sparse", _errors(parts, f"sparse-{name}", paper, images, budget.seeds, settings))
+        jax.clear_caches()  # the programs of all encodings are too many for one process
     found["mutated_genes"] = np.array(budget.mutated_genes)
     found["evaluations"] = np.array(budget.generations * POPULATION)
     found["mnist_evaluations"] = np.array(budget.mnist_generations * POPULATION)
