@@ -103,6 +103,29 @@ def dense_sizes(
     return max(size // tile, 1) * tile, tile
 
 
+def num_units(strategy: Strategy, fitness: FitnessFn, population: Population, batch: Batch) -> int:
+    """Into how many parts a population can be split: more devices than that have nothing to do."""
+    changes = single_changes(strategy, fitness, population, batch)
+    if changes is None:
+        network = jax.eval_shape(strategy.express, population, 0)
+        count, (_, unit) = population.size, dense_sizes(network, batch, population.size, None)
+    else:
+        count, (_, unit) = len(changes[1]), _sizes_of_changes(*changes, None)
+    return -(-count // unit)
+
+
+def _sizes_of_changes(
+    positions: jax.Array, deltas: jax.Array, chunk_size: int | None
+) -> tuple[int, int]:
+    """How many changes are at work at a time, and how many of them belong together."""
+    count = len(deltas)
+    if positions.ndim == 0:
+        size = equal_size(count, LARGEST_TILE_OF_SHARED_POSITION)
+        return size, size
+    # Sorted by layer, in tiles of their own.
+    return equal_size(count, chunk_size or DEFAULT_CHANGES_CHUNK_SIZE), 1
+
+
 def _of_changes(
     fitness: FitnessFn,
     batch: Batch,
@@ -113,12 +136,9 @@ def _of_changes(
 ) -> jax.Array:
     """The errors of candidates that differ from the centre in one weight: float32 [P-1]."""
     positions, deltas = changes
-    shared_position, count = positions.ndim == 0, len(deltas)
-    if shared_position:
-        size = unit = equal_size(count, LARGEST_TILE_OF_SHARED_POSITION)
-        positions = jnp.broadcast_to(positions, deltas.shape)
-    else:  # sorted by layer, in tiles of their own
-        size, unit = equal_size(count, chunk_size or DEFAULT_CHANGES_CHUNK_SIZE), 1
+    shared_position = positions.ndim == 0
+    size, unit = _sizes_of_changes(positions, deltas, chunk_size)
+    positions = jnp.broadcast_to(positions, deltas.shape)
 
     def of_rows(shared: tuple[Any, Batch], rows: tuple[jax.Array, jax.Array]) -> jax.Array:
         def of_chunk(rows: tuple[jax.Array, jax.Array]) -> jax.Array:
@@ -176,13 +196,5 @@ def single_changes(
 def centre_of(
     fitness: FitnessFn, population: Population, batch: Batch, previous: Any = None
 ) -> Any:
-    """The single parent with its activations; `previous` itself if that is of the same weights."""
-    parent = tree.take(population.parents, 0)
-    if previous is None:
-        return fitness.around(parent, batch)  # type: ignore[attr-defined]
-    same = jax.tree.map(lambda a, b: (a == b).all(), parent, previous.params)
-    return lax.cond(
-        jnp.stack(jax.tree.leaves(same)).all(),
-        lambda: previous,
-        lambda: fitness.around(parent, batch),  # type: ignore[attr-defined]
-    )
+    """The single parent with its activations; what `previous` has in common with it is kept."""
+    return fitness.around(tree.take(population.parents, 0), batch, previous)  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from evoae.batches import drawn, is_noisy, prepared
 from evoae.device_errors import explained
-from evoae.evaluate import centre_of, evaluate, single_changes
+from evoae.evaluate import centre_of, evaluate, num_units, single_changes
 from evoae.sharding import local, population_mesh, replicated
 from evoae.strategies.shared import settled
 from evoae.types import Batch, FitnessFn, Info, Strategy
@@ -107,6 +107,38 @@ def block(
     return carry[:2]
 
 
+@functools.partial(jax.jit, static_argnames=("strategy", "fitness", "batch_size"))
+def _units(
+    state: Any, batch: Batch, strategy: Strategy, fitness: FitnessFn, batch_size: int | None
+) -> jax.Array:
+    """One value for each part that a population can be split into; only its shape is asked for."""
+    key = jax.random.key(0)
+    population, _ = strategy.ask(key, state)
+    batch = drawn(key, fitness, batch, batch_size)
+    return jnp.zeros(num_units(strategy, fitness, population, batch))
+
+
+def working_mesh(
+    strategy: Strategy,
+    fitness: FitnessFn,
+    batch: Batch,
+    state: Any,
+    *,
+    batch_size: int | None = None,
+    num_devices: int | None = None,
+) -> Mesh | None:
+    """The devices that `evolve` uses: of those that it may use, as many as have something to do.
+
+    One that only repeats what others compute would slow them down, as cores share their caches.
+    Several processes use all of theirs. The arguments are those of `evolve`.
+    """
+    mesh = population_mesh(num_devices)
+    if mesh is None or jax.process_count() > 1:
+        return mesh
+    units = _units.eval_shape(state, batch, strategy, fitness, batch_size)
+    return population_mesh(min(mesh.size, units.shape[0]))
+
+
 def _write(trace: Info, row: Info, i: jax.Array) -> Info:
     return jax.tree.map(lambda rows, one: rows.at[i].set(one), trace, row)
 
@@ -141,8 +173,9 @@ def evolve(
         None takes all of them.
       chunk_size: candidates evaluated at a time; see `evaluate`.
       block_size: most generations between two looks of the host.
-      num_devices: how many devices share the evaluation; None takes all there are, also those of
-        other processes after `jax.distributed.initialize`. On a CPU no bit depends on it.
+      num_devices: how many devices may share the evaluation; None takes all there are, also those
+        of other processes after `jax.distributed.initialize`. On a CPU no bit depends on it. A
+        population that cannot be split into so many parts leaves the others alone.
 
     Returns:
       The last state, and the trace: scalars by generation, NumPy arrays [num_generations] each.
@@ -168,7 +201,9 @@ def evolve(
     for name, value in (("num_generations", num_generations), ("block_size", block_size)):
         if type(value) is not int or value < 1:
             raise ValueError(f"{name} must be a positive int, got {value!r}")
-    mesh = population_mesh(num_devices)
+    mesh = working_mesh(
+        *(strategy, fitness, batch, state), batch_size=batch_size, num_devices=num_devices
+    )
     settings = {"batch_size": batch_size, "chunk_size": chunk_size, "mesh": mesh}
     with explained():
         key, batch, state = replicated((key, batch, state), mesh)

@@ -115,17 +115,25 @@ class Reconstruction:
             )
         if not (prepared or ERRORS[self.error].of_pixels):
             output, target = (jnp.transpose(x, (3, 1, 2, 0)) for x in (output, target))
+        if ERRORS[self.error].of_pixels:  # as one long run, which a CPU computes by vectors
+            output, target = output.reshape(-1), target.reshape(-1)
         values = (self._of_pre_activation if prepared else self._of_output)(output, target)
         error = ERRORS[self.error].finish(jnp.mean(values, dtype=jnp.float32))
         if self.kl_weight is None:
             return error
         return error + self.kl_weight * divergence.sum() / target.size
 
-    def around(self, params: Params, batch: PreparedBatch) -> Centre:
-        """Evaluates one network and keeps its activations, for the errors of its neighbours."""
+    def around(
+        self, params: Params, batch: PreparedBatch, previous: Centre | None = None
+    ) -> Centre:
+        """Evaluates one network and keeps its activations, for the errors of its neighbours.
+
+        What it has in common with the `previous` one, on the same batch, is not computed again.
+        """
         with self._products():
             return centre(
-                self._layers, self._of_pre_activation, params, batch.inputs, batch.targets
+                *(self._layers, self._of_pre_activation, params, batch.inputs, batch.targets),
+                previous,
             )
 
     def of_centre(self, around: Centre, batch: PreparedBatch) -> jax.Array:

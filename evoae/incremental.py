@@ -6,6 +6,7 @@ incremental evaluation, Langdon 2021, applied to weights).
 """
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -80,12 +81,40 @@ def centre(
     params: Params,
     inputs: jax.Array,
     targets: jax.Array,
+    previous: Centre | None = None,
 ) -> Centre:
-    """Evaluates one network and keeps its activations; `inputs` come from `Autoencoder.prepare`."""
-    layers = model.forward(params, inputs, lax.optimization_barrier)
-    activations = tuple((pre, x) for _, pre, x in layers)
-    errors = lax.optimization_barrier(pixel_error(activations[-1][0], targets))
-    return Centre(params, activations, errors, errors.sum())
+    """Evaluates one network and keeps its activations; `inputs` come from `Autoencoder.prepare`.
+
+    With the `previous` centre, on the same batch, an encoder whose weights are those of before is
+    not computed again, nor is a whole network.
+    """
+    count = sum(name.startswith("encoder/") for name, *_ in model.stages(params))
+    forward = functools.partial(model.forward, params, keep=lax.optimization_barrier)
+
+    def encoded() -> Any:
+        return tuple((pre, x) for _, pre, x in itertools.islice(forward(inputs), count))
+
+    def decoded(latent: jax.Array) -> Any:
+        activations = tuple((pre, x) for _, pre, x in forward(latent, since=count))
+        errors = lax.optimization_barrier(pixel_error(activations[-1][0], targets))
+        return activations, errors, errors.sum()
+
+    if previous is None:
+        first = encoded()
+        rest, *errors = decoded(first[-1][1])
+        return Centre(params, (*first, *rest), *errors)
+    kept = previous.activations
+    same = jax.tree.map(lambda a, b: (a == b).all(), params["params"], previous.params["params"])
+    same_encoder = jnp.stack(jax.tree.leaves(same["encoder"])).all()
+    same_decoder = jnp.stack(jax.tree.leaves(same["decoder"])).all()
+    first = lax.cond(same_encoder, lambda: kept[:count], encoded)
+    rest, *errors = lax.cond(
+        same_encoder & same_decoder,
+        lambda _: (kept[count:], previous.pixel_errors, previous.error_sum),
+        decoded,
+        first[-1][1],
+    )
+    return Centre(params, (*first, *rest), *errors)
 
 
 class Neighbours:
@@ -126,9 +155,9 @@ class Neighbours:
         if whole == self.last:
             return jax.vmap(functools.partial(self._error, first, each=False), (None, 0))
         head = functools.partial(self._pre_activation, first, until=whole, each=False)
-        return lambda index, deltas: self._errors_of_pre_activations(
-            whole, lax.optimization_barrier(jax.vmap(head, (None, 0))(index, deltas))
-        )
+        # Laid out at once as the layers behind need it: to move an axis of it later costs more.
+        heads = jax.vmap(head, (None, 0), out_axes=-2)
+        return lambda index, deltas: self._errors_of_pre_activations(whole, heads(index, deltas))
 
     def of_positions(self, positions: jax.Array, deltas: jax.Array) -> jax.Array:
         """Summed errors [C] of C neighbours: weight positions [C] change by deltas [C], one each.
@@ -165,7 +194,10 @@ class Neighbours:
                 met = in_tiles(
                     jax.vmap(head), self._tile(n), starts[n], ends[n], met, index, deltas
                 )
-            tail = functools.partial(self._errors_of_pre_activations, meeting)
+
+            def tail(pre: jax.Array) -> jax.Array:
+                return self._errors_of_pre_activations(meeting, jnp.moveaxis(pre, 0, -2))
+
             errors = in_tiles(tail, self.tile // 4, 0, ends[before[-1]], errors, met)
         for n in range(len(before), len(self.weighted)):
             one = functools.partial(self._error, self.weighted[n], each=True)
@@ -234,8 +266,10 @@ class Neighbours:
         for number, change in self._walk(first, index, delta, each=each):
             pre = self.stages[number].pre
             if spans(change, pre.shape[:-1]):
-                pre = self._forward(number, pre + change.values, self.last)
-                return lax.optimization_barrier(self.pixel_error(pre, self.targets)).sum()
+                pre = (pre.reshape(-1) + change.values.reshape(-1)).reshape(pre.shape)
+                pre = self._forward(number, pre, self.last).reshape(-1)
+                errors = self.pixel_error(pre, self.targets.reshape(-1))
+                return lax.optimization_barrier(errors).sum()
         pre, block = self.stages[-1].pre, (change.start, change.sizes)
         pre = cut(pre, *block).reshape(-1) + change.values.reshape(-1)
         inside = self.pixel_error(pre, cut(self.targets, *block).reshape(-1))
@@ -261,13 +295,14 @@ class Neighbours:
         return pre
 
     def _errors_of_pre_activations(self, number: int, pre: jax.Array) -> jax.Array:
-        """Summed errors [C], from all of the pre-activations [C, *shape, images] of layer `number`.
+        """Summed errors [C], from all of the pre-activations [*shape, C, images] of layer `number`.
 
         What lies behind is the same network for all of them, so they pass it as more images.
         """
-        children, *shape, images = pre.shape
-        pre = jnp.moveaxis(pre, 0, -2).reshape(*shape, children * images)
+        *shape, children, images = pre.shape
+        pre = lax.optimization_barrier(pre.reshape(*shape, children * images))
         pre = self._forward(number, pre, self.last)
-        pre = pre.reshape(*pre.shape[:-1], children, images)
-        errors = self.pixel_error(pre, jnp.expand_dims(self.targets, -2))
-        return lax.optimization_barrier(errors).sum((0, 1, 2, 4))
+        # One copy for each child: with a target that is spread XLA computes value by value.
+        targets = jnp.concatenate([self.targets] * children, -1)
+        errors = lax.optimization_barrier(self.pixel_error(pre, lax.optimization_barrier(targets)))
+        return errors.reshape(-1, children * images).sum(0).reshape(children, images).sum(1)

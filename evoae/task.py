@@ -15,7 +15,7 @@ from evoae.batches import prepared
 from evoae.config import DataConfig, RunConfig
 from evoae.encodings import Decoder, Direct, decoded
 from evoae.errors import check_sides
-from evoae.evolve import InvalidFitnessError, evolve
+from evoae.evolve import InvalidFitnessError, evolve, working_mesh
 from evoae.fitness import Reconstruction, reconstruction
 from evoae.hosts import seconds_of_first
 from evoae.memory import Memory, check_memory, memory_estimate
@@ -23,7 +23,7 @@ from evoae.models import Autoencoder, variational
 from evoae.pace import BEGINNING, BLOCK_SIZE, Pace, in_blocks
 from evoae.report.baselines import ERRORS as NUMPY_ERRORS
 from evoae.report.progress import Status
-from evoae.sharding import population_mesh, replicated
+from evoae.sharding import replicated
 from evoae.strategies import Stacked
 from evoae.strategies.shared import num_networks
 from evoae.types import Encoding, FitnessFn, Genes, Info, Params
@@ -205,7 +205,12 @@ def evolution(task: Task, start: Pace = BEGINNING) -> Iterator[tuple[Any, Info, 
       InvalidFitnessError: a generation without a finite error, after its block was yielded.
     """
     config, state = task.config, task.state
-    batch = replicated(jax.device_put(task.images), population_mesh(config.num_devices))
+    mesh = working_mesh(
+        *(config.strategy, task.fitness_of_genes, task.images, state),
+        batch_size=config.batch_size,
+        num_devices=config.num_devices,
+    )
+    batch = replicated(jax.device_put(task.images), mesh)
     failure: InvalidFitnessError | None = None
 
     def work(count: int, _: Pace) -> Info:

@@ -38,6 +38,9 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 }
 
 
+EXPENSIVE = ("sigmoid", "tanh")
+
+
 class Layer(Protocol):
     """A frozen description with pure methods; `shape` is the shape of the input."""
 
@@ -66,7 +69,11 @@ def activate(layer: Layer, pre: jax.Array) -> jax.Array:
     >>> activate(Dense(2, activation="relu"), jnp.array([-1.0, 2.0])).tolist()
     [0.0, 2.0]
     """
-    return ACTIVATIONS[layer.activation](pre)
+    function = ACTIVATIONS[layer.activation]
+    if layer.activation not in EXPENSIVE:
+        return function(pre)
+    # With its axes joined a CPU computes it by vectors; unless it is kept as it is, XLA parts them.
+    return materialize(function(materialize(pre.reshape(-1)))).reshape(pre.shape)
 
 
 def initial_weights(

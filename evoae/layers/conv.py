@@ -186,7 +186,8 @@ def channel_change(
     if biases:
         seen = jnp.where(is_bias, jnp.ones_like(seen), seen)
     if groups == 1:
-        return Change(delta * materialize(seen), (channel, 0, 0))
+        values = delta * materialize(seen.reshape(-1))
+        return Change(values.reshape(seen.shape), (channel, 0, 0))
     # A weight changes one feature of all groups, a bias one channel of one group.
     of_bias = jnp.arange(groups * features) == channel
     of_weight = jnp.tile(jnp.arange(features) == channel, groups)

@@ -1,6 +1,7 @@
 """An autoencoder built from two lists of layers."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import flax.linen as nn
@@ -150,14 +151,17 @@ class Autoencoder(nn.Module):
         prepared: jax.Array,
         keep: Callable[[jax.Array], jax.Array] = _as_is,
         noise: jax.Array | None = None,
+        since: int = 0,
     ) -> Iterator[tuple[str, jax.Array, jax.Array]]:
         """Name, pre-activation and activation of all layers in turn, from a prepared input.
 
         Both are [*shape, N], and pass `keep` before they are used. With noise, [latent size, N], a
-        `GaussianLatent` gives samples in place of means.
+        `GaussianLatent` gives samples in place of means. From a layer `since` on, `prepared` is the
+        activation of the layer before it.
         """
         x = prepared
-        for index, (name, layer, weights) in enumerate(self.stages(params)):
+        stages = itertools.islice(enumerate(self.stages(params)), since, None)
+        for index, (name, layer, weights) in stages:
             of_patches = index == 0 and isinstance(layer, Conv)
             if noise is not None and isinstance(layer, GaussianLatent):
                 pre = layer.sample(x, noise)
