@@ -88,6 +88,11 @@ def around(fitness, params, images):
 
 
 @functools.partial(jax.jit, static_argnums=0)
+def around_after(fitness, params, batch, previous):
+    return fitness.around(params, batch, previous)
+
+
+@functools.partial(jax.jit, static_argnums=0)
 def of_changes(fitness, around, batch, positions, deltas):
     return fitness.of_changes(around, batch, positions, deltas)
 
@@ -106,6 +111,26 @@ def some_positions(params, each=3):
         chosen += [start, start + leaf.size - 1, *(start + rng.integers(0, leaf.size, each))]
         start += leaf.size
     return jnp.asarray(chosen, jnp.int32)
+
+
+@pytest.mark.parametrize("changed", ["nothing", "decoder", "encoder"])
+def test_a_centre_keeps_what_it_has_in_common_with_the_one_before(case, changed):
+    params = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: leaf + float(changed in jax.tree_util.keystr(path)), case.params
+    )
+    anew = around_after(case.fitness, params, case.batch, None)
+    after = around_after(case.fitness, params, case.batch, case.around)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-6), anew, after)
+
+    # What is kept is known by a mark of the one before, from which nothing else is computed.
+    (pre, out), *others = case.around.activations
+    marked = case.around._replace(
+        activations=((jnp.full_like(pre, jnp.nan), out), *others), error_sum=jnp.float32(jnp.nan)
+    )
+    found = around_after(case.fitness, params, case.batch, marked)
+    assert bool(jnp.isnan(found.activations[0][0]).all()) == (changed != "encoder")
+    assert bool(jnp.isnan(found.error_sum)) == (changed == "nothing")
+    assert not jnp.isnan(found.pixel_errors).any()
 
 
 def test_children_with_a_position_each(case):

@@ -18,7 +18,7 @@ import dataclasses, functools, hashlib, json, pathlib, sys, tempfile
 import jax, numpy as np
 import evoae
 from evoae.config import DataConfig, ModelConfig, RunConfig
-from evoae.evolve import block
+from evoae.evolve import block, working_mesh
 from evoae.mutations import Gaussian, Sparse
 from evoae.run import resume, train
 from evoae.sharding import population_mesh, replicated
@@ -28,11 +28,12 @@ assert len(jax.devices()) == 8
 images = jax.random.uniform(jax.random.key(0), (4, 6, 5, 1))
 fitness = evoae.fitness.reconstruction(evoae.models.mlp(2, hidden=(9,), image_shape=(6, 5, 1)))
 params = fitness.model.init(jax.random.key(1), images)
-dense = GeneticAlgorithm(20, mutation=Gaussian(0.1))  # three tiles
+dense = GeneticAlgorithm(20, mutation=Gaussian(0.1))  # two tiles
 strategies = {
     "whole networks": dense,
     "one weight each": GeneticAlgorithm(67, mutation=Sparse(1)),
     "one weight for all": GeneticAlgorithm(150, mutation=Sparse(1, shared_positions=True)),
+    "the paper's": GeneticAlgorithm(20, mutation=Sparse(1, shared_positions=True)),
     "islands": Islands(GeneticAlgorithm(9, mutation=Gaussian(0.1)), num_islands=3),
 }
 
@@ -40,9 +41,13 @@ def digest(*trees):
     content = b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(trees))
     return hashlib.sha256(content).hexdigest()
 
-found = {"bits": {}}
+found = {"bits": {}, "working": {}}
 for name, strategy in strategies.items():
     first = strategy.init(jax.random.key(2), params)
+    mesh = working_mesh(strategy, fitness, images, first)
+    found["working"][name] = 1 if mesh is None else mesh.size
+    if name == "the paper's":
+        continue
     for num_devices in (1, 2, 3, 8) if strategy is dense else (1, 3, 8):
         state, trace = evoae.evolve(
             jax.random.key(3), strategy, fitness, images, first, num_generations=25,
@@ -95,6 +100,17 @@ def found(tmp_path_factory):
 def test_any_number_of_devices_gives_the_same_bits(found, name):
     assert len(found["bits"][name]) == (4 if name == "whole networks" else 3)
     assert len(set(found["bits"][name])) == 1
+
+
+@pytest.mark.slow
+def test_devices_without_work_are_left_alone(found):
+    assert found["working"] == {
+        "whole networks": 2,
+        "one weight each": 8,
+        "one weight for all": 3,
+        "the paper's": 1,
+        "islands": 2,
+    }
 
 
 @pytest.mark.slow
