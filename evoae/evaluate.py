@@ -103,14 +103,21 @@ def dense_sizes(
     return max(size // tile, 1) * tile, tile
 
 
-def num_units(strategy: Strategy, fitness: FitnessFn, population: Population, batch: Batch) -> int:
+def num_units(
+    strategy: Strategy,
+    fitness: FitnessFn,
+    population: Population,
+    batch: Batch,
+    chunk_size: int | None = None,
+    mesh: Mesh | None = None,
+) -> int:
     """Into how many parts a population can be split: more devices than that have nothing to do."""
     changes = single_changes(strategy, fitness, population, batch)
     if changes is None:
-        network = jax.eval_shape(strategy.express, population, 0)
-        count, (_, unit) = population.size, dense_sizes(network, batch, population.size, None)
+        count, network = population.size, jax.eval_shape(strategy.express, population, 0)
+        _, unit = dense_sizes(network, batch, count, chunk_size, mesh)
     else:
-        count, (_, unit) = len(changes[1]), _sizes_of_changes(*changes, None)
+        count, (_, unit) = len(changes[1]), _sizes_of_changes(*changes, chunk_size)
     return -(-count // unit)
 
 

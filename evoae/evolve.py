@@ -107,15 +107,22 @@ def block(
     return carry[:2]
 
 
-@functools.partial(jax.jit, static_argnames=("strategy", "fitness", "batch_size"))
+@functools.partial(jax.jit, static_argnames=_STATIC)
 def _units(
-    state: Any, batch: Batch, strategy: Strategy, fitness: FitnessFn, batch_size: int | None
+    batch: Batch,
+    state: Any,
+    *,
+    strategy: Strategy,
+    fitness: FitnessFn,
+    batch_size: int | None,
+    chunk_size: int | None,
+    mesh: Mesh,
 ) -> jax.Array:
     """One value for each part that a population can be split into; only its shape is asked for."""
     key = jax.random.key(0)
     population, _ = strategy.ask(key, state)
     batch = drawn(key, fitness, batch, batch_size)
-    return jnp.zeros(num_units(strategy, fitness, population, batch))
+    return jnp.zeros(num_units(strategy, fitness, population, batch, chunk_size, mesh))
 
 
 def working_mesh(
@@ -125,9 +132,10 @@ def working_mesh(
     state: Any,
     *,
     batch_size: int | None = None,
+    chunk_size: int | None = None,
     num_devices: int | None = None,
 ) -> Mesh | None:
-    """The devices that `evolve` uses: of those that it may use, as many as have something to do.
+    """The devices that `evolve` uses next: of those that it may use, as many as have work.
 
     One that only repeats what others compute would slow them down, as cores share their caches.
     Several processes use all of theirs. The arguments are those of `evolve`.
@@ -135,7 +143,8 @@ def working_mesh(
     mesh = population_mesh(num_devices)
     if mesh is None or jax.process_count() > 1:
         return mesh
-    units = _units.eval_shape(state, batch, strategy, fitness, batch_size)
+    settings = {"batch_size": batch_size, "chunk_size": chunk_size, "mesh": mesh}
+    units = _units.eval_shape(batch, state, strategy=strategy, fitness=fitness, **settings)
     return population_mesh(min(mesh.size, units.shape[0]))
 
 
@@ -201,16 +210,19 @@ def evolve(
     for name, value in (("num_generations", num_generations), ("block_size", block_size)):
         if type(value) is not int or value < 1:
             raise ValueError(f"{name} must be a positive int, got {value!r}")
-    mesh = working_mesh(
-        *(strategy, fitness, batch, state), batch_size=batch_size, num_devices=num_devices
-    )
-    settings = {"batch_size": batch_size, "chunk_size": chunk_size, "mesh": mesh}
-    with explained():
-        key, batch, state = replicated((key, batch, state), mesh)
+    sizes = {"batch_size": batch_size, "chunk_size": chunk_size}
+    mesh: Mesh | None = None
     traces: list[Info] = []
     done = 0
     while done < num_generations:
         now = min(block_size, num_generations - done) if settled(strategy, state) else 1
+        # A whole first population may occupy other devices than those after it.
+        needed = working_mesh(strategy, fitness, batch, state, num_devices=num_devices, **sizes)
+        if not traces or needed != mesh:
+            mesh = needed
+            with explained():
+                key, batch, state = replicated((key, batch, state), mesh)
+        settings = {**sizes, "mesh": mesh}
         try:
             with explained():
                 if settled(strategy, state):

@@ -113,10 +113,10 @@ class Reconstruction:
                 f"model must return images of the shape {target.shape} that it is given, "
                 f"it returned {output.shape}"
             )
-        if not (prepared or ERRORS[self.error].of_pixels):
-            output, target = (jnp.transpose(x, (3, 1, 2, 0)) for x in (output, target))
         if ERRORS[self.error].of_pixels:  # as one long run, which a CPU computes by vectors
             output, target = output.reshape(-1), target.reshape(-1)
+        elif not prepared:
+            output, target = (jnp.transpose(x, (3, 1, 2, 0)) for x in (output, target))
         values = (self._of_pre_activation if prepared else self._of_output)(output, target)
         error = ERRORS[self.error].finish(jnp.mean(values, dtype=jnp.float32))
         if self.kl_weight is None:

@@ -117,15 +117,23 @@ def over_devices(
 
 
 def replicated(arrays: Any, mesh: Mesh | None) -> Any:
-    """A tree of arrays, the same on every device of the mesh; every process has the whole of it."""
+    """A tree of arrays, the same on every device of the mesh; every process has the whole of it.
+
+    Without a mesh arrays stay where they are, and of those on several devices the first has them.
+    """
     if mesh is None:
-        return arrays
+        return jax.tree.map(_on_one, arrays)
     if jax.process_count() == 1:
         return jax.device_put(arrays, NamedSharding(mesh, EVERYWHERE))
     # Processes that meet for the first time wait half a minute at most, and compiling takes longer.
     multihost_utils.sync_global_devices("evoae")
     arrays = jax.tree.map(jnp.asarray, arrays)
     return multihost_utils.host_local_array_to_global_array(arrays, mesh, EVERYWHERE)
+
+
+def _on_one(leaf: Any) -> Any:
+    several = isinstance(leaf, jax.Array) and len(leaf.devices()) > 1
+    return leaf.addressable_data(0) if several else leaf
 
 
 def local(arrays: Any, mesh: Mesh | None) -> Any:

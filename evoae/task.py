@@ -208,6 +208,7 @@ def evolution(task: Task, start: Pace = BEGINNING) -> Iterator[tuple[Any, Info, 
     mesh = working_mesh(
         *(config.strategy, task.fitness_of_genes, task.images, state),
         batch_size=config.batch_size,
+        chunk_size=config.chunk_size,
         num_devices=config.num_devices,
     )
     batch = replicated(jax.device_put(task.images), mesh)
