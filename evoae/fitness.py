@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from evoae.batches import NoisyBatch, PreparedBatch
+from evoae.centre import Centre, centre
 from evoae.checks import check_choice, check_kl_weight, check_noise
 from evoae.data import scale
 from evoae.errors import ERRORS, ErrorName, check_sides, logit
-from evoae.incremental import Centre, Neighbours, centre
+from evoae.incremental import Neighbours
 from evoae.layers import activate
 from evoae.models import Autoencoder
 from evoae.types import Batch, Noise, Params

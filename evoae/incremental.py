@@ -6,7 +6,6 @@ incremental evaluation, Langdon 2021, applied to weights).
 """
 
 import functools
-import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ import numpy as np
 from jax import lax
 
 from evoae import tree
+from evoae.centre import Centre, PixelError
 from evoae.layers import (
     Change,
     Dense,
@@ -26,11 +26,6 @@ from evoae.layers import (
     spans,
 )
 from evoae.models import Autoencoder
-from evoae.types import Params
-
-# (pre-activation of the last layer, target) -> errors of pixels
-PixelError = Callable[[jax.Array, jax.Array], jax.Array]
-
 
 # Neighbours evaluated at a time, where each changes a weight of its own: on a CPU what a core's
 # cache holds. Sizes do not depend on the population, and so neither does rounding.
@@ -57,64 +52,6 @@ class Stage(NamedTuple):
     x: jax.Array
     pre: jax.Array
     out: jax.Array
-
-
-class Centre(NamedTuple):
-    """One network with its activations on one batch.
-
-    Attributes:
-      params: its weights.
-      activations: (before, after) the activation function for each layer, [*shape, images].
-      pixel_errors: [channels, height, width, images].
-      error_sum: their sum.
-    """
-
-    params: Params
-    activations: tuple[tuple[jax.Array, jax.Array], ...]
-    pixel_errors: jax.Array
-    error_sum: jax.Array
-
-
-def centre(
-    model: Autoencoder,
-    pixel_error: PixelError,
-    params: Params,
-    inputs: jax.Array,
-    targets: jax.Array,
-    previous: Centre | None = None,
-) -> Centre:
-    """Evaluates one network and keeps its activations; `inputs` come from `Autoencoder.prepare`.
-
-    With the `previous` centre, on the same batch, an encoder whose weights are those of before is
-    not computed again, nor is a whole network.
-    """
-    count = sum(name.startswith("encoder/") for name, *_ in model.stages(params))
-    forward = functools.partial(model.forward, params, keep=lax.optimization_barrier)
-
-    def encoded() -> Any:
-        return tuple((pre, x) for _, pre, x in itertools.islice(forward(inputs), count))
-
-    def decoded(latent: jax.Array) -> Any:
-        activations = tuple((pre, x) for _, pre, x in forward(latent, since=count))
-        errors = lax.optimization_barrier(pixel_error(activations[-1][0], targets))
-        return activations, errors, errors.sum()
-
-    if previous is None:
-        first = encoded()
-        rest, *errors = decoded(first[-1][1])
-        return Centre(params, (*first, *rest), *errors)
-    kept = previous.activations
-    same = jax.tree.map(lambda a, b: (a == b).all(), params["params"], previous.params["params"])
-    same_encoder = jnp.stack(jax.tree.leaves(same["encoder"])).all()
-    same_decoder = jnp.stack(jax.tree.leaves(same["decoder"])).all()
-    first = lax.cond(same_encoder, lambda: kept[:count], encoded)
-    rest, *errors = lax.cond(
-        same_encoder & same_decoder,
-        lambda _: (kept[count:], previous.pixel_errors, previous.error_sum),
-        decoded,
-        first[-1][1],
-    )
-    return Centre(params, (*first, *rest), *errors)
 
 
 class Neighbours:
@@ -300,8 +237,7 @@ class Neighbours:
         What lies behind is the same network for all of them, so they pass it as more images.
         """
         *shape, children, images = pre.shape
-        pre = lax.optimization_barrier(pre.reshape(*shape, children * images))
-        pre = self._forward(number, pre, self.last)
+        pre = self._forward(number, pre.reshape(*shape, children * images), self.last)
         # One copy for each child: with a target that is spread XLA computes value by value.
         targets = jnp.concatenate([self.targets] * children, -1)
         errors = lax.optimization_barrier(self.pixel_error(pre, lax.optimization_barrier(targets)))

@@ -62,7 +62,7 @@ class Case(NamedTuple):
     images: jax.Array
     params: evoae.types.Params
     batch: evoae.batches.PreparedBatch
-    around: evoae.incremental.Centre
+    around: evoae.centre.Centre
 
 
 @pytest.fixture(params=NETWORKS, scope="module")

@@ -37,8 +37,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "tanh": jnp.tanh,
 }
 
-
-EXPENSIVE = ("sigmoid", "tanh")
+EXPENSIVE = ("sigmoid", "tanh")  # computed as one long run, see `activate`
 
 
 class Layer(Protocol):

@@ -185,12 +185,11 @@ def channel_change(
     channel = jnp.where(is_bias, index, feature)
     if biases:
         seen = jnp.where(is_bias, jnp.ones_like(seen), seen)
-    if groups == 1:
-        values = delta * materialize(seen.reshape(-1))
-        return Change(values.reshape(seen.shape), (channel, 0, 0))
-    # A weight changes one feature of all groups, a bias one channel of one group.
-    of_bias = jnp.arange(groups * features) == channel
-    of_weight = jnp.tile(jnp.arange(features) == channel, groups)
-    moved = jnp.where(is_bias, of_bias, of_weight).astype(seen.dtype)
-    seen = jnp.repeat(seen, features, 0) * moved[:, None, None, None]
-    return Change(delta * materialize(seen), (0, 0, 0))
+    if groups > 1:
+        # A weight changes one feature of all groups, a bias one channel of one group.
+        of_bias = jnp.arange(groups * features) == channel
+        of_weight = jnp.tile(jnp.arange(features) == channel, groups)
+        moved = jnp.where(is_bias, of_bias, of_weight).astype(seen.dtype)
+        seen = jnp.repeat(seen, features, 0) * moved[:, None, None, None]
+    values = delta * materialize(seen.reshape(-1))  # joined axes, as in `activate`
+    return Change(values.reshape(seen.shape), (0 if groups > 1 else channel, 0, 0))

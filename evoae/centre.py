@@ -1,0 +1,74 @@
+"""One network with all that is computed of it on a batch, for the errors of its neighbours."""
+
+import functools
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from evoae.models import Autoencoder
+from evoae.types import Params
+
+# (pre-activation of the last layer, target) -> errors of pixels
+PixelError = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+class Centre(NamedTuple):
+    """One network with its activations on one batch.
+
+    Attributes:
+      params: its weights.
+      activations: (before, after) the activation function for each layer, [*shape, images].
+      pixel_errors: [channels, height, width, images].
+      error_sum: their sum.
+    """
+
+    params: Params
+    activations: tuple[tuple[jax.Array, jax.Array], ...]
+    pixel_errors: jax.Array
+    error_sum: jax.Array
+
+
+def centre(
+    model: Autoencoder,
+    pixel_error: PixelError,
+    params: Params,
+    inputs: jax.Array,
+    targets: jax.Array,
+    previous: Centre | None = None,
+) -> Centre:
+    """Evaluates one network and keeps its activations; `inputs` come from `Autoencoder.prepare`.
+
+    With the `previous` centre, on the same batch, an encoder whose weights are those of before is
+    not computed again, nor is a whole network.
+    """
+    count = sum(name.startswith("encoder/") for name, *_ in model.stages(params))
+    forward = functools.partial(model.forward, params, keep=lax.optimization_barrier)
+
+    def encoded() -> Any:
+        return tuple((pre, x) for _, pre, x in itertools.islice(forward(inputs), count))
+
+    def decoded(latent: jax.Array) -> Any:
+        activations = tuple((pre, x) for _, pre, x in forward(latent, since=count))
+        errors = lax.optimization_barrier(pixel_error(activations[-1][0], targets))
+        return activations, errors, errors.sum()
+
+    if previous is None:
+        first = encoded()
+        rest, *errors = decoded(first[-1][1])
+        return Centre(params, (*first, *rest), *errors)
+    kept = previous.activations
+    same = jax.tree.map(lambda a, b: (a == b).all(), params["params"], previous.params["params"])
+    same_encoder = jnp.stack(jax.tree.leaves(same["encoder"])).all()
+    same_decoder = jnp.stack(jax.tree.leaves(same["decoder"])).all()
+    first = lax.cond(same_encoder, lambda: kept[:count], encoded)
+    rest, *errors = lax.cond(
+        same_encoder & same_decoder,
+        lambda _: (kept[count:], previous.pixel_errors, previous.error_sum),
+        decoded,
+        first[-1][1],
+    )
+    return Centre(params, (*first, *rest), *errors)
