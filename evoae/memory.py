@@ -56,6 +56,9 @@ def memory_estimate(
     Nothing is computed or compiled: it follows from shapes. It is a lower bound of what lies in
     memory at one time, not all that XLA allocates.
 
+    Raises:
+      ValueError: more devices than there are.
+
     >>> import jax, evoae
     >>> strategy = evoae.strategies.GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian(0.1))
     >>> state = strategy.init(jax.random.key(0), {"weights": jax.numpy.ones(1_000)})
@@ -64,6 +67,7 @@ def memory_estimate(
     >>> memory_estimate(strategy, error, None, state).candidates
     32160
     """
+    mesh = population_mesh(num_devices)
     key = jax.eval_shape(lambda: jax.random.key(0))
     population, _ = jax.eval_shape(strategy.ask, key, state)
 
@@ -80,7 +84,6 @@ def memory_estimate(
     if jax.eval_shape(changes, population, images) is not None:
         expressed, activations = 0, sum(layers)  # those of the parent; of its children only blocks
     else:
-        mesh = population_mesh(num_devices)
         count = population.parent.shape[0]
         expressed, together = dense_sizes(network, images, count, chunk_size, mesh)
         activations = together * max(layers, default=0)

@@ -138,6 +138,7 @@ def test_runs_take_turns_of_equal_length(monkeypatch):
         assert timings[name].seconds == pytest.approx([seconds] * 3)
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_another_process():
     ballast = np.ones(2**27)  # a gigabyte, which the measured process has not
     assert ballast.nbytes == 2**30

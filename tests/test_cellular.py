@@ -422,6 +422,7 @@ def test_a_decoded_graph_is_what_grew(network, key):
             np.testing.assert_allclose(leaf, expected[name], rtol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_configuration_compiles_once_and_improves(network, key, compilations):
     images = jax.random.uniform(key, (3, 6, 5, 1))
     strategy = GeneticAlgorithm(

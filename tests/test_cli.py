@@ -104,6 +104,7 @@ def configured(monkeypatch):
         ([*PAPER, "--data.source", "wide"], "--model.name mlp"),
         ([*PAPER, "--out", "wide"], "out must be a new or an empty folder, 'wide' has files"),
         ([*PAPER, "--out", "broken.npz"], "out must be a folder, got the file"),
+        ([*PAPER, "--num-devices", "99"], "num_devices must be at most"),
         ([*PAPER, "digits10"], "Unrecognized options: digits10"),
         (["resume"], "RUN"),
         (["resume", "nowhere"], "folder must be that of a run, with config.json and checkpoints"),

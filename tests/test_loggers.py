@@ -100,6 +100,7 @@ def test_tensorboard_has_the_settings(tensorboard):
     assert b'"population_size": 4' in text
 
 
+@pytest.mark.slow
 def test_tensorboard_has_each_generation_once_after_a_resume(tmp_path, monkeypatch):
     pytest.importorskip("tensorboardX")
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")

@@ -15,7 +15,6 @@ from rich.console import Console
 from evoae import encodings
 from evoae.cli import main
 from evoae.config import PRESETS, ModelConfig
-from evoae.encodings import Cosine, Direct
 from evoae.reproduce import (
     claim_rules,
     encoding_rules,
@@ -56,6 +55,7 @@ TINY = {
         scales=(0.1, 1.0),
     ),
     "encodings": proposal.Budget(
+        encodings=("Direct", "Cosine"),
         seeds=2,
         generations=2,
         mnist_generations=2,
@@ -71,13 +71,9 @@ ROWS |= {"errors": 2 * 7 * 2, "vae": 1 + 8, "latent": 3 + 1}
 ROWS["claims"] = 2 * (2 * 2 + 2 * 2 + 2 + 2 + 2 * 3)
 ROWS["encodings"] = 2 * (1 + 2 + 3 * 2 + 2 * 2)  # seeds x (sizes + other parts + numbers)
 SLOW = ("fig4", "claims", "errors", "vae", "encodings", "latent")
-with_made = pytest.mark.xdist_group  # an experiment is made once, not by each test process
 every_experiment = pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=[with_made(name), *[pytest.mark.slow] * (name in SLOW)])
-        for name in EXPERIMENTS
-    ],
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in EXPERIMENTS],
 )
 
 
@@ -91,9 +87,7 @@ class Made(dict):
     def __missing__(self, name):
         text = io.StringIO()
         console = Console(file=text, width=200, highlight=False, markup=False, soft_wrap=True)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(proposal, "every_encoding", lambda: {"Direct": Direct, "Cosine": Cosine})
-            claims = conduct(EXPERIMENTS[name], TINY[name], self.folder / name, console)
+        claims = conduct(EXPERIMENTS[name], TINY[name], self.folder / name, console)
         self[name] = self.folder / name, claims, text.getvalue()
         return self[name]
 
@@ -135,7 +129,6 @@ def test_pictures_are_made_again_without_a_run(made, name, monkeypatch):
     assert (folder / f"{name}.md").read_text() == page
 
 
-@with_made("fig2")
 def test_the_last_frame_has_the_error_of_the_single_run(made, tmp_path):
     folder, _, _ = made["fig2"]
     with (folder / "fig2.csv").open(newline="") as file:
@@ -145,7 +138,6 @@ def test_the_last_frame_has_the_error_of_the_single_run(made, tmp_path):
     assert float(errors["1", "10"]) == pytest.approx(result.error, rel=1e-4)
 
 
-@with_made("fig3")
 def test_the_outputs_have_the_errors_that_the_sweep_reports(made):
     folder, _, _ = made["fig3"]
     with np.load(folder / "fig3.npz") as found:
@@ -153,7 +145,6 @@ def test_the_outputs_have_the_errors_that_the_sweep_reports(made):
         np.testing.assert_allclose(errors, found["error"], rtol=1e-4)
 
 
-@with_made("fig4")
 @pytest.mark.slow
 def test_the_ways_of_the_long_run_have_their_evaluations(made):
     folder, _, _ = made["fig4"]
@@ -184,6 +175,7 @@ def small():
     return dataclasses.replace(PRESETS["paper-ten"], model=model, num_generations=10)
 
 
+@pytest.mark.slow
 def test_a_long_run_goes_on_where_it_was_killed(small, tmp_path):
     straight = Parts(tmp_path / "straight", Console(quiet=True)).run("run", small)
     folder = tmp_path / "killed" / "run"
@@ -195,6 +187,7 @@ def test_a_long_run_goes_on_where_it_was_killed(small, tmp_path):
     np.testing.assert_array_equal(resumed.trace.best_fitness, straight.trace.best_fitness)
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_stopped_is_not_kept(small, tmp_path, monkeypatch):
     its = Parts(tmp_path, Console(quiet=True))
     whole = parts.sweep
@@ -222,7 +215,6 @@ def test_a_wrong_command_is_one_line(words, capsys):
         assert f"name must be one of {', '.join(EXPERIMENTS)}, all; got 'fig9'" in line
 
 
-@with_made("fig1")
 def test_a_folder_with_something_else_is_refused(made, tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ValueError, match="out must be a new or an empty folder"):

@@ -102,6 +102,7 @@ def assert_same(result, alone):
     assert (result.error, result.num_evaluations) == (alone.error, alone.num_evaluations)
 
 
+@pytest.mark.slow
 def test_twice_resumed_elsewhere_in_other_chunks(config, images, alone, tmp_path, monkeypatch):
     monkeypatch.chdir(images.parent)
     data = DataConfig(images.name)
