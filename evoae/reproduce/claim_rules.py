@@ -38,7 +38,7 @@ def converges(found: Arrays) -> Claim:
                 bool(below.mean() >= 0.9),
             ),
             Statement(
-                f"they do so within {SECONDS:g} s (median, on the machine named above)",
+                f"they do so within {SECONDS:g} s (median, their part of compiling included)",
                 _seconds(np.median(reached)),
                 bool(np.median(reached) <= SECONDS),
             ),
@@ -105,7 +105,8 @@ def more_agents(found: Arrays) -> Claim:
         "more agents are slower and no better",
         (
             Statement(
-                f"with {names} agents it takes longer to converge than with ten (median seconds)",
+                f"with {names} agents it takes longer to converge than with ten (median, without "
+                "compiling)",
                 ", ".join(_seconds(reached[i]) for i in others)
                 + f", against {_seconds(reached[ten])}",
                 bool(all(reached[i] > reached[ten] for i in others)),
