@@ -57,7 +57,7 @@ def memory_estimate(
     memory at one time, not all that XLA allocates.
 
     Raises:
-      ValueError: more devices than there are.
+      ValueError: a number of devices that `evoae.evolve` would refuse.
 
     >>> import jax, evoae
     >>> strategy = evoae.strategies.GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian(0.1))
