@@ -32,13 +32,22 @@ def use_cores() -> None:
     if chosen or "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
         return
     try:
+        jax.config.update("jax_num_cpu_devices", num_cores())
+    except RuntimeError:  # JAX has its devices already
+        return
+
+
+def num_cores() -> int:
+    """How many CPU cores this process may use, 4 at most.
+
+    >>> 1 <= num_cores() <= 4
+    True
+    """
+    try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # on macOS and Windows
         cores = os.cpu_count() or 1
-    try:
-        jax.config.update("jax_num_cpu_devices", min(cores, MOST_CORES))
-    except RuntimeError:  # JAX has its devices already
-        return
+    return min(cores, MOST_CORES)
 
 
 def population_mesh(num_devices: int | None = None) -> Mesh | None:

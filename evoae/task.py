@@ -148,15 +148,25 @@ def random_networks(
 ) -> Params:
     """Random weights of one network, or of several independent ones, stacked."""
     keys = key if number is None else jax.random.split(key, number)
+    if isinstance(keys, jax.core.Tracer):  # compiler options are for what is called from outside
+        return _initialise(keys, image, model)
     return _initialised(keys, image, model)
 
 
-@functools.partial(jax.jit, static_argnames="model")
-def _initialised(keys: jax.Array, image: Images, model: Autoencoder) -> Params:
-    """The weights from one key, or from several; compiled once for all equal models."""
+def _initialise(keys: jax.Array, image: Images, model: Autoencoder) -> Params:
+    """The weights from one key, or from several."""
     return (
         model.init(keys, image) if keys.ndim == 0 else jax.vmap(model.init, (0, None))(keys, image)
     )
+
+
+# Compiled once for all equal models. It runs once as well: LLVM's third level takes longer than all
+# else, and gives the same bits.
+_initialised = jax.jit(
+    _initialise,
+    static_argnames="model",
+    compiler_options={"xla_backend_optimization_level": 2},
+)
 
 
 @functools.partial(jax.jit, static_argnames=("encoding", "number"))

@@ -15,7 +15,7 @@ class ReproduceQuery:
 
     Attributes:
       name: fig1, fig2, fig3, fig4, claims, errors, vae, encodings, latent or all.
-      quick: a small budget, for a first look; encodings take longest, about eight minutes.
+      quick: a small budget, for a first look; all are then measured side by side, a core each.
       out: the folder to write to; None makes one in runs. One in which the same was begun is gone
         on with, and where all is measured only pictures and pages are made anew.
       data: where MNIST is, for latent: a folder of IDX files; None downloads it, and --quick

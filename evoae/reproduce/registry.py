@@ -5,6 +5,8 @@ Another experiment is one more file that describes it, and its name in `EXPERIME
 
 from pathlib import Path
 
+import jax
+
 from evoae import data
 from evoae.checks import check_choice
 from evoae.report.folder import free_folder
@@ -18,6 +20,7 @@ from evoae.reproduce.figure2 import FIGURE2
 from evoae.reproduce.figure3 import FIGURE3
 from evoae.reproduce.figure4 import FIGURE4
 from evoae.reproduce.latent import LATENT
+from evoae.reproduce.processes import measure_quick
 from evoae.reproduce.vae import VAE
 from evoae.reproduce.verdicts import Claim
 
@@ -72,6 +75,8 @@ def reproduce(
     for its in chosen.values():
         if its.check:
             its.check()
+    if name == ALL and quick and jax.default_backend() == "cpu":
+        measure_quick(reversed(chosen), folder, console)
     found = {}
     for key, its in chosen.items():
         budget, its_folder = its.quick if quick else its.full, folder / key
