@@ -19,7 +19,7 @@ def begun(monkeypatch):
     """The processes that are begun; each runs the code that its name is."""
     found = []
 
-    def begin(name, folder):
+    def begin(name, folder, environment):
         found.append(subprocess.Popen([sys.executable, "-c", name]))
         return found[-1]
 
@@ -42,8 +42,8 @@ def test_there_are_never_more_than_cores(begun, tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "num_cores", lambda: 2)
     most, begin = [], processes._begun
 
-    def counting(name, folder):
-        its = begin(name, folder)
+    def counting(name, folder, environment):
+        its = begin(name, folder, environment)
         most.append(sum(other.poll() is None for other in begun))
         return its
 
