@@ -57,7 +57,8 @@ def conduct(
     console.print(f"experiment   {experiment.name}: {experiment.title}")
     raw = folder / f"{experiment.name}.npz"
     if not raw.exists():
-        begun, anew = time.perf_counter(), not (folder / SETTINGS).exists()
+        anew = not (folder / SETTINGS).exists() and not (folder / PARTS).exists()
+        begun = time.perf_counter()
         with writing(folder):
             write_settings(folder, settings, SETTINGS)
         found = experiment.measure(budget, Parts(folder / PARTS, console, source))
