@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae.fitness import Reconstruction
+from evoae.networks import applied
 from evoae.task import Images, Task, error_on
 from evoae.types import Params
 
@@ -48,5 +49,4 @@ def prior_samples(task: Task, params: Params, number: int) -> npt.NDArray[np.flo
     """What the decoder makes of latents from N(0, 1), by one fixed key: [number, H, W, C]."""
     shape = (number, task.model.latent_size(task.images.shape[1:]))
     latent = jax.random.normal(jax.random.key(0), shape)
-    decode = jax.jit(task.model.apply, static_argnames="method")
-    return np.asarray(decode(params, latent, method="decode"))
+    return np.asarray(applied(task.model, params, latent, method="decode"))

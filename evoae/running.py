@@ -18,6 +18,7 @@ from evoae.denoising import FILE as DENOISING
 from evoae.denoising import denoising
 from evoae.evolve import InvalidFitnessError
 from evoae.hosts import any_of, check_same, of_first
+from evoae.networks import applied
 from evoae.pace import BEGINNING, Pace, interrupts
 from evoae.report.device import environment
 from evoae.report.folder import RunFolder
@@ -82,7 +83,6 @@ def conduct(
 
     targets = pixels[:NUM_SHOWN]
     inputs = shown_inputs(task, targets)
-    reconstruct = jax.jit(task.model.apply)
     folder = RunFolder(
         path,
         targets,
@@ -95,7 +95,7 @@ def conduct(
     )
     state, pace, traces, stopped = task.state, begun, [], False
     best = task.network(state.best)
-    outputs = np.asarray(reconstruct(best, inputs))
+    outputs = np.asarray(applied(task.model, best, inputs))
     settings = {"config": to_json(portable(config)), "environment": environment()}
     watching = watched(
         folder.record,
@@ -127,7 +127,7 @@ def conduct(
             for state, trace, pace in evolution(task, begun):
                 traces.append(trace)
                 best = task.network(state.best)
-                outputs = np.asarray(reconstruct(best, inputs))
+                outputs = np.asarray(applied(task.model, best, inputs))
                 folder.add(trace._asdict(), best, outputs, float(state.best_fitness))
                 save_genes(state.best)
                 logs.add(pace.steps, *_logged(trace, pace, targets, outputs, low, high))

@@ -4,7 +4,6 @@ Runs that differ in floats of the strategy or in their seeds alone are one progr
 in their states. Other settings are static, and each combination of them is a program of its own.
 """
 
-import functools
 import math
 import threading
 import time
@@ -20,7 +19,7 @@ import numpy.typing as npt
 from evoae import data, tree
 from evoae.config import Grid, RunConfig, grid, setting, to_json
 from evoae.evaluate import equal_size
-from evoae.models import Autoencoder
+from evoae.networks import applied
 from evoae.pace import BLOCK_SIZE, Pace, in_blocks, interrupts
 from evoae.report.device import device, environment
 from evoae.report.folder import BEST, free_folder, write_settings, writing
@@ -235,16 +234,10 @@ def _evolved(
         best = jax.device_get(task.network(tree.take(genes, row)))
         # `evolve` ends a run in which a generation has no finite error.
         error = error_on(task.fitness, best, task.images) if np.isfinite(fitness).all() else np.inf
-        outputs = np.asarray(_reconstructed(best, inputs, model=task.model))
+        outputs = np.asarray(applied(task.model, best, inputs))
         evaluations = pace.steps * task.population_size
         runs.append(_Run(error, best, fitness, evaluations, pace.seconds / count, outputs))
     return runs
-
-
-@functools.partial(jax.jit, static_argnames="model")
-def _reconstructed(params: Params, images: jax.Array, *, model: Autoencoder) -> Any:
-    """What a network makes of images; compiled once for all programs of a sweep."""
-    return model.apply(params, images)
 
 
 def _gathered(points: Grid, runs: Mapping[Place, _Run], folder: Path, stopped: bool) -> Sweep:

@@ -20,6 +20,7 @@ from evoae.fitness import Reconstruction, reconstruction
 from evoae.hosts import seconds_of_first
 from evoae.memory import Memory, check_memory, memory_estimate
 from evoae.models import Autoencoder, variational
+from evoae.networks import random_networks
 from evoae.pace import BEGINNING, BLOCK_SIZE, Pace, in_blocks
 from evoae.report.baselines import ERRORS as NUMPY_ERRORS
 from evoae.report.progress import Status
@@ -141,32 +142,6 @@ def first_state(config: RunConfig, model: Autoencoder, images: Images) -> tuple[
     for_genes = jax.random.split(jax.random.key(config.seed), 3)[2]
     genes = _first_genes(for_genes, networks, config.encoding, number if number > 1 else None)
     return key, config.strategy.init(for_weights, Stacked(genes) if number > 1 else genes)
-
-
-def random_networks(
-    key: jax.Array, model: Autoencoder, image: Images, number: int | None
-) -> Params:
-    """Random weights of one network, or of several independent ones, stacked."""
-    keys = key if number is None else jax.random.split(key, number)
-    if isinstance(keys, jax.core.Tracer):  # compiler options are for what is called from outside
-        return _initialise(keys, image, model)
-    return _initialised(keys, image, model)
-
-
-def _initialise(keys: jax.Array, image: Images, model: Autoencoder) -> Params:
-    """The weights from one key, or from several."""
-    return (
-        model.init(keys, image) if keys.ndim == 0 else jax.vmap(model.init, (0, None))(keys, image)
-    )
-
-
-# Compiled once for all equal models. It runs once as well: LLVM's third level takes longer than all
-# else, and gives the same bits.
-_initialised = jax.jit(
-    _initialise,
-    static_argnames="model",
-    compiler_options={"xla_backend_optimization_level": 2},
-)
 
 
 @functools.partial(jax.jit, static_argnames=("encoding", "number"))

@@ -13,10 +13,11 @@ from evoae import data
 from evoae.backprop import minimize
 from evoae.batches import prepared
 from evoae.fitness import Reconstruction
+from evoae.networks import random_networks
 from evoae.pace import Pace
 from evoae.report.progress import ProgressBar, Status
 from evoae.strategies import Stacked
-from evoae.task import Images, Task, evolution, evolution_status, random_networks
+from evoae.task import Images, Task, evolution, evolution_status
 from evoae.types import Params
 
 LEARNING_RATES = (0.001, 0.003, 0.01, 0.03)

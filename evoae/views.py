@@ -8,10 +8,11 @@ import numpy.typing as npt
 
 from evoae import data
 from evoae.evidence import prior_samples
+from evoae.networks import applied, random_networks
 from evoae.report.page.images import maps_of_layer, to_bytes
 from evoae.report.page.latent import GRID, latent_grid
 from evoae.report.page.weights import pictures_of_weights
-from evoae.task import Task, random_networks
+from evoae.task import Task
 from evoae.types import Genes, Params
 
 NUM_LATENT = 1_000  # images in the latent map
@@ -30,12 +31,13 @@ def views(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
     """
     low, high = task.config.data.low, task.config.data.high
     images = data.scale(task.images[:NUM_LATENT], low, high)
-    apply = jax.jit(task.model.apply, static_argnames="method")
-    found = {"latent": np.asarray(apply(params, images, method="encode"))}
+    found = {"latent": np.asarray(applied(task.model, params, images, method="encode"))}
     if task.labels is not None:
         found["labels"] = task.labels[:NUM_LATENT]
     if found["latent"].shape[1] == 2 and images.shape[-1] == 1:
-        decoded = np.asarray(apply(params, latent_grid(found["latent"]), method="decode"))
+        decoded = np.asarray(
+            applied(task.model, params, latent_grid(found["latent"]), method="decode")
+        )
         small = to_bytes(decoded, low, high)[..., 0]
         height, width = small.shape[1:]
         mosaic = small.reshape(GRID, GRID, height, width).swapaxes(1, 2)

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from evoae import data, tree
 from evoae.config import PRESETS
+from evoae.networks import random_networks
 from evoae.reproduce.experiment import Experiment, Table
 from evoae.reproduce.parts import Arrays, Parts, of_networks
 from evoae.reproduce.pictures import image_rows, save_both
 from evoae.reproduce.verdicts import Claim, Statement, share
-from evoae.task import prepare, random_networks
+from evoae.task import prepare
 from evoae.types import Params
 
 LAYER = "encoder/3_MaxPool"  # the last one in front of the dense layers: 4x4 values

@@ -1,8 +1,7 @@
 """The networks whose latent is looked at, and two principal components beside them."""
 
-import functools
 import time
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -11,13 +10,12 @@ from evoae import data, tree
 from evoae.backprop import minimize
 from evoae.fitness import reconstruction
 from evoae.models import Autoencoder
+from evoae.networks import applied, random_networks
 from evoae.report.progress import ProgressBar, Status
 from evoae.reproduce.full_mnist import BATCH_SIZE, Course, evolve_parts
 from evoae.reproduce.latent_figures import Array, Coder, flat, sklearn
 from evoae.reproduce.parts import Arrays, Parts
 from evoae.strategies import Stacked
-from evoae.task import random_networks
-from evoae.types import Params
 
 MODEL = "varadi2021"
 LEARNING_RATES = (0.001, 0.003, 0.01, 0.03)  # of Adam
@@ -119,22 +117,17 @@ def coder_of(model: Autoencoder, weights: Array, digits: Digits) -> Coder:
 
     def encode(images: Array) -> Array:
         scaled = (data.scale(chunk, 0.0, 1.0) for chunk in _chunks(images))
-        return np.concatenate([_applied(model, "encode", params, chunk) for chunk in scaled])
+        return np.concatenate([applied(model, params, chunk, "encode") for chunk in scaled])
 
     def decode(latents: Array) -> Array:
         chunks = _chunks(latents)
-        return np.concatenate([_applied(model, "decode", params, chunk) for chunk in chunks])
+        return np.concatenate([applied(model, params, chunk, "decode") for chunk in chunks])
 
     return Coder(encode, decode)
 
 
 def _chunks(array: Array) -> list[Array]:
     return [array[start : start + CHUNK] for start in range(0, len(array), CHUNK)]
-
-
-@functools.partial(jax.jit, static_argnames=("model", "method"))
-def _applied(model: Autoencoder, method: str, params: Params, inputs: Array) -> jax.Array:
-    return cast(jax.Array, model.apply(params, inputs, method=method))
 
 
 def principal(digits: Digits) -> Coder:

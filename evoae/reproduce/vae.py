@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from evoae import data
 from evoae.config import PRESETS
 from evoae.evidence import Evidence, evidence, prior_samples
+from evoae.networks import applied
 from evoae.report.baselines import baselines
 from evoae.reproduce.experiment import Experiment, Table
 from evoae.reproduce.figure3 import diversities
@@ -40,7 +40,6 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
     """Each run of the strategy; then Adam, eight starts, for as long as the middle one took."""
     config = PRESETS["vae"].lasting(budget.generations)
     task = prepare(config)
-    reconstruct = jax.jit(task.model.apply)
     images = np.asarray(data.scale(task.images, config.data.low, config.data.high))
     found: Arrays = {"images": images}
 
@@ -50,7 +49,7 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
             its = [take(trained.networks, i) for i in range(trained.errors.shape[1])]
             return {
                 "parts": np.array([evidence(task.fitness, one, task.images) for one in its]),
-                "outputs": np.array([reconstruct(one, images) for one in its]),
+                "outputs": np.array([applied(task.model, one, images) for one in its]),
                 "samples": np.array([prior_samples(task, one, NUM_SAMPLES) for one in its]),
                 "seconds": trained.seconds[-1:],
             }
