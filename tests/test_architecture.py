@@ -13,7 +13,17 @@ import evoae
 PACKAGE = Path(evoae.__file__).parent
 COMMON = ("types", "tree", "checks")  # may be imported by all
 ORDER = (
-    *("data", "layers", "models", "centre", "incremental", "errors", "batches", "fitness"),
+    *(
+        "data",
+        "layers",
+        "models",
+        "networks",
+        "centre",
+        "incremental",
+        "errors",
+        "batches",
+        "fitness",
+    ),
     *("noises", "encodings"),
     *("mutations", "crossovers", "strategies"),
     *("device_errors", "sharding", "evaluate", "evolve", "memory", "hosts", "side_by_side"),
