@@ -270,7 +270,7 @@ ERRORS_COMPARED = Experiment(
         ("errors-ours", "The same by evoae's strategy."),
         ("errors-curves", "The error that is learnt from, as a part of the mean image's."),
     ),
-    full=Budget(tuple(ERRORS), seeds=10, generations=3_000, our_generations=400),
+    full=Budget(tuple(ERRORS), seeds=10, generations=3_000, our_generations=4_000),
     quick=Budget(("mae", "mse", "rmse", "ssim"), seeds=4, generations=200, our_generations=20),
     measure=measure,
     rows=rows,
