@@ -246,7 +246,7 @@ ENCODINGS = Experiment(
         ("encodings-images", "After equal time: targets, and what the networks make of them."),
     ),
     full=Budget(
-        tuple(every_encoding()), 5, 250, 100, 5.0, 4, (1, 2, 4, 8, 16, 32, 64, 128), 500, 9
+        tuple(every_encoding()), 5, 750, 200, 20.0, 4, (1, 2, 4, 8, 16, 32, 64, 128), 500, 9
     ),
     quick=Budget(("Direct", "Cosine"), 2, 20, 5, 0.5, 1, (1, 16), 20, 2),
     measure=measure,
