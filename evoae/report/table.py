@@ -10,9 +10,13 @@ from rich.table import Table
 
 from evoae.report.files import replacing
 
+WIDEST = 1_000  # characters of a table
+
 
 def print_table(console: Console, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows below the names of their columns; numbers at the right, NaN and None as blanks.
+
+    Where the console is narrower than the table, lines go on beyond it: no number is cut off.
 
     >>> import sys
     >>> console = Console(file=sys.stdout, width=80)
@@ -26,7 +30,8 @@ def print_table(console: Console, columns: Sequence[str], rows: Sequence[Sequenc
         table.add_column(column, justify="left" if index == 0 else "right")
     for row in rows:
         table.add_row(*(as_text(cell) for cell in row))
-    console.print(table)
+    table.width = console.measure(table, options=console.options.update(width=WIDEST)).maximum
+    console.print(table, crop=False, no_wrap=True, overflow="ignore")
 
 
 def as_text(cell: object) -> str:
