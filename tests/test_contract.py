@@ -86,7 +86,11 @@ STRATEGIES |= dict.fromkeys(ENCODINGS, STRATEGIES["gaussian"])
 STRATEGIES["cellular"] = genetic(
     mutations.SubtreeMutation(GAUSSIAN), 5, crossover=crossovers.SubtreeCrossover()
 )
-every_strategy = pytest.mark.parametrize("name", STRATEGIES)
+every_strategy = pytest.mark.parametrize(
+    "name",
+    # Cells that divide compile long.
+    [pytest.param(name, marks=[pytest.mark.slow] * (name == "cellular")) for name in STRATEGIES],
+)
 NUM_GENERATIONS = 30  # in one scan
 traces = []  # the strategies whose run was traced, one entry a tracing
 
