@@ -37,7 +37,7 @@ def denoising(
     columns: dict[str, list[float]] = {"level": []}
     trained = fitness.noise
     for part in PARTS:
-        level = min(part * trained.level, trained.highest)  # type: ignore[union-attr]
+        level = round(min(part * trained.level, trained.highest), 12)  # type: ignore[union-attr]
         if level in columns["level"]:
             continue
         columns["level"].append(level)
