@@ -31,7 +31,7 @@ def print_table(console: Console, columns: Sequence[str], rows: Sequence[Sequenc
     for row in rows:
         table.add_row(*(as_text(cell) for cell in row))
     table.width = console.measure(table, options=console.options.update(width=WIDEST)).maximum
-    console.print(table, crop=False, no_wrap=True, overflow="ignore")
+    console.print(table, crop=False)
 
 
 def as_text(cell: object) -> str:

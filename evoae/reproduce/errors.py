@@ -145,7 +145,7 @@ def claims(found: Arrays) -> list[Claim]:
     mae, mse, rmse, ssim = map(learnt.index, ("mae", "mse", "rmse", "ssim"))
     larger = [smaller(theirs[index], ours[index]) for index in range(len(learnt))]
     open_minded = [float(np.median(its)) > COLLAPSED for its in theirs]
-    of_paper = "by the paper's search"
+    of_paper = f"by {NAMES[PAPER]}"
     return [
         Claim(
             "a root mean square error is as good as the absolute error (what the paper cites)",
