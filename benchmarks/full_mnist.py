@@ -7,7 +7,8 @@ Learns from cross entropy on minibatches of 64 training images; 5,000 others, fr
 training set, show the course. The test images are evaluated once, with the last network. The same
 bits on any number of devices, so a busy machine ends at the same figure, only later. DIR keeps the
 state after every twentieth part, and the same command goes on from it; so does
-`evoae reproduce latent`, where DIR is the folder `parts` of the one that it is given.
+`evoae reproduce latent`, where DIR is the folder `parts` of the one that it is given. At the end
+the figures are in DIR as JSON, and the course as a picture.
 """
 
 import argparse
@@ -57,17 +58,25 @@ def main():
     latent_size = model.latent_size(images.shape[1:])
     constant = evoae.report.baselines(test, error="mse", fitted_to=scaled)
     linear = evoae.report.pca_error(test, latent_size, error="mse", fitted_to=scaled)
+    principal = f"{latent_size} principal components"
     found = {
         "seed": options.seed,
         "generations": course.generations,
         "seconds": round(course.seconds),
         "test": pixels * float(squared(course.params, test)),
         "mean image": pixels * constant["mean image"],
-        f"{latent_size} principal components": pixels * linear,
+        principal: pixels * linear,
         "validation": course.errors,
     }
     name = run_name(options.model, options.generations, options.seed)
     (options.out / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+    evoae.report.curve(
+        options.out / f"{name}.png",
+        np.linspace(0, course.generations, len(course.errors) + 1)[1:],
+        {"evolved": course.errors},
+        baselines={line: found[line] for line in ("mean image", principal)},
+        ylabel="squared error of an image",
+    )
     print(json.dumps(found))
 
 

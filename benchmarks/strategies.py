@@ -1,9 +1,11 @@
 """Which strategy to use: all of them with equal evaluations, several seeds, median and worst.
 
-    python benchmarks/strategies.py [--out DIR] [--data digits10] [--evaluations 256000] [--seeds 5]
+    python benchmarks/strategies.py [--out DIR] [--data digits10] [--evaluations 256000] \
+        [--seeds 5] [--batch-size 64]
 
 With the paper's network. They learn from Huber's error of logits; what is compared is the mean
-absolute error, on all of digits10 or on 1,000 images of another source that nothing learnt from.
+absolute error, on all of digits10; or, of another source, from which each generation has a batch of
+its own, on 1,000 images that nothing learnt from.
 Adam stands beside them with as many evaluations, a gradient counted as three. Each finished line
 is kept in DIR/strategies.json, and is not computed again; DIR/strategies.md is the table.
 """
@@ -48,7 +50,7 @@ def strategies(generations: int, elitist: bool) -> dict[str, object]:
         return GeneticAlgorithm(size, num_elites=num_elites, mutation=mutation, **settings)
 
     def probes(size=POPULATION):
-        return ProbeEvolutionStrategy(size, learning_rate=0.02, elitist=elitist)
+        return ProbeEvolutionStrategy(size, learning_rate=0.1, elitist=elitist)
 
     def evosax(algorithm, **parameters):
         return Evosax(algorithm, POPULATION, parameters=parameters, elitist=elitist)
@@ -141,6 +143,7 @@ def main() -> None:
     parser.add_argument("--data", default="digits10", help="a data set, or the folder of one")
     parser.add_argument("--evaluations", type=int, default=256_000)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--batch-size", type=int, default=64, help="of what is not digits10")
     parser.add_argument("--only", help="lines whose name has this in it")
     given = parser.parse_args()
 
@@ -148,7 +151,7 @@ def main() -> None:
     whole = given.data == "digits10"
     images = jnp.asarray(pixels if whole else pixels[NUM_VALIDATION:])
     shown = jnp.asarray(pixels if whole else pixels[:NUM_VALIDATION])
-    batch_size = None if whole else 64
+    batch_size = None if whole else given.batch_size
     model = evoae.models.varadi2021()
     fitness = evoae.fitness.reconstruction(model, error="logit_huber")
     absolute = jax.jit(evoae.fitness.reconstruction(model, error="mae").__call__)
@@ -157,6 +160,8 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     file = given.out / "strategies.json"
     about = {"data": given.data, "evaluations": given.evaluations, "seeds": given.seeds}
+    if given.data != "digits10":
+        about["batch_size"] = given.batch_size
     kept = json.loads(file.read_text()) if file.exists() else about | {"lines": {}}
     if {name: kept[name] for name in about} != about:
         raise SystemExit(f"{file} is of other settings: choose another --out")
