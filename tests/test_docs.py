@@ -78,7 +78,8 @@ def test_the_snippets_of_a_page_run_one_after_another(page, tmp_path, monkeypatc
 
 def command_lines(page):
     """What the page tells to type: in blocks of the shell, and in the text from `evoae` on."""
-    lines = [line for text in blocks(page, "sh") for line in text.splitlines()]
+    texts = [text.replace("\\\n", " ") for text in blocks(page, "sh")]
+    lines = [line for text in texts for line in text.splitlines()]
     spans = [" ".join(span.split()) for span in re.findall(r"`(evoae [^`]+)`", prose(page))]
     # Not a form with brackets or dots, nor the mere name of a command or of its option.
     lines += [
