@@ -18,6 +18,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 import evoae
 from evoae import tree
@@ -39,6 +40,7 @@ from evoae.strategies import (
 )
 
 POPULATION, SMALL = 256, 64
+STEP = optax.constant_schedule(0.05)  # one object, as strategies are equal by value
 GRADIENT_COST = 3  # in evaluations
 NUM_VALIDATION = 1_000
 
@@ -52,8 +54,8 @@ def strategies(generations: int, elitist: bool) -> dict[str, object]:
     def probes(size=POPULATION):
         return ProbeEvolutionStrategy(size, learning_rate=0.1, elitist=elitist)
 
-    def evosax(algorithm, **parameters):
-        return Evosax(algorithm, POPULATION, parameters=parameters, elitist=elitist)
+    def evosax(algorithm, **settings):
+        return Evosax(algorithm, POPULATION, elitist=elitist, **settings)
 
     binomial, noise = Binomial(10.0, 0.1, max_weights=64), Gaussian(0.02)
     few = Binomial(2.0, 0.5, max_weights=8)
@@ -95,9 +97,9 @@ def strategies(generations: int, elitist: bool) -> dict[str, object]:
             probes(), num_starts=3, generations_each=max(generations // 18, 1)
         ),
         "Probes, 4 islands": Islands(probes(POPULATION // 4), num_islands=4, num_migrants=0),
-        "evosax Open_ES": evosax("Open_ES", std_init=0.05),
-        "evosax SNES": evosax("SNES", std_init=0.1),
-        "evosax PGPE": evosax("PGPE", std_init=0.1),
+        "evosax Open_ES": evosax("Open_ES", arguments={"std_schedule": STEP}),
+        "evosax SNES": evosax("SNES", parameters={"std_init": 0.1}),
+        "evosax PGPE": evosax("PGPE", parameters={"std_init": 0.1}),
     }
     return {
         name: strategy.lasting(generations) if hasattr(strategy, "lasting") else strategy
