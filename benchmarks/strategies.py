@@ -161,11 +161,10 @@ def main() -> None:
 
     given.out.mkdir(parents=True, exist_ok=True)
     file = given.out / "strategies.json"
-    about = {"data": given.data, "evaluations": given.evaluations, "seeds": given.seeds}
-    if given.data != "digits10":
-        about["batch_size"] = given.batch_size
+    settings = ("data", "evaluations", "seeds")
+    about = {name: getattr(given, name) for name in settings} | {"batch_size": batch_size}
     kept = json.loads(file.read_text()) if file.exists() else about | {"lines": {}}
-    if {name: kept[name] for name in about} != about:
+    if {name: kept.get(name) for name in about} != about:
         raise SystemExit(f"{file} is of other settings: choose another --out")
 
     def line(name, networks, began):
