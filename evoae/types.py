@@ -111,6 +111,10 @@ class Mutation(Protocol):
     Self-adaptation can change one of its floats: the one that its class attribute `adapted` names,
     for which `sample` then takes one float for each layer as well. The float stays in what a
     method `adapted_range() -> (smallest, largest)` returns, if there is one.
+
+    One whose children may differ from a single parent in one weight each says so by a method
+    `single_changes(population) -> (positions, deltas)`, as a `Strategy` does, or None when they do
+    not; the population's genotype is then the mutation's own.
     """
 
     def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> Genotype:

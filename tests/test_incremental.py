@@ -11,6 +11,7 @@ import pytest
 import evoae
 from evoae import tree
 from evoae.layers import Conv, ConvTranspose, Dense, MaxPool, Reshape, Unpool
+from evoae.mutations import HeavyTailed, Sparse
 
 # Networks that take every road a change can take: blocks cut at the edge, planes, groups of
 # channels, pooling of one plane, an unpool that no transposed convolution follows.
@@ -181,27 +182,35 @@ def ask(strategy, params):
     return strategy.ask(jax.random.key(6), strategy.init(jax.random.key(5), params))[0]
 
 
-def generation(name, population_size, **settings):
+def generation(name, population_size, mutation):
     """Strategy, fitness, population and images of one generation of one-weight children."""
     model, shape = NETWORKS[name]
     fitness = evoae.fitness.reconstruction(model, error="mse")
     images = jax.random.uniform(jax.random.key(1), (4, *shape))
-    mutation = evoae.mutations.Sparse(1, **settings)
     strategy = evoae.strategies.GeneticAlgorithm(population_size, mutation=mutation)
     return strategy, fitness, ask(strategy, init(model, images)), images
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shared", [True, False])
-@pytest.mark.parametrize("replace", [True, False])
-def test_evaluate_by_changes_equals_evaluate_of_whole_networks(shared, replace):
-    parts = generation("shared kernels", 40, shared_positions=shared, replace=replace)
+@pytest.mark.parametrize(
+    "mutation",
+    [
+        *(Sparse(1, shared_positions=shared) for shared in (True, False)),
+        *(Sparse(1, shared_positions=shared, replace=True) for shared in (True, False)),
+        HeavyTailed(max_weights=1),
+    ],
+    ids=str,
+)
+def test_evaluate_by_changes_equals_evaluate_of_whole_networks(mutation):
+    parts = generation("shared kernels", 40, mutation)
+    strategy, _, population, _ = parts
+    assert strategy.single_changes(population) is not None
     np.testing.assert_allclose(evaluate(*parts), evaluate_whole(*parts), rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.slow
 def test_the_chunk_size_changes_no_bit():
-    parts = generation("varadi2021", 130)
+    parts = generation("varadi2021", 130, Sparse(1))
     errors = evaluate(*parts)
     for chunk_size in (7, 50):  # seven chunks, and three
         np.testing.assert_array_equal(evaluate(*parts, chunk_size), errors)

@@ -201,6 +201,24 @@ def test_heavy_tails_of_number_and_step():
     assert scipy.stats.chisquare(np.bincount(positions[used], minlength=SIZE)).pvalue > 0.01
 
 
+@pytest.mark.parametrize(
+    ("mutation", "known"),
+    [
+        *((Sparse(1), True), (Sparse(2), False)),
+        *((HeavyTailed(max_weights=1), True), (HeavyTailed(max_weights=2), False)),
+        (LowRank(1.0), False),
+    ],
+    ids=str,
+)
+def test_changes_of_single_weights_are_known_as_such(mutation, known):
+    strategy = evoae.strategies.GeneticAlgorithm(9, mutation=mutation)
+    population, _ = candidates_of(strategy, jax.random.key(0), NETWORK)
+    changes = strategy.single_changes(population)
+    assert (changes is not None) == known
+    if known:
+        np.testing.assert_array_equal(changes, [leaf[1:, 0] for leaf in population.genotype])
+
+
 def test_zeroing_sets_the_named_weights_to_zero_and_no_others():
     params = jax.tree.map(lambda leaf: leaf + 3.0, NETWORK)
     genotype, children = ask(Zeroing(2.5, max_weights=6), population_size=1500, params=params)

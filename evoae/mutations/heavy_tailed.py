@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from evoae import tree
 from evoae.checks import check_number, check_positive, check_whole
-from evoae.mutations.sparse import SparseGenotype, add_at
-from evoae.types import Hyper, Params
+from evoae.mutations.sparse import Sparse, SparseGenotype, add_at
+from evoae.types import Hyper, Params, Population
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,8 @@ class HeavyTailed:
       scale: half of all steps are shorter; above 0; may be changed during a run without compiling
         again. What self-adaptation changes.
       exponent: of the power law, above 1; may be changed likewise. The paper recommends 1.5.
-      max_weights: the most draws a child, at least 1: a child is described by so many pairs.
+      max_weights: the most draws a child, at least 1: a child is described by so many pairs. With
+        1, children of one parent are evaluated from its activations, like those of `Sparse`.
 
     >>> import jax
     >>> mutation = HeavyTailed(max_weights=8)
@@ -71,3 +72,7 @@ class HeavyTailed:
     def apply(self, params: Params, genotype: SparseGenotype) -> Params:
         """The child: `params` changed at the positions alone."""
         return add_at(params, genotype)
+
+    def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
+        """See `evoae.types.Mutation`."""
+        return Sparse(self.max_weights).single_changes(population)

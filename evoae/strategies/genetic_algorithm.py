@@ -180,10 +180,10 @@ class GeneticAlgorithm:
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
         """See `evoae.types.Strategy`."""
-        if self.crossover is not None or not isinstance(self.mutation, Sparse):
+        if self.crossover is not None:
             return None
-        genotype = self._of_mutation(population.genotype)
-        return self.mutation.single_changes(population._replace(genotype=genotype))
+        single_changes = getattr(self.mutation, "single_changes", lambda _: None)
+        return single_changes(population._replace(genotype=self._of_mutation(population.genotype)))
 
     def tell(
         self, key: jax.Array, population: Population, fitness: jax.Array, state: State
