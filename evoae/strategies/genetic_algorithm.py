@@ -182,8 +182,8 @@ class GeneticAlgorithm:
         """See `evoae.types.Strategy`."""
         if self.crossover is not None:
             return None
-        single_changes = getattr(self.mutation, "single_changes", lambda _: None)
-        return single_changes(population._replace(genotype=self._of_mutation(population.genotype)))
+        genotype = self._of_mutation(population.genotype)
+        return shared.single_changes(self.mutation, population._replace(genotype=genotype))
 
     def tell(
         self, key: jax.Array, population: Population, fitness: jax.Array, state: State

@@ -130,7 +130,7 @@ class Restarts:
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
         """See `evoae.types.Strategy`."""
-        return getattr(self.strategy, "single_changes", lambda _: None)(population)
+        return shared.single_changes(self.strategy, population)
 
     def tell(
         self, key: jax.Array, population: Population, fitness: jax.Array, state: RestartsState

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import tree
-from evoae.types import Hyper, Info, Params
+from evoae.types import Hyper, Info, Params, Population
 
 
 class Stacked(NamedTuple):
@@ -119,6 +119,11 @@ def lasting(strategy: Any, num_generations: int) -> Any:
 def settled(strategy: Any, state: Any) -> bool:
     """See `evoae.types.Strategy`."""
     return getattr(strategy, "settled", lambda _: True)(state)
+
+
+def single_changes(changing: Any, population: Population) -> tuple[jax.Array, jax.Array] | None:
+    """Of a strategy or a mutation: see `evoae.types.Strategy`."""
+    return getattr(changing, "single_changes", lambda _: None)(population)
 
 
 def best_errors(states: Any) -> jax.Array:
