@@ -35,7 +35,6 @@ from evoae.strategies import (
     OneFifth,
     ProbeEvolutionStrategy,
     Race,
-    Restarts,
     Tournament,
 )
 
@@ -88,9 +87,6 @@ def strategies(generations: int, elitist: bool) -> dict[str, object]:
         "GA, few changes, 16 elites, Uniform": genetic(few, 16, SMALL, crossover=Uniform()),
         "GA, 4 islands": Islands(
             genetic(binomial, 16, POPULATION // 4, crossover=Uniform()), num_islands=4
-        ),
-        "GA, restarts": Restarts(
-            genetic(binomial), num_starts=2, patience=max(generations // 10, 2)
         ),
         "Probes": probes(),
         "Probes, race of 3": Race(

@@ -16,7 +16,7 @@ from evoae.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json,
 from evoae.config.command import command
 from evoae.crossovers import Uniform
 from evoae.mutations import Gaussian, Sparse
-from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy, Race, Restarts
+from evoae.strategies import GeneticAlgorithm, Islands, ProbeEvolutionStrategy, Race
 from evoae.strategies.shared import lasting
 
 PAPER = ["train", "paper-ten"]
@@ -309,7 +309,7 @@ PROBES, TEN = PRESETS["digits10"], PRESETS["paper-ten"]
             strategy=GeneticAlgorithm(12, mutation=Gaussian(), crossover=Uniform(), num_elites=3),
         ),
         dataclasses.replace(TEN, independent_population=False, strategy=Race(GeneticAlgorithm(9))),
-        dataclasses.replace(PROBES, strategy=Race(Restarts(GeneticAlgorithm(9)))),
+        dataclasses.replace(PROBES, strategy=Race(Islands(GeneticAlgorithm(9)))),
     ],
 )
 def test_the_command_of_a_run_has_its_settings(config, configured):

@@ -69,7 +69,6 @@ STRATEGIES = {
 PROBES = strategies.ProbeEvolutionStrategy(15, learning_rate=0.05, horizon=60.0)
 STRATEGIES |= {
     "race": strategies.Race(STRATEGIES["probes"], num_starts=2, generations_each=10),
-    "restarts": strategies.Restarts(STRATEGIES["probes"], num_starts=2, patience=25),
     "islands": strategies.Islands(PROBES, num_islands=3, num_migrants=0),
 }
 # A strategy on genes: the weights of the same network are made from them.

@@ -7,7 +7,7 @@ import pytest
 
 import evoae
 from evoae.mutations import Sparse
-from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy, Race
+from evoae.strategies import GeneticAlgorithm, Islands, ProbeEvolutionStrategy, Race
 
 INNER = GeneticAlgorithm(6, mutation=Sparse(1, scale=0.3))
 RACE = Race(INNER, num_starts=3, generations_each=4)
@@ -82,6 +82,19 @@ def test_single_changes_pass_through(key):
     assert race.population_size == 5
 
 
+def test_a_race_of_islands_that_begin_with_networks_of_their_own(key):
+    race = Race(Islands(INNER, 2, num_migrants=0), num_starts=3, generations_each=4)
+    assert race.num_networks == 6
+    networks = evoae.Stacked({"weights": jax.random.normal(key, (6, 3))})
+    state = race.init(key, networks)
+    begun = state.starts.islands.parents["weights"][:, :, 0]  # [starts, islands, 3]
+    np.testing.assert_array_equal(begun.reshape(6, 3), networks.params["weights"])
+    state, trace = evoae.evolve(key, race, error, None, state, num_generations=20)
+    chosen = int(state.active)
+    assert chosen == np.argmin(trace.best_fitness[3:12:4])  # each start's last generation
+    assert state.best_fitness == trace.best_fitness.min()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -100,6 +113,8 @@ def test_wrong_networks(key):
         RACE.init(key, {"weights": jnp.ones(3)})
     with pytest.raises(ValueError, match="multiple of 3"):
         RACE.init(key, evoae.Stacked({"weights": jnp.ones((4, 3))}))
+    with pytest.raises(ValueError, match="must stack 3 networks for Race of GeneticAlgorithm"):
+        RACE.init(key, evoae.Stacked({"weights": jnp.ones((18, 3))}))
 
 
 @pytest.mark.parametrize(("number", "each", "horizon"), [(30, 4, 22), (12, 2, 8), (1, 1, 1)])

@@ -6,7 +6,6 @@ from evoae.strategies.genetic_algorithm import GeneticAlgorithm
 from evoae.strategies.islands import Islands
 from evoae.strategies.probe_evolution import ProbeEvolutionStrategy
 from evoae.strategies.race import Race
-from evoae.strategies.restarts import Restarts
 from evoae.strategies.selection import LinearRank, Tournament, Truncation
 from evoae.strategies.shared import Stacked
 
@@ -20,7 +19,6 @@ __all__ = [
     "OneFifth",
     "ProbeEvolutionStrategy",
     "Race",
-    "Restarts",
     "Stacked",
     "Tournament",
     "Truncation",

@@ -103,12 +103,21 @@ class Race:
         self, key: jax.Array, params: Params | shared.Stacked, hyper: Hyper | None = None
     ) -> RaceState:
         """The first state, from the networks of all starts (`evoae.Stacked`)."""
-        networks = shared.of_starts(self, params)
+        if not isinstance(params, shared.Stacked):
+            raise ValueError(
+                f"params must be evoae.Stacked of {self.num_networks} networks for Race, "
+                "got one network"
+            )
+        networks = shared.grouped(params, self.num_starts)
         states = [
             self.strategy.init(jax.random.fold_in(key, start), tree.take(networks, start), hyper)
             for start in range(self.num_starts)
         ]
-        shared.check_settled(self, states[0])
+        if not shared.settled(self.strategy, states[0]):
+            raise ValueError(
+                f"params must stack {self.num_networks} networks for Race of "
+                f"{type(self.strategy).__name__}, got more, with which its state changes shape"
+            )
         return RaceState(
             generation=jnp.int32(0),
             starts=jax.tree.map(lambda *leaves: jnp.stack(leaves), *states),

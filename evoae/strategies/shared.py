@@ -136,25 +136,6 @@ def best_of(states: Any, index: jax.Array) -> Params:
     return tree.take(jax.vmap(lambda state: state.best)(states), index)
 
 
-def of_starts(wrapper: Any, params: Params | Stacked) -> Params | Stacked:
-    """The networks of `wrapper.num_starts` starts, as `grouped` gives them."""
-    if not isinstance(params, Stacked):
-        raise ValueError(
-            f"params must be evoae.Stacked of {wrapper.num_networks} networks for "
-            f"{type(wrapper).__name__}, got one network"
-        )
-    return grouped(params, wrapper.num_starts)
-
-
-def check_settled(wrapper: Any, state: Any) -> None:
-    """Raises a `ValueError` for a first state of the inner strategy that changes shape later."""
-    if not settled(wrapper.strategy, state):
-        raise ValueError(
-            f"params must stack {wrapper.num_networks} networks for {type(wrapper).__name__} of "
-            f"{type(wrapper.strategy).__name__}, got more, with which its state changes shape"
-        )
-
-
 def grouped(networks: Stacked, num_groups: int) -> Params | Stacked:
     """N networks as the first arguments of `num_groups` inits, stacked along the first axis.
 
