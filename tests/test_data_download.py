@@ -49,9 +49,9 @@ def archives():
     for split, prefix in (("train", "train"), ("test", "t10k")):
         images, labels = IMAGES[split], LABELS[split]
         header = struct.pack(">4I", 0x803, len(images), 28, 28)
-        files[f"{prefix}-images-idx3-ubyte.gz"] = gzip.compress(header + images.tobytes())
+        files[f"{prefix}-images-idx3-ubyte.gz"] = gzip.compress(header + images.tobytes(), mtime=0)
         header = struct.pack(">2I", 0x801, len(labels))
-        files[f"{prefix}-labels-idx1-ubyte.gz"] = gzip.compress(header + labels.tobytes())
+        files[f"{prefix}-labels-idx1-ubyte.gz"] = gzip.compress(header + labels.tobytes(), mtime=0)
     return files
 
 
