@@ -85,11 +85,12 @@ def test_single_changes_pass_through(key):
 def test_a_race_of_islands_that_begin_with_networks_of_their_own(key):
     race = Race(Islands(INNER, 2, num_migrants=0), num_starts=3, generations_each=4)
     assert race.num_networks == 6
-    networks = evoae.Stacked({"weights": jax.random.normal(key, (6, 3))})
-    state = race.init(key, networks)
+    for_weights, for_init, for_run = jax.random.split(key, 3)
+    networks = evoae.Stacked({"weights": jax.random.normal(for_weights, (6, 3))})
+    state = race.init(for_init, networks)
     begun = state.starts.islands.parents["weights"][:, :, 0]  # [starts, islands, 3]
     np.testing.assert_array_equal(begun.reshape(6, 3), networks.params["weights"])
-    state, trace = evoae.evolve(key, race, error, None, state, num_generations=20)
+    state, trace = evoae.evolve(for_run, race, error, None, state, num_generations=20)
     chosen = int(state.active)
     assert chosen == np.argmin(trace.best_fitness[3:12:4])  # each start's last generation
     assert state.best_fitness == trace.best_fitness.min()
