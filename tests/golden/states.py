@@ -69,7 +69,7 @@ def of_encoding(encoding):
     """A few generations of a small network from genes."""
     config = dataclasses.replace(
         PRESETS["paper-ten"],
-        model=ModelConfig("graph" if type(encoding).__name__ == "Cellular" else "mlp", 2),
+        model=ModelConfig("graph" if type(encoding).__name__ == "Cellular" else "varadi2021"),
         encoding=encoding,
         data=DataConfig("digits10", num_samples=2),
         independent_population=False,
