@@ -24,9 +24,9 @@ import jax
 import numpy as np
 
 import evoae
-from evoae.config import PRESETS, DataConfig, ModelConfig
-from evoae.run import resume, train
-from evoae.task import prepare
+from evoae.runs.config import PRESETS, DataConfig, ModelConfig
+from evoae.runs.task import prepare
+from evoae.runs.training import resume, train
 
 FILE = pathlib.Path(__file__).with_name("states.json")
 NUM_GENERATIONS = 4
@@ -69,7 +69,7 @@ def of_encoding(encoding):
     """A few generations of a small network from genes."""
     config = dataclasses.replace(
         PRESETS["paper-ten"],
-        model=ModelConfig("graph" if type(encoding).__name__ == "Cellular" else "mlp", 2),
+        model=ModelConfig("graph" if type(encoding).__name__ == "Cellular" else "varadi2021"),
         encoding=encoding,
         data=DataConfig("digits10", num_samples=2),
         independent_population=False,
@@ -95,7 +95,7 @@ def of_resumed():
 
 def of_contract(name):
     """A run of the small problem that all strategies are tested on."""
-    from tests import test_contract as contract
+    from tests.contract import test_contract as contract
 
     state, infos = contract.scan(
         name, jax.random.key(1), contract.start_of(name), jax.numpy.float32(0)
@@ -105,7 +105,7 @@ def of_contract(name):
 
 def cases():
     """Everything, by name: what computes its digest and errors."""
-    from tests import test_contract as contract
+    from tests.contract import test_contract as contract
 
     found = {
         f"contract: {name}": functools.partial(of_contract, name) for name in contract.STRATEGIES
