@@ -1,7 +1,9 @@
 """Golden states: what some generations of everything end with, to the last bit.
 
-    python -m tests.golden.states          compares with states.json, and says what differs
+    python -m tests.golden.states [PART]   compares with states.json, and says what differs
     python -m tests.golden.states --write  writes states.json anew
+
+PART takes the cases with that text in their names, such as "contract" or "preset: vae".
 
 Bits depend on the processor and on the versions of JAX, so the file names both. Elsewhere errors
 are compared to rounding.
@@ -127,15 +129,18 @@ def cases():
 
 def main():
     jax.config.update("jax_num_cpu_devices", 2)
-    golden = {} if "--write" in sys.argv else json.loads(FILE.read_text())["cases"]
+    part, write = " ".join(sys.argv[1:]), "--write" in sys.argv
+    golden = {} if write else json.loads(FILE.read_text())["cases"]
     found, differing = {}, []
     for name, compute in cases().items():
+        if not write and part not in name:
+            continue
         bits, errors = compute()
         found[name] = {"bits": bits, "errors": [float(f"{error:.6g}") for error in errors]}
         same = not golden or golden.get(name) == found[name]
         differing += [] if same else [name]
         print("same" if same else "DIFFERS", name, flush=True)
-    if "--write" in sys.argv:
+    if write:
         FILE.write_text(json.dumps({"of": fingerprint(), "cases": found}, indent=1) + "\n")
     print(f"{len(differing)} of {len(found)} differ")
     return bool(differing)
