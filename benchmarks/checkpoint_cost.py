@@ -16,8 +16,9 @@ from unittest import mock
 
 import numpy as np
 
-from evoae import run, saving
-from evoae.config import PRESETS
+from evoae.runs import saving
+from evoae.runs import training as run
+from evoae.runs.config import PRESETS
 
 WARM_UP = 5  # checkpoints of the first blocks, which compile, are no part of it
 

@@ -93,7 +93,7 @@ def main():
         ]
         milliseconds = 1000 * statistics.median(row[0] for row in times) / arguments.generations
         share = statistics.median(1 - row[-1] / row[0] for row in times)
-        number = evoae.tree.size(state.best)
+        number = evoae.trees.size(state.best)
         print(f"{name:16} {number:7,} {milliseconds:16.1f} {share:9.0%}", flush=True)
 
 

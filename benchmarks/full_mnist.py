@@ -19,8 +19,8 @@ import jax
 import numpy as np
 
 import evoae
-from evoae.reproduce.full_mnist import evolve_parts, run_name
-from evoae.sharding import use_cores
+from evoae.engine.devices import use_cores
+from evoae.experiments.paper.full_mnist import evolve_parts, run_name
 
 NUM_VALIDATION = 5_000
 

@@ -20,14 +20,15 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from evoae import run, saving
-from evoae.config import DataConfig, RunConfig
 from evoae.mutations import Gaussian
+from evoae.runs import saving
+from evoae.runs import training as run
+from evoae.runs.config import DataConfig, RunConfig
 from evoae.strategies import GeneticAlgorithm
 
 # Its processes have imported all that they need; each starts JAX's runtime for itself.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload([__name__, "evoae.run"])
+PROCESSES.set_forkserver_preload([__name__, "evoae.runs.training"])
 
 
 def small_config(folder, num_generations=200):

@@ -11,7 +11,7 @@ import argparse
 import jax
 
 import evoae
-from evoae.bench.measure import median
+from evoae.experiments.bench.measure import median
 from evoae.mutations import Gaussian
 from evoae.strategies import GeneticAlgorithm
 

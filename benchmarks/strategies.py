@@ -21,10 +21,10 @@ import numpy as np
 import optax
 
 import evoae
-from evoae import tree
-from evoae.backprop import minimize
+from evoae import trees
 from evoae.crossovers import Arithmetic, ByLayer, OnePoint, Uniform
 from evoae.mutations import Binomial, Gaussian, HeavyTailed, LowRank, Sparse, Zeroing
+from evoae.runs.backprop import minimize
 from evoae.strategies import (
     GESMR,
     SAMR,
@@ -164,7 +164,7 @@ def main() -> None:
         raise SystemExit(f"{file} is of other settings: choose another --out")
 
     def line(name, networks, began):
-        errors = [float(absolute(tree.take(networks, seed), shown)) for seed in range(given.seeds)]
+        errors = [float(absolute(trees.take(networks, seed), shown)) for seed in range(given.seeds)]
         seconds = (time.perf_counter() - began) / given.seeds
         kept["lines"][name] = {"errors": errors, "seconds": round(seconds, 2)}
         file.write_text(json.dumps(kept, indent=1))

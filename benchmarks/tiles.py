@@ -6,10 +6,10 @@ python benchmarks/tiles.py
 import jax
 import jax.numpy as jnp
 
-from evoae import data, tree
-from evoae.bench.cases import NETWORKS
-from evoae.bench.measure import in_turns, median
-from evoae.evaluate import in_chunks, tile_size
+from evoae import data, trees
+from evoae.engine.evaluation import in_chunks, tile_size
+from evoae.experiments.bench.cases import NETWORKS
+from evoae.experiments.bench.measure import in_turns, median
 from evoae.fitness import reconstruction
 
 PROBLEMS = (
@@ -32,11 +32,11 @@ def evaluation(network: str, images: jax.Array, tile: int):
     fitness = reconstruction(model, error="mae")
     for_weights, for_noise = jax.random.split(jax.random.key(0))
     params = model.init(for_weights, images)
-    weights = tree.ravel(params)
+    weights = trees.ravel(params)
     candidates = weights + 0.02 * jax.random.normal(for_noise, (CANDIDATES, weights.size))
 
     def error(vector, batch):
-        return fitness(tree.unravel(vector, params), batch)
+        return fitness(trees.unravel(vector, params), batch)
 
     @jax.jit
     def errors(candidates, batch):

@@ -3,17 +3,15 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from evoae import crossovers, data, encodings, fitness, models, mutations, noises, strategies
-from evoae.evaluate import evaluate
-from evoae.evolve import InvalidFitnessError, evolve
+from evoae import crossovers, data, encodings, engine, fitness, models, mutations, strategies
+from evoae.engine import InvalidFitnessError, evaluate, evolve, evolve_runs
 from evoae.models import Autoencoder
-from evoae.side_by_side import evolve_runs
 from evoae.strategies import Stacked
 from evoae.types import Info, Population
 
 if TYPE_CHECKING:
-    from evoae import config, report, run
-    from evoae.sweeps import sweep
+    from evoae import report, runs
+    from evoae.runs.sweeps import sweep
 
 __version__ = "0.1.0"
 
@@ -23,19 +21,18 @@ __all__ = [
     "InvalidFitnessError",
     "Population",
     "Stacked",
-    "config",
     "crossovers",
     "data",
     "encodings",
+    "engine",
     "evaluate",
     "evolve",
     "evolve_runs",
     "fitness",
     "models",
     "mutations",
-    "noises",
     "report",
-    "run",
+    "runs",
     "strategies",
     "sweep",
 ]
@@ -43,8 +40,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # These load matplotlib, rich and tyro, which a program that only evolves does without.
-    if name in ("config", "report", "run"):
+    if name in ("report", "runs"):
         return importlib.import_module(f"evoae.{name}")
     if name == "sweep":
-        return importlib.import_module("evoae.sweeps").sweep
+        return importlib.import_module("evoae.runs.sweeps").sweep
     raise AttributeError(f"module 'evoae' has no attribute {name!r}")

@@ -53,7 +53,7 @@ def check_choice(name: str, value: object, allowed: Iterable[str]) -> None:
 def check_noise(value: object) -> None:
     """Raises a `ValueError` unless it is None or the description of a noise."""
     if value is not None and (isinstance(value, type) or not hasattr(value, "apply")):
-        raise ValueError(f"noise must be None or one of evoae.noises, got {value!r}")
+        raise ValueError(f"noise must be None or one of evoae.fitness.noises, got {value!r}")
 
 
 def check_kl_weight(value: object, error: str) -> None:

@@ -216,7 +216,7 @@ class Strategy(Protocol):
     The state has at least the attributes `generation` (int32), `best` (Params) and `best_fitness`.
     A strategy whose candidates 1..P-1 differ from candidate 0, their single parent, in one weight
     each may have a method `single_changes(population) -> (positions, deltas)`, or None when they do
-    not; it is then evaluated faster, see `evoae.evaluate.evaluate`. One whose state changes shape
+    not; it is then evaluated faster, see `evoae.evaluate`. One whose state changes shape
     in the first generations says so by a method `settled(state) -> bool`; one that begins with
     several networks (`evoae.Stacked`), how many by `num_networks`. One whose steps fall towards an
     end is fitted to a run by `lasting(num_generations) -> Strategy`. One that takes in networks

@@ -6,84 +6,109 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import evoae
 
 PACKAGE = Path(evoae.__file__).parent
-COMMON = ("types", "tree", "checks")  # may be imported by all
-ORDER = (
-    *(
-        "data",
-        "layers",
-        "models",
-        "networks",
-        "centre",
-        "incremental",
-        "errors",
-        "batches",
-        "fitness",
-    ),
-    *("noises", "encodings"),
-    *("mutations", "crossovers", "strategies"),
-    *("device_errors", "sharding", "evaluate", "evolve", "memory", "hosts", "side_by_side"),
-    *("pace", "backprop", "checkpoint", "report", "config"),
-    *(
-        "task",
-        "denoising",
-        "evidence",
-        "views",
-        "saving",
-        "result",
-        "running",
-        "run",
-        "sweeps",
-        "training",
-        "compare",
-    ),
-    *("bench", "options", "reproduce", "cli"),
+# The drawing of docs/design.md: a part imports from the lines above its own, and from itself.
+HOUSE = (
+    {"types", "checks"},
+    {"trees", "data"},
+    {"layers"},
+    {"models"},
+    {"fitness"},
+    {"encodings"},
+    {"mutations", "crossovers"},
+    {"strategies"},
+    {"engine"},
+    {"report"},
+    {"runs"},
+    {"cli", "experiments"},
 )
-SOURCES = [
-    path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE or path.stem[0] != "_"
-]
+LIBRARY = set().union(*HOUSE[:-3])
+PICTURES_AND_COMMANDS = {"matplotlib", "rich", "tyro", "orbax", "jinja2"}
+
+SOURCES = [path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem[0] != "_"]
 
 
 def part_of(path):
-    """The module or sub-package of evoae that a file belongs to."""
+    """The module or package at the top of evoae that a file belongs to."""
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
-def imported_parts(path):
-    """The parts of evoae that a file imports, wherever in it."""
-    parts = set()
+def imports_of(path):
+    """What a file imports, wherever in it, as dotted names."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        parts |= {f"{name}.".split(".")[1] for name in names if name.split(".")[0] == "evoae"}
-    return parts - {"__version__", ""}  # "" for evoae itself, which has the version
+            yield from (alias.name for alias in node.names)
 
 
-def test_every_part_has_its_place():
-    assert {part_of(path) for path in SOURCES} == {*COMMON, *ORDER}
+IMPORTS = {path: set(imports_of(path)) for path in SOURCES}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_imports_only_from_its_left(path):
-    part = part_of(path)
-    left = ORDER[: ORDER.index(part) + 1] if part in ORDER else ()
-    assert imported_parts(path) <= {*COMMON, *left}
+def edges():
+    """(part, imported part) for all imports within evoae."""
+    for path, names in IMPORTS.items():
+        for name in names:
+            head, _, rest = name.partition(".")
+            imported = rest.partition(".")[0]
+            if head == "evoae" and imported not in ("", "__version__", part_of(path)):
+                yield part_of(path), imported
 
 
-def test_no_strategy_comes_near_backpropagation():
-    users = {part_of(path) for path in SOURCES if "backprop" in imported_parts(path)}
-    assert users == {"training", "reproduce"}  # the first is used by comparisons alone
-    users = {part_of(path) for path in SOURCES if "training" in imported_parts(path)}
-    assert users == {"compare", "reproduce"}
+def importers(*packages):
+    """The parts of evoae that import one of these packages."""
+    return {
+        part_of(path)
+        for path, names in IMPORTS.items()
+        if any(name.split(".")[0] in packages for name in names)
+    }
+
+
+def test_every_part_stands_in_the_house():
+    assert {part_of(path) for path in SOURCES} == set().union(*HOUSE)
+
+
+def test_imports_go_up_the_drawing_only():
+    line = {part: number for number, parts in enumerate(HOUSE) for part in parts}
+    assert [(a, b) for a, b in edges() if line[a] <= line[b]] == []
+
+
+def test_nothing_imports_experiments():
+    assert [a for a, b in edges() if b == "experiments"] == []  # the command loads them by name
+
+
+def test_the_library_draws_nothing_and_reads_no_commands():
+    assert not LIBRARY & importers(*PICTURES_AND_COMMANDS)
+
+
+def test_gradients_are_for_yardsticks_alone():
+    users = {path.stem for path, names in IMPORTS.items() if any("backprop" in n for n in names)}
+    assert users <= {"contenders", "errors", "latent_networks"}
+
+
+def test_no_function_has_the_name_of_a_module_beside_it():
+    for package in {path.parent for path in SOURCES} - {PACKAGE / "report", PACKAGE / "fitness"}:
+        beside = {path.stem for path in package.iterdir() if path.suffix == ".py" or path.is_dir()}
+        public = ast.parse((package / "__init__.py").read_text("utf-8"))
+        names = {
+            alias.asname or alias.name
+            for node in ast.walk(public)
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+            if not (alias.asname or alias.name)[0].isupper()
+            and node.module != ".".join(["evoae", *package.relative_to(PACKAGE).parts])
+        }
+        assert not names & beside, package
+
+
+def test_a_folders_init_holds_its_public_names_and_nothing_else():
+    for path in SOURCES:
+        if path.name == "__init__.py":
+            kinds = {type(node).__name__ for node in ast.parse(path.read_text("utf-8")).body}
+            assert kinds <= {"Expr", "Import", "ImportFrom", "Assign"}, path
 
 
 def test_public_names_are_sorted_and_exist():
@@ -103,8 +128,8 @@ def test_import_evoae_loads_no_pictures_no_command_line_and_no_downloads():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
     )
     loaded = json.loads(done.stdout)
-    heavy = {"matplotlib", "tyro", "rich", "PIL", "tensorflow_datasets", "orbax"}
+    heavy = {*PICTURES_AND_COMMANDS, "PIL", "tensorflow_datasets"}
     assert not heavy & {name.partition(".")[0] for name in loaded}
-    ours = [name for name in loaded if name.startswith("evoae")]
-    assert "evoae.fitness" in ours
-    assert not {"config", "report", "run", "cli"} & {name.split(".")[-1] for name in ours}
+    ours = {name.split(".")[1] for name in loaded if name.startswith("evoae.")}
+    assert "fitness" in ours
+    assert not ours & {"report", "runs", "cli", "experiments"}

@@ -19,14 +19,14 @@ import jax.numpy as jnp
 import pytest
 
 import evoae
-import evoae.bench
-import evoae.cli
-import evoae.compare
+import evoae.cli.commands
+import evoae.experiments.bench.run
+import evoae.experiments.paper.registry
 import evoae.report.page
-import evoae.reproduce.registry
-import evoae.run
-import evoae.sweeps
-from evoae.report.weights import save_weights
+import evoae.runs.comparison
+import evoae.runs.sweeps
+import evoae.runs.training
+from evoae.runs.weights import save_weights
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -98,10 +98,14 @@ def doing_nothing(monkeypatch):
     digits = evoae.data.load("digits10")
     done = types.SimpleNamespace(stopped=False)
     for module, name in (
-        *((evoae.run, "train"), (evoae.run, "resume"), (evoae.sweeps, "sweep")),
-        *((evoae.compare, "compare"), (evoae.bench, "bench")),
+        *(
+            (evoae.runs.training, "train"),
+            (evoae.runs.training, "resume"),
+            (evoae.runs.sweeps, "sweep"),
+        ),
+        *((evoae.runs.comparison, "compare"), (evoae.experiments.bench.run, "bench")),
         *((evoae.report.page, "read_record"), (evoae.report.page, "write_page")),
-        *((evoae.options, "join"), (evoae.reproduce.registry, "reproduce")),
+        *((evoae.cli.options, "join"), (evoae.experiments.paper.registry, "reproduce")),
     ):
         monkeypatch.setattr(module, name, lambda *arguments, **settings: done)
     monkeypatch.setattr(evoae.data, "load", lambda *arguments, **settings: digits)
@@ -113,9 +117,9 @@ def doing_nothing(monkeypatch):
 def test_a_command_of_ours_parses(words, doing_nothing, capsys):
     if "--help" in words:
         with pytest.raises(SystemExit, match="0"):
-            evoae.cli.main(words[1:])
+            evoae.cli.commands.main(words[1:])
     else:
-        assert evoae.cli.main(words[1:]) == 0, capsys.readouterr().err
+        assert evoae.cli.commands.main(words[1:]) == 0, capsys.readouterr().err
 
 
 def test_other_commands_name_what_there_is():

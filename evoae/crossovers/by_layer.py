@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from evoae import tree
+from evoae import trees
 from evoae.checks import check_fraction
 from evoae.types import Hyper, Params
 
@@ -50,10 +50,10 @@ class ByLayer:
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
     ) -> ByLayerGenotype:
         """The layers of candidate `index`."""
-        drawn = jax.random.uniform(jax.random.fold_in(key, index), tree.layer_sizes(params).shape)
+        drawn = jax.random.uniform(jax.random.fold_in(key, index), trees.layer_sizes(params).shape)
         return ByLayerGenotype(drawn < hyper["rate"])
 
     def apply(self, first: Params, second: Params, genotype: ByLayerGenotype) -> Params:
         """The child."""
-        chosen = tree.of_leaves("from_second", genotype.from_second, first)
+        chosen = trees.of_leaves("from_second", genotype.from_second, first)
         return jax.tree.map(lambda a, b, take: jnp.where(take, b, a), first, second, chosen)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from evoae import tree
+from evoae import trees
 from evoae.types import Hyper, Params
 
 
@@ -25,7 +25,7 @@ class OnePoint:
     """Cuts both parents at one point of their weights, and joins the first part and the other last.
 
     Holland (1975, Adaptation in Natural and Artificial Systems, chapter 6). Weights are in the
-    order of `evoae.tree.ravel`: layer after layer, so that most layers come whole from one parent.
+    order of `evoae.trees.ravel`: layer after layer, so that most layers come whole from one parent.
     The point is drawn uniformly.
 
     >>> import jax
@@ -38,10 +38,10 @@ class OnePoint:
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
     ) -> OnePointGenotype:
         """The point of candidate `index`."""
-        last = max(tree.size(params), 2)  # a network of one weight has no place to be cut
+        last = max(trees.size(params), 2)  # a network of one weight has no place to be cut
         return OnePointGenotype(jax.random.randint(jax.random.fold_in(key, index), (), 1, last))
 
     def apply(self, first: Params, second: Params, genotype: OnePointGenotype) -> Params:
         """The child."""
-        a, b = tree.ravel(first), tree.ravel(second)
-        return tree.unravel(jnp.where(jnp.arange(a.size) < genotype.point, a, b), first)
+        a, b = trees.ravel(first), trees.ravel(second)
+        return trees.unravel(jnp.where(jnp.arange(a.size) < genotype.point, a, b), first)

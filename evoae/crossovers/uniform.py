@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from evoae import tree
+from evoae import trees
 from evoae.checks import check_fraction
 from evoae.types import Hyper, Params
 
@@ -57,5 +57,5 @@ class Uniform:
             lambda a, b, key: jnp.where(jax.random.bernoulli(key, genotype.rate, a.shape), b, a),
             first,
             second,
-            tree.keys_like(genotype.key, first),
+            trees.keys_like(genotype.key, first),
         )

@@ -3,7 +3,7 @@
 from evoae.encodings.cellular import Cellular
 from evoae.encodings.cosine import Cosine
 from evoae.encodings.cppn import CPPN
-from evoae.encodings.decoded import DecodedFitness, Decoder, decoded
+from evoae.encodings.decoding import DecodedFitness, Decoder, decoded
 from evoae.encodings.direct import Direct
 from evoae.encodings.evolved_cppn import EvolvedCPPN
 from evoae.encodings.kitano import Kitano

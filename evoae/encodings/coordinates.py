@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae.encodings.grid import split
-from evoae.tree import layer_of_leaves
+from evoae.trees import layer_of_leaves
 from evoae.types import Params
 
 ENDS = 4  # columns: row and column of the one end, and of the other
@@ -16,7 +16,7 @@ ENDS = 4  # columns: row and column of the one end, and of the other
 def coordinates(like: Params) -> npt.NDArray[np.float32]:
     """The place of every weight of a network, float32 [weights, 7 or more], from -1 to 1.
 
-    In the order of `evoae.tree.ravel`. Columns 0 and 1 belong to the first axis of a weight's
+    In the order of `evoae.trees.ravel`. Columns 0 and 1 belong to the first axis of a weight's
     array, 2 and 3 to the second one: place along the axis and 0, or row and column on the grid of
     an axis longer than 64. The columns of all further axes follow (kernel offsets; two at
     least), then the layer, and last 1 for an array of one axis, such as a bias, and 0 for others.

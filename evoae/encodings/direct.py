@@ -11,7 +11,7 @@ from evoae.types import Genes, Params
 class Direct:
     """One gene a weight, with the weight's value: the encoding of Varadi (2021).
 
-    In the order of `evoae.tree.ravel` the genes are one vector. Nothing is decoded in a run, so
+    In the order of `evoae.trees.ravel` the genes are one vector. Nothing is decoded in a run, so
     that children of one changed weight are evaluated from their parent's activations.
 
     >>> import jax

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from evoae import tree
+from evoae import trees
 from evoae.checks import is_number
 from evoae.encodings.architecture import Architecture, architecture, where_arrays_are
 from evoae.encodings.cut_down import cut_down
@@ -55,10 +55,10 @@ class Parametric:
     >>> params = evoae.models.conv16().init(jax.random.key(0), jax.numpy.zeros((1, 28, 28, 1)))
     >>> encoding = Parametric(size_price=1e-6)
     >>> genes = encoding.init(jax.random.key(1), params)
-    >>> genes["shares"].shape, int(encoding.num_used(genes, params)) < evoae.tree.size(params)
+    >>> genes["shares"].shape, int(encoding.num_used(genes, params)) < evoae.trees.size(params)
     ((9,), True)
     >>> network, weights = encoding.cut_down(genes, evoae.models.conv16())
-    >>> int(encoding.num_used(genes, params)) <= evoae.tree.size(weights)
+    >>> int(encoding.num_used(genes, params)) <= evoae.trees.size(weights)
     True
     """
 
@@ -123,7 +123,7 @@ class Parametric:
         order = list(shape.stages)
         parts.sort(key=lambda part: order.index(part.layer))
         choices = sum(part.what == "activation" for part in parts) * len(ACTIVATIONS)
-        used, most = int(self.num_used(genes, like)), tree.size(like) - choices
+        used, most = int(self.num_used(genes, like)), trees.size(like) - choices
         return [*parts, Part("all layers", "weights", used, most)]
 
     def cut_down(self, genes: Genes, model: Autoencoder) -> tuple[Autoencoder, Params]:

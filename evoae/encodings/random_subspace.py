@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from jax import lax
 
-from evoae import tree
+from evoae import trees
 from evoae.checks import check_whole
 from evoae.encodings.scales import first_scales, scaled
 from evoae.types import Genes, Params
@@ -55,9 +55,9 @@ class RandomSubspace:
 
     def init(self, key: jax.Array, params: Params) -> Genes:
         """A random point, "coordinates" float32 [num_genes], and "scales" of the given weights."""
-        if self.num_genes > tree.size(params):
+        if self.num_genes > trees.size(params):
             raise ValueError(
-                f"RandomSubspace: num_genes must be at most {tree.size(params)}, the number of "
+                f"RandomSubspace: num_genes must be at most {trees.size(params)}, the number of "
                 f"weights, got {self.num_genes}"
             )
         coordinates = jax.random.normal(key, (self.num_genes,), jnp.float32)
@@ -65,7 +65,7 @@ class RandomSubspace:
 
     def decode(self, genes: Genes, like: Params) -> Params:
         """H S g for every block."""
-        num_weights, size = tree.size(like), 1 << (self.num_genes - 1).bit_length()
+        num_weights, size = trees.size(like), 1 << (self.num_genes - 1).bit_length()
         blocks = -(-num_weights // size)
         signs = _signs(self.seed, blocks * self.num_genes).reshape(blocks, self.num_genes)
         values = jnp.pad(signs * genes["coordinates"][None], ((0, 0), (0, size - self.num_genes)))

@@ -21,7 +21,7 @@ def first_scales(params: Params) -> jax.Array:
 
 
 def scaled(vector: jax.Array, scales: jax.Array, like: Params) -> Params:
-    """Weights of about size 1 in the order of `evoae.tree.ravel`, times the scales [arrays]."""
+    """Weights of about size 1 in the order of `evoae.trees.ravel`, times the scales [arrays]."""
     leaves, structure = jax.tree.flatten(like)
     parts, start = [], 0
     for number, leaf in enumerate(leaves):

@@ -10,7 +10,7 @@ from evoae.models.named import (
     varadi2021_params,
     varadi2021_vector,
 )
-from evoae.models.variational import variational
+from evoae.models.sampled_latent import variational
 
 __all__ = [
     "MODELS",

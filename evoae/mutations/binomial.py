@@ -6,7 +6,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from evoae import tree
+from evoae import trees
 from evoae.checks import check_number, check_positive, check_whole
 from evoae.mutations.sparse import SparseGenotype, add_at
 from evoae.types import Hyper, Params
@@ -29,12 +29,12 @@ def draw_positions(
     With a rate for each layer, [L], layer l has the share rate_l * size_l / D of the draws.
     """
     for_used, for_layer, for_position = jax.random.split(key, 3)
-    rate, shape, size = jnp.float32(rate), (max_weights,), tree.size(params)
+    rate, shape, size = jnp.float32(rate), (max_weights,), trees.size(params)
     if rate.ndim == 0:
         positions = jax.random.randint(for_position, shape, 0, size)
     else:
-        tree.of_leaves("rate", rate, params)  # raises if it has another length
-        sizes = tree.layer_sizes(params)
+        trees.of_leaves("rate", rate, params)  # raises if it has another length
+        sizes = trees.layer_sizes(params)
         starts, sizes = jnp.int32(sizes.cumsum() - sizes), jnp.int32(sizes)
         shares = jnp.cumsum(rate * sizes.astype(jnp.float32) / size)
         rate = shares[-1]

@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from evoae import tree
+from evoae import trees
 from evoae.checks import check_positive
 from evoae.types import Hyper, Params
 
@@ -25,7 +25,7 @@ class NoiseGenotype(NamedTuple):
 
 def add_noise(params: Params, scale: jax.Array, noise: Params) -> Params:
     """Params + scale * noise."""
-    scales = tree.of_leaves("scale", scale, params)
+    scales = trees.of_leaves("scale", scale, params)
     return jax.tree.map(lambda p, n, s: p + s.astype(p.dtype) * n, params, noise, scales)
 
 
@@ -81,5 +81,5 @@ class Gaussian:
     def apply(self, params: Params, genotype: NoiseGenotype) -> Params:
         """Params + scale * noise."""
         # One draw for all arrays: many small ones cost more than the numbers themselves.
-        noise = tree.unravel(jax.random.normal(genotype.key, (tree.size(params),)), params)
+        noise = trees.unravel(jax.random.normal(genotype.key, (trees.size(params),)), params)
         return add_noise(params, genotype.scale, noise)

@@ -6,7 +6,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from evoae import tree
+from evoae import trees
 from evoae.checks import check_number, check_positive, check_whole
 from evoae.mutations.sparse import Sparse, SparseGenotype, add_at
 from evoae.types import Hyper, Params, Population
@@ -63,8 +63,8 @@ class HeavyTailed:
         up_to = jnp.cumsum(numbers ** -jnp.float32(hyper["exponent"]))
         drawn = jax.random.uniform(for_count) * up_to[-1]
         count = jnp.searchsorted(up_to, drawn, side="right") + 1
-        positions = jax.random.randint(for_positions, (self.max_weights,), 0, tree.size(params))
-        scale = tree.at_positions("scale", hyper["scale"], positions, params)
+        positions = jax.random.randint(for_positions, (self.max_weights,), 0, trees.size(params))
+        scale = trees.at_positions("scale", hyper["scale"], positions, params)
         values = jax.random.cauchy(for_values, (self.max_weights,)) * scale
         used = jnp.arange(self.max_weights) < count
         return SparseGenotype(positions, jnp.where(used, values, 0.0))

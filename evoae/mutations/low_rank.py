@@ -7,7 +7,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 
-from evoae import tree
+from evoae import trees
 from evoae.checks import check_positive, check_whole
 from evoae.mutations.gaussian import NoiseGenotype, add_noise
 from evoae.types import Hyper, Params
@@ -54,7 +54,7 @@ class LowRank:
 
     def apply(self, params: Params, genotype: NoiseGenotype) -> Params:
         """Params + scale * noise."""
-        noise = jax.tree.map(self._drawn, tree.keys_like(genotype.key, params), params)
+        noise = jax.tree.map(self._drawn, trees.keys_like(genotype.key, params), params)
         return add_noise(params, genotype.scale, noise)
 
     def _drawn(self, key: jax.Array, like: jax.Array) -> jax.Array:

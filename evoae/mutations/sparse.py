@@ -6,13 +6,13 @@ from typing import ClassVar, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from evoae import tree
+from evoae import trees
 from evoae.checks import check_choice, check_positive, check_whole
 from evoae.types import Hyper, Params, Population
 
 
 class SparseGenotype(NamedTuple):
-    """K positions in the order of `evoae.tree.ravel`, and what happens there.
+    """K positions in the order of `evoae.trees.ravel`, and what happens there.
 
     Attributes:
       positions: int32 [K]; a position may be drawn more than once.
@@ -25,9 +25,9 @@ class SparseGenotype(NamedTuple):
 
 def add_at(params: Params, genotype: SparseGenotype) -> Params:
     """The weights with the values added at their positions; repeated ones add up."""
-    vector = tree.ravel(params)
+    vector = trees.ravel(params)
     vector = vector.at[genotype.positions].add(genotype.values.astype(vector.dtype))
-    return tree.unravel(vector, params)
+    return trees.unravel(vector, params)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,24 +76,24 @@ class Sparse:
         if not self.shared_positions:
             for_positions = jax.random.fold_in(for_positions, index)
         for_values = jax.random.fold_in(for_values, index)
-        positions = jax.random.randint(for_positions, (self.num_weights,), 0, tree.size(params))
+        positions = jax.random.randint(for_positions, (self.num_weights,), 0, trees.size(params))
         if self.distribution == "uniform":
             values = jax.random.uniform(for_values, (self.num_weights,), minval=-1.0, maxval=1.0)
         else:
             values = jax.random.normal(for_values, (self.num_weights,))
         return SparseGenotype(
-            positions, values * tree.at_positions("scale", hyper["scale"], positions, params)
+            positions, values * trees.at_positions("scale", hyper["scale"], positions, params)
         )
 
     def apply(self, params: Params, genotype: SparseGenotype) -> Params:
         """The child: `params` changed at the positions alone."""
         if not self.replace:
             return add_at(params, genotype)
-        vector, positions = tree.ravel(params), genotype.positions
+        vector, positions = trees.ravel(params), genotype.positions
         later = jnp.triu(positions[:, None] == positions[None, :], 1).any(1)
         places = jnp.where(later, vector.size, positions)
         vector = vector.at[places].set(genotype.values.astype(vector.dtype), mode="drop")
-        return tree.unravel(vector, params)
+        return trees.unravel(vector, params)
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
         """Candidates 1..P-1 of a single parent as the weight that each changes, and by how much.
@@ -101,7 +101,7 @@ class Sparse:
         Positions int32 [P-1], or () where they are shared, and deltas float32 [P-1]; None if
         candidates differ from one parent in more than one weight, or have several parents.
         """
-        vector = jax.vmap(tree.ravel)(population.parents)
+        vector = jax.vmap(trees.ravel)(population.parents)
         if self.num_weights != 1 or len(vector) != 1:
             return None
         positions, values = (leaf[1:, 0] for leaf in population.genotype)

@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from evoae import tree
+from evoae import trees
 from evoae.mutations.binomial import check_rate, draw_positions
 from evoae.types import Hyper, Params
 
@@ -15,7 +15,7 @@ class ZeroingGenotype(NamedTuple):
     """Which weights become 0.
 
     Attributes:
-      positions: int32 [K] in the order of `evoae.tree.ravel`; D, the number of weights, for none.
+      positions: int32 [K] in the order of `evoae.trees.ravel`; D, the number of weights, for none.
     """
 
     positions: jax.Array
@@ -61,9 +61,9 @@ class Zeroing:
         """The positions of candidate `index`."""
         key = jax.random.fold_in(key, index)
         positions, used = draw_positions(key, hyper["rate"], self.max_weights, params)
-        return ZeroingGenotype(jnp.where(used, positions, tree.size(params)))
+        return ZeroingGenotype(jnp.where(used, positions, trees.size(params)))
 
     def apply(self, params: Params, genotype: ZeroingGenotype) -> Params:
         """The child: `params` with zeros at the positions."""
-        vector = tree.ravel(params)
-        return tree.unravel(vector.at[genotype.positions].set(0, mode="drop"), params)
+        vector = trees.ravel(params)
+        return trees.unravel(vector.at[genotype.positions].set(0, mode="drop"), params)

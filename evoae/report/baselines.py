@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from evoae import errors
 from evoae.checks import check_choice, check_range
+from evoae.fitness import errors
 from evoae.report.checks import check_images, check_pair
 
 Array = npt.NDArray[np.float64]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from evoae.report.device import device, unused_accelerator
+from evoae.engine.environment import device, unused_accelerator
 
 COLLAPSED = 0.05  # the diversity below which the outputs are one and the same
 
@@ -102,7 +102,7 @@ def print_end(
     folder: Path,
     stopped: bool,
 ) -> None:
-    """Prints what a run came to; the arguments are those of `evoae.run.Result`.
+    """Prints what a run came to; the arguments are those of `evoae.runs.training.Result`.
 
     With `absolute_error`, the mean absolute error and its baselines, these are printed as well; so
     are the parts of `evidence`, of a variational autoencoder.

@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from evoae import tree
+from evoae import trees
 from evoae.checks import check_choice, check_whole, is_number
 from evoae.strategies import shared
 from evoae.types import Hyper, Info, Params, Population
@@ -144,7 +144,7 @@ class Evosax:
             got = "one network" if needed > 1 else "evoae.Stacked"
             raise ValueError(f"params must be {wanted} for {self.algorithm}, got {got}")
         networks, _ = shared.first_parents(params, 1, needed)
-        first = tree.take(networks, 0)
+        first = trees.take(networks, 0)
         algorithm, defaults = self._made_for(first)
         known, given = vars(defaults), {**dict(self.parameters), **(hyper or {})}
         if unknown := sorted(given.keys() - known.keys()):
@@ -192,7 +192,7 @@ class Evosax:
 
     def express(self, population: Population, index: jax.Array) -> Params:
         """Candidate `index`, which is stored whole."""
-        return tree.take(population.genotype, index)
+        return trees.take(population.genotype, index)
 
     def tell(
         self, key: jax.Array, population: Population, fitness: jax.Array, state: EvosaxState
@@ -226,7 +226,7 @@ class Evosax:
         index = jnp.argmin(ranked)
         limit = state.best_fitness if self.elitist else jnp.float32(jnp.inf)
         better = ranked[index] < limit
-        found = tree.take(candidates, index)
+        found = trees.take(candidates, index)
         best = jax.tree.map(lambda new, old: jnp.where(better, new, old), found, state.best)
         best_fitness = jnp.minimum(ranked[index], limit)
         return (

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from evoae import tree
+from evoae import trees
 from evoae.checks import is_number
 from evoae.mutations import Sparse
 from evoae.strategies import shared
@@ -50,7 +50,7 @@ class State(NamedTuple):
     @property
     def best(self) -> Params:
         """The best network of the last generation."""
-        return tree.take(self.parents, 0)
+        return trees.take(self.parents, 0)
 
     @property
     def best_fitness(self) -> jax.Array:
@@ -145,7 +145,7 @@ class GeneticAlgorithm:
     def init(self, key: jax.Array, params: Params, hyper: Hyper | None = None) -> State:
         """The first state, from one network, or from a whole population (`evoae.Stacked`)."""
         parents, count = shared.first_parents(params, self.num_elites, self.population_size)
-        all_hyper = shared.merge_hyper(tree.float_fields(self), hyper)
+        all_hyper = shared.merge_hyper(trees.float_fields(self), hyper)
         return State(
             generation=jnp.int32(0),
             parents=parents,
@@ -168,11 +168,11 @@ class GeneticAlgorithm:
     def express(self, population: Population, index: jax.Array) -> Params:
         """Candidate `index` as a whole network."""
         first, second = population.parent[index]
-        parent = tree.take(population.parents, first)
-        genotype = tree.take(population.genotype, index)
+        parent = trees.take(population.parents, first)
+        genotype = trees.take(population.genotype, index)
         child = parent
         if self.crossover is not None:
-            other = tree.take(population.parents, second)
+            other = trees.take(population.parents, second)
             child = self.crossover.apply(parent, other, genotype.crossover)
         child = self.mutation.apply(child, self._of_mutation(genotype))
         copied = index < jax.tree.leaves(population.parents)[0].shape[0]
@@ -224,7 +224,7 @@ class GeneticAlgorithm:
     ) -> tuple[jax.Array, Genotype]:
         """The two parents [2] of one candidate, and its genotype."""
         for_first, for_mutation, *others = keys
-        hyper, one = state.hyper["mutation"], tree.take(state.parents, 0)
+        hyper, one = state.hyper["mutation"], trees.take(state.parents, 0)
         first = self._select(for_first, state, index)
         if self._only_mutates:
             return jnp.stack([first, first]), self.mutation.sample(for_mutation, index, one, hyper)
@@ -265,7 +265,7 @@ class GeneticAlgorithm:
     def _first_rates(self, parents: Params, count: int, hyper: Hyper) -> jax.Array | None:
         if self.adaptation is None:
             return None
-        num_layers = len(tree.layer_sizes(tree.take(parents, 0)))
+        num_layers = len(trees.layer_sizes(trees.take(parents, 0)))
         return self.adaptation.init(hyper["mutation"][self._adapted], count, num_layers)
 
     def _next_rates(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from evoae import tree
+from evoae import trees
 from evoae.checks import check_whole
 from evoae.strategies import shared
 from evoae.types import Hyper, Info, Params, Population, Strategy
@@ -27,7 +27,7 @@ class IslandsState(NamedTuple):
     @property
     def hyper(self) -> Hyper:
         """The floats of the strategy; all islands begin with the same ones."""
-        return tree.take(self.islands.hyper, 0)
+        return trees.take(self.islands.hyper, 0)
 
     @property
     def best(self) -> Params:
@@ -132,7 +132,7 @@ class Islands:
 
     def settled(self, state: IslandsState) -> bool:
         """See `evoae.types.Strategy`."""
-        return shared.settled(self.strategy, tree.take(state.islands, 0))
+        return shared.settled(self.strategy, trees.take(state.islands, 0))
 
     def ask(self, key: jax.Array, state: IslandsState) -> tuple[Population, IslandsState]:
         """The candidates of all islands."""

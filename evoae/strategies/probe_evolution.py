@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from evoae import tree
+from evoae import trees
 from evoae.checks import is_number, is_positive
 from evoae.mutations.sparse import Sparse, SparseGenotype
 from evoae.strategies import shared
@@ -112,8 +112,8 @@ class ProbeEvolutionStrategy:
                 "got a whole population"
             )
         parents, _ = shared.first_parents(params, 1, self.population_size)
-        centre = tree.take(parents, 0)
-        zeros = jnp.zeros(tree.size(centre), jnp.float32)
+        centre = trees.take(parents, 0)
+        zeros = jnp.zeros(trees.size(centre), jnp.float32)
         return ProbeState(
             generation=jnp.int32(0),
             centre=centre,
@@ -122,13 +122,13 @@ class ProbeEvolutionStrategy:
             probes=zeros,
             best=centre,
             best_fitness=jnp.float32(jnp.inf),
-            hyper=shared.merge_hyper(tree.float_fields(self), hyper),
+            hyper=shared.merge_hyper(trees.float_fields(self), hyper),
         )
 
     def ask(self, key: jax.Array, state: ProbeState) -> tuple[Population, ProbeState]:
         """The centre, and P - 1 probes of random weights in random directions."""
         for_position, for_sign = jax.random.split(key)
-        size = tree.size(state.centre)
+        size = trees.size(state.centre)
         length = state.hyper["probe_length"] * jnp.maximum(self._cosine(state), LAST_LENGTH)
 
         def probe(index: jax.Array) -> SparseGenotype:
@@ -143,8 +143,8 @@ class ProbeEvolutionStrategy:
 
     def express(self, population: Population, index: jax.Array) -> Params:
         """Candidate `index` as a whole network."""
-        centre = tree.take(population.parents, population.parent[index, 0])
-        return Sparse().apply(centre, tree.take(population.genotype, index))
+        centre = trees.take(population.parents, population.parent[index, 0])
+        return Sparse().apply(centre, trees.take(population.genotype, index))
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
         """See `evoae.types.Strategy`."""
@@ -170,11 +170,11 @@ class ProbeEvolutionStrategy:
         steps = jnp.maximum(times, 1.0)
         unbiased = slope / (1 - momentum**steps)
         root = jnp.sqrt(square / (1 - square_decay**steps)) + 1e-8
-        centre = tree.take(population.parents, 0)
+        centre = trees.take(population.parents, 0)
         rate = state.hyper["learning_rate"] * jnp.maximum(self._cosine(state), LAST_RATE)
-        of_encoder = tree.under("encoder", centre)
+        of_encoder = trees.under("encoder", centre)
         rate = rate * jnp.where(of_encoder, state.hyper["encoder_rate"], 1.0)
-        vector = tree.ravel(centre)
+        vector = trees.ravel(centre)
         moved = vector - jnp.where(probed, rate * unbiased / root, 0.0).astype(vector.dtype)
 
         if self.elitist:
@@ -188,7 +188,7 @@ class ProbeEvolutionStrategy:
         return (
             ProbeState(
                 generation=state.generation + 1,
-                centre=tree.unravel(moved, centre),
+                centre=trees.unravel(moved, centre),
                 slope=slope,
                 square=square,
                 probes=times,

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from evoae import tree
+from evoae import trees
 from evoae.checks import check_whole
 from evoae.strategies import shared
 from evoae.types import Hyper, Info, Params, Population, Strategy
@@ -40,7 +40,7 @@ class RaceState(NamedTuple):
     @property
     def hyper(self) -> Hyper:
         """The floats of the strategy; all starts begin with the same ones."""
-        return tree.take(self.starts.hyper, 0)
+        return trees.take(self.starts.hyper, 0)
 
     @property
     def _leader(self) -> jax.Array:
@@ -110,7 +110,7 @@ class Race:
             )
         networks = shared.grouped(params, self.num_starts)
         states = [
-            self.strategy.init(jax.random.fold_in(key, start), tree.take(networks, start), hyper)
+            self.strategy.init(jax.random.fold_in(key, start), trees.take(networks, start), hyper)
             for start in range(self.num_starts)
         ]
         if not shared.settled(self.strategy, states[0]):
@@ -127,7 +127,7 @@ class Race:
 
     def ask(self, key: jax.Array, state: RaceState) -> tuple[Population, RaceState]:
         """The candidates of the start whose turn it is."""
-        population, search = self.strategy.ask(key, tree.take(state.starts, state.active))
+        population, search = self.strategy.ask(key, trees.take(state.starts, state.active))
         return population, state._replace(starts=_put(state.starts, search, state.active))
 
     def express(self, population: Population, index: jax.Array) -> Params:
@@ -142,7 +142,7 @@ class Race:
         self, key: jax.Array, population: Population, fitness: jax.Array, state: RaceState
     ) -> tuple[RaceState, Info]:
         """The next state of the start whose turn it is; after the last turn, the choice."""
-        search = tree.take(state.starts, state.active)
+        search = trees.take(state.starts, state.active)
         search, info = self.strategy.tell(key, population, fitness, search)
         starts = _put(state.starts, search, state.active)
         generation = state.generation + 1

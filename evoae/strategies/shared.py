@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from evoae import tree
+from evoae import trees
 from evoae.types import Hyper, Info, Params, Population
 
 
@@ -133,7 +133,7 @@ def best_errors(states: Any) -> jax.Array:
 
 def best_of(states: Any, index: jax.Array) -> Params:
     """The best network of one of several states of one strategy, stacked."""
-    return tree.take(jax.vmap(lambda state: state.best)(states), index)
+    return trees.take(jax.vmap(lambda state: state.best)(states), index)
 
 
 def grouped(networks: Stacked, num_groups: int) -> Params | Stacked:

@@ -1,7 +1,9 @@
 """Golden states: what some generations of everything end with, to the last bit.
 
-    python -m tests.golden.states          compares with states.json, and says what differs
+    python -m tests.golden.states [PART]   compares with states.json, and says what differs
     python -m tests.golden.states --write  writes states.json anew
+
+PART takes the cases with that text in their names, such as "contract" or "preset: vae".
 
 Bits depend on the processor and on the versions of JAX, so the file names both. Elsewhere errors
 are compared to rounding.
@@ -24,9 +26,9 @@ import jax
 import numpy as np
 
 import evoae
-from evoae.config import PRESETS, DataConfig, ModelConfig
-from evoae.run import resume, train
-from evoae.task import prepare
+from evoae.runs.config import PRESETS, DataConfig, ModelConfig
+from evoae.runs.task import prepare
+from evoae.runs.training import resume, train
 
 FILE = pathlib.Path(__file__).with_name("states.json")
 NUM_GENERATIONS = 4
@@ -95,7 +97,7 @@ def of_resumed():
 
 def of_contract(name):
     """A run of the small problem that all strategies are tested on."""
-    from tests import test_contract as contract
+    from tests.contract import test_contract as contract
 
     state, infos = contract.scan(
         name, jax.random.key(1), contract.start_of(name), jax.numpy.float32(0)
@@ -105,7 +107,7 @@ def of_contract(name):
 
 def cases():
     """Everything, by name: what computes its digest and errors."""
-    from tests import test_contract as contract
+    from tests.contract import test_contract as contract
 
     found = {
         f"contract: {name}": functools.partial(of_contract, name) for name in contract.STRATEGIES
@@ -127,15 +129,18 @@ def cases():
 
 def main():
     jax.config.update("jax_num_cpu_devices", 2)
-    golden = {} if "--write" in sys.argv else json.loads(FILE.read_text())["cases"]
+    part, write = " ".join(sys.argv[1:]), "--write" in sys.argv
+    golden = {} if write else json.loads(FILE.read_text())["cases"]
     found, differing = {}, []
     for name, compute in cases().items():
+        if not write and part not in name:
+            continue
         bits, errors = compute()
         found[name] = {"bits": bits, "errors": [float(f"{error:.6g}") for error in errors]}
         same = not golden or golden.get(name) == found[name]
         differing += [] if same else [name]
         print("same" if same else "DIFFERS", name, flush=True)
-    if "--write" in sys.argv:
+    if write:
         FILE.write_text(json.dumps({"of": fingerprint(), "cases": found}, indent=1) + "\n")
     print(f"{len(differing)} of {len(found)} differ")
     return bool(differing)

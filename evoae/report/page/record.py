@@ -25,7 +25,7 @@ class Record(NamedTuple):
       settings: the configuration as JSON values, as in config.json.
       environment: device and versions, as in config.json.
       columns: numbers by generation, arrays [G] by the names of metrics.csv; may be empty.
-      result: what result.json holds (`evoae.run` writes it); empty before the end of a run.
+      result: what result.json holds; empty before the end of a run.
       pictures: the arrays of report.npz; empty where there are none.
     """
 

@@ -1,0 +1,107 @@
+"""From genes to a network, and from the fitness of networks to that of genes."""
+
+import dataclasses
+from typing import Any
+
+import jax
+from jax import lax
+
+from evoae.encodings.direct import Direct
+from evoae.fitness.batches import is_noisy, prepared
+from evoae.types import Batch, Encoding, FitnessFn, Genes, Params
+
+
+@dataclasses.dataclass(frozen=True)
+class Decoder:
+    """An encoding for one form of network: genes -> weights. Hashable; made by `Decoder.of`.
+
+    Attributes:
+      encoding: one of `evoae.encodings`.
+      structure: of the tree of weights.
+      leaves: the shapes and types of its arrays.
+    """
+
+    encoding: Encoding
+    structure: Any
+    leaves: tuple[jax.ShapeDtypeStruct, ...]
+
+    @classmethod
+    def of(cls, encoding: Encoding, params: Params) -> "Decoder":
+        """For networks of the form of `params`, of which only shapes and types are read.
+
+        >>> import jax
+        >>> decoder = Decoder.of(Direct(), {"bias": jax.numpy.zeros(2)})
+        >>> decoder({"bias": jax.numpy.ones(2)})
+        {'bias': Array([1., 1.], dtype=float32)}
+        """
+        leaves, structure = jax.tree.flatten(params)
+        return cls(
+            encoding,
+            structure,
+            tuple(jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves),
+        )
+
+    @property
+    def like(self) -> Params:
+        """The network's tree, with shapes and types for arrays."""
+        return jax.tree.unflatten(self.structure, self.leaves)
+
+    def __call__(self, genes: Genes) -> Params:
+        return self.encoding.decode(genes, self.like)
+
+    def price(self, genes: Genes) -> jax.Array | float:
+        """What the encoding adds to the error of genes, such as for their network's size."""
+        price = getattr(self.encoding, "price", None)
+        return 0.0 if price is None else price(genes, self.like)
+
+
+@dataclasses.dataclass(frozen=True)
+class DecodedFitness:
+    """The fitness of genes: that of the network they decode to, and the encoding's price if any.
+
+    Made by `decoded`.
+
+    Attributes:
+      fitness: (params, batch) -> error.
+      decoder: genes -> params.
+    """
+
+    fitness: FitnessFn
+    decoder: Decoder
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether the fitness has noise to draw."""
+        return is_noisy(self.fitness)
+
+    def prepare(self, batch: Batch, key: jax.Array | None = None) -> Batch:
+        """As the fitness prepares it: the batch knows nothing of genes."""
+        return prepared(self.fitness, batch, key)
+
+    def __call__(self, genes: Genes, batch: Batch) -> jax.Array:
+        # A weight is read many times; without the barrier XLA may decode it at each.
+        error = self.fitness(lax.optimization_barrier(self.decoder(genes)), batch)
+        return error + self.decoder.price(genes)
+
+
+def decoded(fitness: FitnessFn, encoding: Encoding, params: Params) -> FitnessFn:
+    """The fitness of genes: (genes, batch) -> error. With the direct encoding, `fitness` itself.
+
+    Args:
+      fitness: of networks, (params, batch) -> error.
+      encoding: one of `evoae.encodings`.
+      params: a network, of which only shapes and types are read.
+
+    >>> import jax, evoae
+    >>> params = {"kernel": jax.random.normal(jax.random.key(0), (20, 30))}
+    >>> encoding = evoae.encodings.Cosine(genes_per_weight=0.05)
+    >>> genes = encoding.init(jax.random.key(1), params)
+    >>> def error(params, batch):
+    ...     return (params["kernel"] ** 2).mean()
+    >>> fitness = decoded(error, encoding, params)
+    >>> genes["kernel"].shape, fitness(genes, None).shape
+    ((30,), ())
+    """
+    if isinstance(encoding, Direct):
+        return fitness
+    return DecodedFitness(fitness, Decoder.of(encoding, params))

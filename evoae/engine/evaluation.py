@@ -1,0 +1,207 @@
+"""From a population to its fitness: candidates are expressed and evaluated in chunks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.sharding import Mesh
+
+from evoae import trees
+from evoae.engine.devices import over_devices
+from evoae.fitness.batches import PreparedBatch
+from evoae.types import Batch, FitnessFn, Params, Population, Strategy
+
+# Candidates expressed at a time on an accelerator, or changes of single weights at work at a time.
+DEFAULT_CHUNK_SIZE = 256
+DEFAULT_CHANGES_CHUNK_SIZE = 1024
+# What one device always evaluates together. XLA's products round by their shapes: with a size that
+# follows from population, network and batch, the last bits depend neither on the chunk size nor on
+# the number of devices. On a CPU whole candidates of so many weights and pixels fit its cache.
+TILE_VALUES, LARGEST_TILE = 250_000, 16
+LARGEST_TILE_OF_SHARED_POSITION = 64
+
+
+def evaluate(
+    strategy: Strategy,
+    fitness: FitnessFn,
+    population: Population,
+    batch: Batch,
+    *,
+    chunk_size: int | None = None,
+    centre: Any = None,
+    mesh: Mesh | None = None,
+) -> jax.Array:
+    """The error of every candidate on one batch: float32 [P].
+
+    Candidates that differ from a single parent in one weight are evaluated from the parent's
+    activations, where the fitness can (`Reconstruction.of_changes`); all others are expressed as
+    whole networks.
+
+    Args:
+      strategy: expresses the candidates.
+      fitness: (params, batch) -> error.
+      population: P candidates.
+      batch: shared by all of them.
+      chunk_size: candidates expressed at a time, or changes at work at a time; None takes a default
+        for the device. Memory grows with it; on a CPU no bit of the result changes.
+      centre: what `centre_of` gave for this population and batch; computed if it is None.
+      mesh: the devices that share the work, from `evoae.engine.devices.population_mesh`; None for
+        one. Each evaluates its part, and only errors are exchanged.
+
+    Raises:
+      ValueError: a chunk_size below 1, or a fitness that is no scalar.
+    """
+    if chunk_size is not None and (type(chunk_size) is not int or chunk_size < 1):
+        raise ValueError(f"chunk_size must be a positive int, got {chunk_size!r}")
+    changes = single_changes(strategy, fitness, population, batch)
+    if changes is not None:
+        if centre is None:
+            centre = centre_of(fitness, population, batch)
+        errors = _of_changes(fitness, batch, changes, centre, chunk_size, mesh)
+        of_parent = fitness.of_centre(centre, batch)  # type: ignore[attr-defined]
+        return jnp.concatenate([of_parent[None], errors])
+
+    network = jax.eval_shape(strategy.express, population, 0)  # only shapes are asked for
+    size, tile = dense_sizes(network, batch, population.size, chunk_size, mesh)
+
+    def of_rows(shared: tuple[Population, Batch], index: jax.Array) -> jax.Array:
+        population, batch = shared
+
+        def error(params: Params) -> jax.Array:
+            value = fitness(params, batch)
+            if jnp.shape(value) != ():
+                raise ValueError(f"fitness must return a scalar, got shape {jnp.shape(value)}")
+            return value.astype(jnp.float32)
+
+        def of_chunk(index: jax.Array) -> jax.Array:
+            candidates = jax.vmap(strategy.express, (None, 0))(population, index)
+            candidates = lax.optimization_barrier(candidates)  # or noise would be drawn at each use
+            return in_chunks(jax.vmap(error), tile, candidates)
+
+        return in_chunks(of_chunk, size, index)
+
+    rows = jnp.arange(population.size)
+    return over_devices(of_rows, (population, batch), rows, unit=tile, mesh=mesh)
+
+
+def dense_sizes(
+    network: Params, batch: Batch, count: int, chunk_size: int | None, mesh: Mesh | None = None
+) -> tuple[int, int]:
+    """How many whole candidates of `count` are expressed at a time, and of these evaluated.
+
+    Only on a CPU is the second one the same whatever the chunk size and the number of devices; by
+    default both are. Elsewhere it is the chunk size; without one, all devices get a part.
+    """
+    if jax.default_backend() == "cpu":
+        tile = equal_size(count, tile_size(network, batch))
+        return max((chunk_size or tile) // tile, 1) * tile, tile
+    size = chunk_size or DEFAULT_CHUNK_SIZE
+    on_each = count if mesh is None or chunk_size else -(-count // mesh.size)
+    tile = equal_size(count, min(size, on_each))
+    return max(size // tile, 1) * tile, tile
+
+
+def num_units(
+    strategy: Strategy,
+    fitness: FitnessFn,
+    population: Population,
+    batch: Batch,
+    chunk_size: int | None = None,
+    mesh: Mesh | None = None,
+) -> int:
+    """Into how many parts a population can be split: more devices than that have nothing to do."""
+    changes = single_changes(strategy, fitness, population, batch)
+    if changes is None:
+        count, network = population.size, jax.eval_shape(strategy.express, population, 0)
+        _, unit = dense_sizes(network, batch, count, chunk_size, mesh)
+    else:
+        count, (_, unit) = len(changes[1]), _sizes_of_changes(*changes, chunk_size)
+    return -(-count // unit)
+
+
+def _sizes_of_changes(
+    positions: jax.Array, deltas: jax.Array, chunk_size: int | None
+) -> tuple[int, int]:
+    """How many changes are at work at a time, and how many of them belong together."""
+    count = len(deltas)
+    if positions.ndim == 0:
+        size = equal_size(count, LARGEST_TILE_OF_SHARED_POSITION)
+        return size, size
+    # Sorted by layer, in tiles of their own.
+    return equal_size(count, chunk_size or DEFAULT_CHANGES_CHUNK_SIZE), 1
+
+
+def _of_changes(
+    fitness: FitnessFn,
+    batch: Batch,
+    changes: tuple[jax.Array, jax.Array],
+    centre: Any,
+    chunk_size: int | None,
+    mesh: Mesh | None,
+) -> jax.Array:
+    """The errors of candidates that differ from the centre in one weight: float32 [P-1]."""
+    positions, deltas = changes
+    shared_position = positions.ndim == 0
+    size, unit = _sizes_of_changes(positions, deltas, chunk_size)
+    positions = jnp.broadcast_to(positions, deltas.shape)
+
+    def of_rows(shared: tuple[Any, Batch], rows: tuple[jax.Array, jax.Array]) -> jax.Array:
+        def of_chunk(rows: tuple[jax.Array, jax.Array]) -> jax.Array:
+            positions, deltas = rows
+            positions = positions[0] if shared_position else positions
+            return fitness.of_changes(*shared, positions, deltas)  # type: ignore[attr-defined]
+
+        return in_chunks(of_chunk, size, rows)
+
+    return over_devices(of_rows, (centre, batch), (positions, deltas), unit=unit, mesh=mesh)
+
+
+def tile_size(params: Params, batch: Batch) -> int:
+    """How many networks of such weights a CPU evaluates at a time on such a batch.
+
+    >>> tile_size({"kernel": jnp.zeros(1397)}, jnp.zeros((10, 28, 28, 1)))
+    16
+    >>> tile_size({"kernel": jnp.zeros(1397)}, jnp.zeros((100, 28, 28, 1)))
+    3
+    """
+    images = batch.images if isinstance(batch, PreparedBatch) else batch
+    values = trees.size(params) + trees.size(images)
+    return min(max(TILE_VALUES // values, 1), LARGEST_TILE)
+
+
+def equal_size(count: int, largest: int) -> int:
+    """The size of equal parts of `count` rows, at most `largest`: the last part is filled up.
+
+    >>> equal_size(20, 8), equal_size(256, 8), equal_size(3, 8)
+    (7, 8, 3)
+    """
+    return -(-count // -(-count // largest))
+
+
+def in_chunks(function: Callable[[Any], jax.Array], size: int, rows: Any) -> jax.Array:
+    """function(rows) for a tree with leaves [P, ...], `size` rows at a time, one after another."""
+    count = jax.tree.leaves(rows)[0].shape[0]
+    chunks = -(-count // size)
+    if chunks == 1:
+        return function(rows)
+    index = jnp.minimum(jnp.arange(chunks * size), count - 1).reshape(chunks, size)
+    errors = lax.map(lambda at: function(trees.take(rows, at)), index)
+    return errors.reshape(-1)[:count]
+
+
+def single_changes(
+    strategy: Strategy, fitness: FitnessFn, population: Population, batch: Batch
+) -> tuple[jax.Array, jax.Array] | None:
+    """The candidates as changes of single weights, where strategy and fitness both know how."""
+    if not (getattr(fitness, "follows_changes", False) and isinstance(batch, PreparedBatch)):
+        return None
+    return getattr(strategy, "single_changes", lambda _: None)(population)
+
+
+def centre_of(
+    fitness: FitnessFn, population: Population, batch: Batch, previous: Any = None
+) -> Any:
+    """The single parent with its activations; what `previous` has in common with it is kept."""
+    return fitness.around(trees.take(population.parents, 0), batch, previous)  # type: ignore[attr-defined]

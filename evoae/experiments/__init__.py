@@ -1,0 +1,1 @@
+"""Users of all of the above: the paper reproduced, and throughput measured."""

@@ -1,0 +1,85 @@
+"""All experiments by name, and one call that makes one of them, or all.
+
+Another experiment is one more file that describes it, and its name in `EXPERIMENTS`.
+"""
+
+from pathlib import Path
+
+import jax
+
+from evoae import data
+from evoae.checks import check_choice
+from evoae.experiments.paper.claims import CLAIMS
+from evoae.experiments.paper.conduct import conduct
+from evoae.experiments.paper.encodings import ENCODINGS
+from evoae.experiments.paper.errors import ERRORS_COMPARED
+from evoae.experiments.paper.figure1 import FIGURE1
+from evoae.experiments.paper.figure2 import FIGURE2
+from evoae.experiments.paper.figure3 import FIGURE3
+from evoae.experiments.paper.figure4 import FIGURE4
+from evoae.experiments.paper.latent import LATENT
+from evoae.experiments.paper.processes import measure_quick
+from evoae.experiments.paper.vae import VAE
+from evoae.experiments.paper.verdicts import Claim
+from evoae.report.summary import new_console
+from evoae.runs.folder import free_folder
+
+EXPERIMENTS = {
+    its.name: its
+    for its in (
+        *(FIGURE1, FIGURE2, FIGURE3, FIGURE4, CLAIMS),
+        *(ERRORS_COMPARED, VAE, ENCODINGS, LATENT),
+    )
+}
+ALL = "all"
+
+
+def reproduce(
+    name: str,
+    *,
+    quick: bool = False,
+    out: Path | None = None,
+    source: str | None = None,
+    progress: bool = True,
+) -> dict[str, list[Claim]]:
+    """Measures a figure of the paper or its claims, and writes figures, pictures and a page.
+
+    Args:
+      name: one of `EXPERIMENTS`, or "all", which gives each a folder of its own within `out`.
+      quick: a small budget, for a first look.
+      out: where to; one in which the same was begun is gone on with, see `conduct`. None makes a
+        new folder in runs.
+      source: where the images are that an experiment else downloads, see `evoae.data.load`.
+      progress: print what goes on, and the results.
+
+    Returns:
+      The claims of each experiment, with what was measured of them.
+
+    Raises:
+      ValueError: an unknown name, a folder with other files, a source that nothing needs or that
+        has no images, or a package that is missing.
+      OSError: what cannot be read or written.
+      KeyboardInterrupt: Ctrl-C; the same call with the same folder goes on.
+
+    >>> sorted(EXPERIMENTS)
+    ['claims', 'encodings', 'errors', 'fig1', 'fig2', 'fig3', 'fig4', 'latent', 'vae']
+    """
+    check_choice("name", name, (*EXPERIMENTS, ALL))
+    console = new_console(quiet=not progress)
+    folder = out or free_folder(None, f"reproduce-{name}")
+    chosen = EXPERIMENTS if name == ALL else {name: EXPERIMENTS[name]}
+    if source is not None:
+        if quick or not any(its.downloads for its in chosen.values()):
+            raise ValueError(f"data must be left out {'with quick' if quick else f'for {name}'}")
+        data.load(source, split="test")  # whether it can be read is not found out after hours
+    for its in chosen.values():
+        if its.check:
+            its.check()
+    if name == ALL and quick and jax.default_backend() == "cpu":
+        measure_quick(reversed(chosen), folder, console)
+    found = {}
+    for key, its in chosen.items():
+        budget, its_folder = its.quick if quick else its.full, folder / key
+        where = its_folder if name == ALL else folder
+        found[key] = conduct(its, budget, where, console, source if its.downloads else None)
+    return found

@@ -1,0 +1,13 @@
+"""From a model and an error to the fitness of a candidate: errors, noise, small changes."""
+
+from evoae.fitness.noises import GaussianNoise, MaskingNoise, SaltAndPepperNoise
+from evoae.fitness.reconstruction import Precision, Reconstruction, reconstruction
+
+__all__ = [
+    "GaussianNoise",
+    "MaskingNoise",
+    "Precision",
+    "Reconstruction",
+    "SaltAndPepperNoise",
+    "reconstruction",
+]

@@ -1,0 +1,244 @@
+"""The errors of networks that differ from one network in a single weight.
+
+The activations of that network, the centre, are computed once. A neighbour then needs only what
+lies behind its changed weight, and of that only the block that the change reaches (the idea of
+incremental evaluation, Langdon 2021, applied to weights).
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from evoae import trees
+from evoae.fitness.centre import Centre, PixelError
+from evoae.layers import (
+    Change,
+    Dense,
+    Weights,
+    activate,
+    activation_change,
+    cut,
+    spans,
+)
+from evoae.models import Autoencoder
+
+# Neighbours evaluated at a time, where each changes a weight of its own: on a CPU what a core's
+# cache holds. Sizes do not depend on the population, and so neither does rounding.
+TILE_VALUES, SMALLEST_TILE, LARGEST_TILE = 250_000, 4, 8
+TILE_OF_ACCELERATOR = 256
+
+
+def tile_size(num_images: int, pixels: int) -> int:
+    """The most neighbours that are evaluated at a time.
+
+    >>> tile_size(10, 28 * 28), tile_size(64, 28 * 28)
+    (8, 4)
+    """
+    if jax.default_backend() != "cpu":
+        return TILE_OF_ACCELERATOR
+    return min(max(TILE_VALUES // (num_images * pixels), SMALLEST_TILE), LARGEST_TILE)
+
+
+class Stage(NamedTuple):
+    """One layer at work on the centre, with its input and output [*shape, images]."""
+
+    layer: Any  # a static `Layer`: a Stage lives within one trace only
+    weights: Weights
+    x: jax.Array
+    pre: jax.Array
+    out: jax.Array
+
+
+class Neighbours:
+    """Evaluates neighbours of a centre; built anew in each trace, and holds no state beyond it."""
+
+    def __init__(
+        self,
+        model: Autoencoder,
+        pixel_error: PixelError,
+        centre: Centre,
+        images: jax.Array,
+        targets: jax.Array,
+    ) -> None:
+        self.pixel_error, self.centre, self.targets = pixel_error, centre, targets
+        self.stages: list[Stage] = []
+        self.weighted: list[int] = []  # the layers that have weights
+        places, starts, x = trees.places(centre.params["params"]), [], images
+        for index, (name, layer, weights) in enumerate(model.stages(centre.params)):
+            pre, out = centre.activations[index]
+            self.stages.append(Stage(layer, weights, x, pre, out))
+            if weights:
+                self.weighted.append(index)
+                starts.append(places[name])
+            x = out
+        self.tile = tile_size(images.shape[-1], targets[..., 0].size)
+        self.starts = np.array(starts)  # where their weights begin in `tree.ravel`
+
+    def of_shared_position(self, position: jax.Array, deltas: jax.Array) -> jax.Array:
+        """Summed errors [C] of C neighbours: weight `position` changes by deltas [C]."""
+        layer, index = self._locate(position)
+
+        branches = [self._of_layer(first) for first in self.weighted]
+        return lax.switch(layer, branches, index, deltas)
+
+    def _of_layer(self, first: int) -> Callable[[jax.Array, jax.Array], jax.Array]:
+        """(index, deltas [C]) -> summed errors [C] of changes of one weight of layer `first`."""
+        whole = self._whole_from(first)
+        if whole == self.last:
+            return jax.vmap(functools.partial(self._error, first, each=False), (None, 0))
+        head = functools.partial(self._pre_activation, first, until=whole, each=False)
+        # Laid out at once as the layers behind need it: to move an axis of it later costs more.
+        heads = jax.vmap(head, (None, 0), out_axes=-2)
+        return lambda index, deltas: self._errors_of_pre_activations(whole, heads(index, deltas))
+
+    def of_positions(self, positions: jax.Array, deltas: jax.Array) -> jax.Array:
+        """Summed errors [C] of C neighbours: weight positions [C] change by deltas [C], one each.
+
+        Neighbours are sorted by the layer of their weight, and evaluated a tile at a time. Those
+        whose change reaches all of the last dense layer's output first meet there.
+        """
+        count = positions.shape[0]
+        layer, index = self._locate(positions)
+        sort = jnp.argsort(layer, stable=True)
+        ends = jnp.searchsorted(layer[sort], jnp.arange(len(self.weighted)), side="right")
+        starts = jnp.concatenate([jnp.zeros(1, ends.dtype), ends[:-1]])
+        index, deltas = (jnp.pad(x[sort], (0, self.tile)) for x in (index, deltas))
+        rows = count + self.tile
+
+        def in_tiles(function, size, begin, end, results, *arrays):  # type: ignore[no-untyped-def]
+            def one_tile(i, results):  # type: ignore[no-untyped-def]
+                at = begin + i * size
+                cut = (lax.dynamic_slice_in_dim(array, at, size) for array in arrays)
+                # What a tile writes beyond its layer's end, the next layer overwrites.
+                found = function(*cut)
+                return lax.dynamic_update_slice_in_dim(results, found, at, 0)
+
+            return lax.fori_loop(0, -(-(end - begin) // size), one_tile, results)
+
+        errors = jnp.zeros(rows, jnp.float32)
+        meeting, before = self.meeting, [n for n, i in enumerate(self.weighted) if i < self.meeting]
+        if before:
+            met = jnp.zeros((rows, *self.stages[meeting].pre.shape), errors.dtype)
+            for n in before:
+                head = functools.partial(
+                    self._pre_activation, self.weighted[n], until=meeting, each=True
+                )
+                met = in_tiles(
+                    jax.vmap(head), self._tile(n), starts[n], ends[n], met, index, deltas
+                )
+
+            def tail(pre: jax.Array) -> jax.Array:
+                return self._errors_of_pre_activations(meeting, jnp.moveaxis(pre, 0, -2))
+
+            errors = in_tiles(tail, self.tile // 4, 0, ends[before[-1]], errors, met)
+        for n in range(len(before), len(self.weighted)):
+            one = functools.partial(self._error, self.weighted[n], each=True)
+            errors = in_tiles(
+                jax.vmap(one), self._tile(n), starts[n], ends[n], errors, index, deltas
+            )
+        return jnp.zeros(count, jnp.float32).at[sort].set(errors[:count])
+
+    def _locate(self, position: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Which of the layers with weights a position belongs to, and its index in that layer."""
+        by_start = np.argsort(self.starts)
+        found = jnp.searchsorted(jnp.asarray(self.starts[by_start]), position, side="right") - 1
+        layer = jnp.asarray(by_start)[found]
+        return layer, position - jnp.asarray(self.starts)[layer]
+
+    def _tile(self, n: int) -> int:
+        """The tile of one of the layers with weights: in proportion to how many it has."""
+        sizes = [trees.size(self.stages[stage].weights) for stage in self.weighted]
+        part = round(2 * self.tile * sizes[n] / sum(sizes))
+        return min(max(part, self.tile // 16, 1), self.tile)
+
+    @property
+    def last(self) -> int:
+        """The last layer."""
+        return len(self.stages) - 1
+
+    @property
+    def meeting(self) -> int:
+        """The last dense layer: a change in front of it is everywhere behind it."""
+        dense = [i for i, stage in enumerate(self.stages) if isinstance(stage.layer, Dense)]
+        return max(dense, default=0)
+
+    def _whole_from(self, first: int) -> int:
+        """Where a change by a weight of layer `first` is everywhere in the pre-activation.
+
+        The last one also where it never is.
+        """
+        whole = self.last
+
+        def follow(index: jax.Array, delta: jax.Array) -> None:
+            nonlocal whole
+            for number, change in self._walk(first, index, delta, each=False):
+                if spans(change, self.stages[number].pre.shape[:-1]):
+                    whole = number
+                    return
+
+        jax.eval_shape(follow, jnp.int32(0), jnp.float32(0))
+        return whole
+
+    def _walk(
+        self, first: int, index: jax.Array, delta: jax.Array, *, each: bool
+    ) -> Iterator[tuple[int, Change]]:
+        """The change of each pre-activation from layer `first` on, by one of its weights."""
+        stage = self.stages[first]
+        change = stage.layer.weight_change(stage.x, index, delta, each=each)
+        yield first, change
+        for number in range(first + 1, len(self.stages)):
+            change = activation_change(stage.layer, stage.pre, stage.out, change)
+            change = Change(lax.optimization_barrier(change.values), change.start)
+            stage = self.stages[number]
+            change = stage.layer.input_change(stage.weights, stage.x, stage.out, change, each=each)
+            yield number, change
+
+    def _error(self, first: int, index: jax.Array, delta: jax.Array, *, each: bool) -> jax.Array:
+        """Summed error of the neighbour whose weight `index` of layer `first` moves by `delta`."""
+        for number, change in self._walk(first, index, delta, each=each):
+            pre = self.stages[number].pre
+            if spans(change, pre.shape[:-1]):
+                pre = (pre.reshape(-1) + change.values.reshape(-1)).reshape(pre.shape)
+                pre = self._forward(number, pre, self.last).reshape(-1)
+                errors = self.pixel_error(pre, self.targets.reshape(-1))
+                return lax.optimization_barrier(errors).sum()
+        pre, block = self.stages[-1].pre, (change.start, change.sizes)
+        pre = cut(pre, *block).reshape(-1) + change.values.reshape(-1)
+        inside = self.pixel_error(pre, cut(self.targets, *block).reshape(-1))
+        inside = lax.optimization_barrier(inside).sum()
+        return self.centre.error_sum - cut(self.centre.pixel_errors, *block).sum() + inside
+
+    def _pre_activation(
+        self, first: int, index: jax.Array, delta: jax.Array, *, until: int, each: bool
+    ) -> jax.Array:
+        """The pre-activation of layer `until`, all of which the change reaches."""
+        for number, change in self._walk(first, index, delta, each=each):
+            pre = self.stages[number].pre
+            if spans(change, pre.shape[:-1]):
+                break
+        return self._forward(number, pre + change.values, until)
+
+    def _forward(self, number: int, pre: jax.Array, until: int) -> jax.Array:
+        """From the pre-activation of one layer to that of a later one."""
+        for i in range(number, until):
+            x = activate(self.stages[i].layer, lax.optimization_barrier(pre))
+            following = self.stages[i + 1]
+            pre = following.layer.pre_activation(following.weights, lax.optimization_barrier(x))
+        return pre
+
+    def _errors_of_pre_activations(self, number: int, pre: jax.Array) -> jax.Array:
+        """Summed errors [C], from all of the pre-activations [*shape, C, images] of layer `number`.
+
+        What lies behind is the same network for all of them, so they pass it as more images.
+        """
+        *shape, children, images = pre.shape
+        pre = self._forward(number, pre.reshape(*shape, children * images), self.last)
+        # One copy for each child: with a target that is spread XLA computes value by value.
+        targets = jnp.concatenate([self.targets] * children, -1)
+        errors = lax.optimization_barrier(self.pixel_error(pre, lax.optimization_barrier(targets)))
+        return errors.reshape(-1, children * images).sum(0).reshape(children, images).sum(1)

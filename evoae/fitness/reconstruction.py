@@ -1,0 +1,291 @@
+"""From a model and an error to the fitness of a candidate: what evolution makes smaller."""
+
+import contextlib
+import dataclasses
+from typing import Literal, cast, get_args
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from evoae.checks import check_choice, check_kl_weight, check_noise
+from evoae.data import scale
+from evoae.fitness.batches import NoisyBatch, PreparedBatch
+from evoae.fitness.centre import Centre, centre
+from evoae.fitness.delta import Neighbours
+from evoae.fitness.errors import ERRORS, ErrorName, check_sides, logit
+from evoae.layers import activate
+from evoae.models import Autoencoder
+from evoae.types import Batch, Noise, Params
+
+__all__ = ["Precision", "Reconstruction", "reconstruction"]
+
+Precision = Literal["float32", "tensorfloat32", "bfloat16"]
+"""How exact products and, for the last, weights and activations are."""
+
+# Pixels of 0 and 1 have no finite logit: a target's are clipped to what an output can reach soon.
+TARGET_MARGIN, OUTPUT_MARGIN = 0.01, 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class Reconstruction:
+    """The error of a model's reconstructions: `(params, images) -> float32 scalar`.
+
+    Made by `reconstruction`, which tells more of the attributes.
+
+    Attributes:
+      model: whose weights are evaluated.
+      error: one of `evoae.fitness.errors.ERRORS`.
+      low: what the value 0 of uint8 images is scaled to.
+      high: what the value 255 is scaled to.
+      precision: of products, and of weights and activations.
+      noise: on what the model is given, drawn by `prepare`; None for none.
+      kl_weight: of the divergence of the latent in the evidence lower bound; None for no such.
+    """
+
+    model: nn.Module
+    error: ErrorName = "mse"
+    low: float = 0.0
+    high: float = 1.0
+    precision: Precision = "float32"
+    noise: Noise | None = None
+    kl_weight: float | None = None
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether `prepare` has noise to draw: on the images, or for the latent."""
+        return self.noise is not None or self.kl_weight is not None
+
+    @property
+    def follows_changes(self) -> bool:
+        """Whether `of_changes` knows an error from what a changed weight moves.
+
+        It does where each value of the error is that of one pixel, and each layer can tell what it
+        makes of a change.
+        """
+        by_pixels = ERRORS[self.error].of_pixels and self.kl_weight is None
+        return by_pixels and getattr(self.model, "follows_changes", False)
+
+    def prepare(self, batch: Batch, key: jax.Array | None = None) -> Batch:
+        """The work on a batch that is the same for all candidates; calling accepts the result.
+
+        With a key, the inputs have noise that is drawn from it, and a Gaussian latent is sampled;
+        without one the inputs are clean, and the latent is its mean.
+        """
+        if isinstance(batch, PreparedBatch | NoisyBatch):
+            return batch
+        images, latent_noise = self._floats(batch), None
+        if key is not None and self.kl_weight is not None:
+            key, for_latent = jax.random.split(key)
+            latent_size = self._layers.latent_size(images.shape[1:])
+            latent_noise = jax.random.normal(for_latent, (latent_size, len(images)), jnp.float32)
+        inputs = images if key is None else self.noisy(key, images)
+        if not isinstance(self.model, Autoencoder):
+            return images if inputs is images else NoisyBatch(inputs, images)
+        targets = self._target(jnp.transpose(images, (3, 1, 2, 0)))
+        prepared, inputs = self.model.prepare(inputs), jnp.transpose(inputs, (3, 1, 2, 0))
+        return PreparedBatch(prepared, inputs, targets, latent_noise)
+
+    def noisy(self, key: jax.Array, images: jax.Array) -> jax.Array:
+        """Images [N, height, width, channels], uint8 or floats, as floats with noise."""
+        images = self._floats(images)
+        if self.noise is None:
+            return images
+        return self.noise.apply(key, images, self.low, self.high)
+
+    def __call__(self, params: Params, batch: Batch) -> jax.Array:
+        batch, divergence = self.prepare(batch), jnp.zeros(1)
+        prepared = isinstance(batch, PreparedBatch)
+        noisy = isinstance(batch, NoisyBatch)
+        inputs = batch.inputs if prepared or noisy else batch
+        target = batch.targets if prepared else self._target(batch.targets if noisy else batch)
+        if self.precision == "bfloat16":
+            params, inputs = jax.tree.map(lambda x: x.astype(jnp.bfloat16), (params, inputs))
+        with self._products():
+            if self.kl_weight is not None:
+                output, divergence = self._layers.sampled(params, inputs, batch.latent_noise)
+            elif prepared:
+                output = self._layers.pre_activation(params, inputs)
+            else:
+                output = cast(jax.Array, self.model.apply(params, inputs))
+        output = output.astype(target.dtype)
+        if output.shape != target.shape:
+            raise ValueError(
+                f"model must return images of the shape {target.shape} that it is given, "
+                f"it returned {output.shape}"
+            )
+        if ERRORS[self.error].of_pixels:  # as one long run, which a CPU computes by vectors
+            output, target = output.reshape(-1), target.reshape(-1)
+        elif not prepared:
+            output, target = (jnp.transpose(x, (3, 1, 2, 0)) for x in (output, target))
+        values = (self._of_pre_activation if prepared else self._of_output)(output, target)
+        error = ERRORS[self.error].finish(jnp.mean(values, dtype=jnp.float32))
+        if self.kl_weight is None:
+            return error
+        return error + self.kl_weight * divergence.sum() / target.size
+
+    def around(
+        self, params: Params, batch: PreparedBatch, previous: Centre | None = None
+    ) -> Centre:
+        """Evaluates one network and keeps its activations, for the errors of its neighbours.
+
+        What it has in common with the `previous` one, on the same batch, is not computed again.
+        """
+        with self._products():
+            return centre(
+                *(self._layers, self._of_pre_activation, params, batch.inputs, batch.targets),
+                previous,
+            )
+
+    def of_centre(self, around: Centre, batch: PreparedBatch) -> jax.Array:
+        """The error of the centre itself, float32."""
+        return self._finish(around.error_sum, batch)
+
+    def of_changes(
+        self, around: Centre, batch: PreparedBatch, positions: jax.Array, deltas: jax.Array
+    ) -> jax.Array:
+        """The errors of networks that differ from the centre in one weight each.
+
+        Args:
+          around: from `around`, on the same batch.
+          batch: from `prepare`.
+          positions: which weight, in the order of `evoae.trees.ravel`; int32 [C], or () for one
+            weight that all of them change.
+          deltas: what is added to it, float32 [C].
+
+        Returns:
+          Float32 [C]: as the error of the changed network computed anew, to rounding.
+
+        Raises:
+          ValueError: `follows_changes` is off.
+        """
+        if not self.follows_changes:
+            raise ValueError(
+                "error must be one of single pixels, kl_weight None and each layer one with an "
+                "input_change where only what changes is computed; "
+                f"got {self.error!r} and {self.kl_weight!r}"
+            )
+        with self._products():
+            neighbours = Neighbours(
+                self._layers, self._of_pre_activation, around, batch.images, batch.targets
+            )
+            if positions.ndim == 0:
+                sums = neighbours.of_shared_position(positions, deltas)
+            else:
+                sums = neighbours.of_positions(positions, deltas)
+        return self._finish(sums, batch)
+
+    def _of_pre_activation(self, pre: jax.Array, target: jax.Array) -> jax.Array:
+        """The values of the error, from the pre-activation of the last layer."""
+        last = self._layers.decoder_layers[-1]
+        if ERRORS[self.error].of_logits and last.activation == "sigmoid":
+            return ERRORS[self.error].values(pre, target)
+        return self._of_output(activate(last, pre), target)
+
+    def _of_output(self, output: jax.Array, target: jax.Array) -> jax.Array:
+        if ERRORS[self.error].of_logits:
+            output = logit(output, OUTPUT_MARGIN)
+        return ERRORS[self.error].values(output, target)
+
+    def _target(self, images: jax.Array) -> jax.Array:
+        return logit(images, TARGET_MARGIN) if ERRORS[self.error].of_logits else images
+
+    def _products(self) -> contextlib.AbstractContextManager[None]:
+        """Matrix products as exact as asked for: GPUs and TPUs round their inputs otherwise."""
+        exact = "float32" if self.precision == "bfloat16" else self.precision
+        return jax.default_matmul_precision(exact)
+
+    @property
+    def _layers(self) -> Autoencoder:
+        """The model, where batches are prepared: only one of layers prepares them."""
+        return cast(Autoencoder, self.model)
+
+    def _finish(self, error_sum: jax.Array, batch: PreparedBatch) -> jax.Array:
+        return ERRORS[self.error].finish(error_sum / batch.targets.size).astype(jnp.float32)
+
+    def _floats(self, images: jax.Array) -> jax.Array:
+        images = jnp.asarray(images)
+        if images.ndim != 4 or 0 in images.shape:
+            raise ValueError(
+                f"images must have shape [N, height, width, channels], got {images.shape}"
+            )
+        check_sides(self.error, *images.shape[1:3])
+        if images.dtype == jnp.uint8:
+            return scale(images, self.low, self.high)
+        if not jnp.issubdtype(images.dtype, jnp.floating):
+            raise ValueError(f"images must be uint8 or floats, got {images.dtype}")
+        return images
+
+
+def reconstruction(
+    model: nn.Module,
+    error: ErrorName = "mse",
+    *,
+    low: float = 0.0,
+    high: float = 1.0,
+    precision: Precision = "float32",
+    noise: Noise | None = None,
+    kl_weight: float | None = None,
+) -> Reconstruction:
+    """The fitness of an autoencoder: the error of its reconstructions, smaller is better.
+
+    Args:
+      model: an `evoae.Autoencoder`, or any Flax module that maps images [N, height, width,
+        channels] to images of the same shape.
+      error: "mae" mean |y - t|, "mse" mean (y - t)^2, "rmse" its root over the whole batch, "bce"
+        mean -(t log y + (1 - t) log(1 - y)), with y clipped to 1e-6..1-1e-6, or "logit_huber" mean
+        h(logit y - logit t) with h(d) = d^2 / 2 up to |d| = 1 and |d| - 1/2 from there, t clipped
+        to 0.01..0.99 (Huber 1964, "Robust estimation of a location parameter"). On images that are
+        mostly black, "mae" rewards a black output: it scores better than the mean image. The last
+        two have a slope where a sigmoid saturates; "logit_huber" needs neither it nor a logarithm.
+        Two compare whole images, and so cost more where children change one weight: "correlation"
+        1 - Pearson's correlation of the pixels of an image, 0 where one has a single colour; and
+        "ssim" 1 - structural similarity in a Gaussian window of 11 x 11 pixels, sigma 1.5, K1 =
+        0.01, K2 = 0.03, for pixels in 0..1, mean over all windows that lie inside (Wang et al.
+        2004, "Image quality assessment: from error visibility to structural similarity").
+      low: what the value 0 of uint8 images is scaled to, batch by batch; floats are taken as given.
+      high: what the value 255 is scaled to.
+      precision: "float32"; "tensorfloat32" rounds the inputs of matrix products to 10 bits where
+        the device has such products (NVIDIA GPUs since 2020), and changes nothing elsewhere;
+        "bfloat16" holds weights and activations of whole networks in 8 bits of precision. Errors
+        are always summed in float32, and the networks of `of_changes` are never in bfloat16, in
+        which the change of a single weight would drown.
+      noise: one of `evoae.fitness`, on what the model is given; it is then compared with the clean
+        images. `evolve` draws it anew for each generation, the same for all candidates. Where the
+        fitness is called by hand, `prepare` draws it.
+      kl_weight: with one, and a model whose latent is Gaussian (`evoae.models.variational`), the
+        fitness is the negative evidence lower bound by pixel (Kingma and Welling 2014,
+        "Auto-encoding variational Bayes"): the error from one sample of each latent, by noise that
+        is drawn as that on images is, and this weight times the Kullback-Leibler divergence of the
+        latent from N(0, 1) in nats over the pixels of an image. With "bce" and 1 it is the bound
+        for Bernoulli pixels, with "mse" and 2 s^2 that for pixels with noise of variance s^2, over
+        1 / (2 s^2) and to a constant. "rmse", a root of the whole batch, has no such bound.
+
+    Returns:
+      A frozen, hashable function (params, images) -> error.
+
+    Raises:
+      ValueError: an unknown error or precision, low that is not below high, or a kl_weight that is
+        below 0, for "rmse", or for a latent that is not Gaussian.
+
+    >>> import jax, evoae
+    >>> model = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1))
+    >>> images = jax.numpy.zeros((3, 6, 6, 1))
+    >>> params = model.init(jax.random.key(0), images)
+    >>> reconstruction(model, error="mae")(params, images).shape
+    ()
+    """
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"model must be a Flax Linen module, got {model!r}")
+    check_choice("error", error, ERRORS)
+    check_choice("precision", precision, get_args(Precision))
+    if not low < high:
+        raise ValueError(f"low must be below high, got low={low}, high={high}")
+    check_noise(noise)
+    check_kl_weight(kl_weight, error)
+    if kl_weight is not None and not getattr(model, "is_variational", False):
+        raise ValueError(
+            "kl_weight must be None for a model whose encoder does not end in a GaussianLatent, "
+            f"got {kl_weight!r}"
+        )
+    return Reconstruction(model, error, float(low), float(high), precision, noise, kl_weight)

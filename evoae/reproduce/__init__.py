@@ -1,4 +1,0 @@
-"""The paper's figures made again, and its claims measured: one experiment a file.
-
-`evoae.reproduce.registry` names them all, and imports what draws pictures.
-"""

@@ -1,0 +1,1 @@
+"""One run and many: settings, the loop, what is saved, taken up again, swept and compared."""

@@ -1,0 +1,194 @@
+"""Evolution beside its yardsticks: backpropagation, principal components, constant images."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from evoae import data
+from evoae.engine.environment import environment
+from evoae.report.baselines import baselines
+from evoae.report.comparison import Course, comparison
+from evoae.report.principal_components import pca_error
+from evoae.report.summary import error_name, new_console, print_start
+from evoae.report.table import print_table, write_table
+from evoae.runs.config import DataConfig, RunConfig, to_json
+from evoae.runs.contenders import Trained, descended, evolved, finite, tuned_learning_rate
+from evoae.runs.denoising import FILE as DENOISING
+from evoae.runs.denoising import denoising
+from evoae.runs.folder import free_folder, write_settings, writing
+from evoae.runs.progress import ProgressBar
+from evoae.runs.task import Images, Task, error_of_inputs, error_on, prepare
+from evoae.trees import size, take
+
+NUM_STARTS = 8  # of Adam, side by side
+TUNING_TIME = 0.1  # of the evolution's
+EVOLUTION, NOISY = "evolution", "noisy image"
+ADAM_BEST, ADAM_MEDIAN = f"Adam (best of {NUM_STARTS})", f"Adam (median of {NUM_STARTS})"
+
+
+class Row(NamedTuple):
+    """One line of the table.
+
+    Attributes:
+      name: the way of training, or the baseline.
+      error: on all images that were learnt.
+      test_error: on those of the test split; None where there is no such split.
+      evaluations: of one network on one image; a gradient counts as three. None for a baseline.
+      seconds: of training, without compiling; None for a baseline.
+    """
+
+    name: str
+    error: float
+    test_error: float | None
+    evaluations: int | None
+    seconds: float | None
+
+
+class Comparison(NamedTuple):
+    """What a comparison ends with.
+
+    Attributes:
+      rows: the table.
+      courses: how the errors fell, on the images on which they were followed.
+      learning_rate: of Adam, chosen by short runs.
+      folder: where compare.csv (the table), courses.csv, compare.png and config.json are.
+    """
+
+    rows: list[Row]
+    courses: list[Course]
+    learning_rate: float
+    folder: Path
+
+
+def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
+    """Trains one network by evolution and by Adam, and writes a table and a picture of both.
+
+    Adam has `NUM_STARTS` random starts, which are trained side by side for as long as the evolution
+    took, on minibatches of the same size, with a learning rate that falls as half a cosine. It is
+    the one of `evoae.runs.contenders.LEARNING_RATES` that does best in short runs, which count not.
+    Errors are followed on the first 1,000 images; at the end they are computed on all of them, and,
+    where the data have a test split, once on that. Beside them: principal components, as many as
+    the latent has values, and the black, the mean and the median image, all of the learnt images.
+
+    Args:
+      config: the settings of the evolution, such as one of `evoae.runs.config.PRESETS`.
+      progress: print the baselines, the progress and the table.
+
+    Raises:
+      ValueError: settings and images that do not fit together, or a folder that is not empty.
+      OSError: what cannot be read or written.
+      InvalidFitnessError: a generation without a finite error.
+
+    >>> import dataclasses, pathlib, tempfile
+    >>> from evoae.runs.config import PRESETS, ModelConfig
+    >>> with tempfile.TemporaryDirectory() as out:
+    ...     short = {"num_generations": 3, "out": pathlib.Path(out), "model": ModelConfig("mlp", 2)}
+    ...     found = compare(dataclasses.replace(PRESETS["paper-ten"], **short), progress=False)
+    >>> [row.name for row in found.rows[:4]]
+    ['evolution', 'Adam (best of 8)', 'Adam (median of 8)', 'PCA (2 components)']
+    """
+    if config.log:
+        raise ValueError(f"log must be left out of a comparison, got {config.log}")
+    console = new_console(quiet=not progress)
+    folder = free_folder(config.out, f"compare-{config.preset}")
+    task = prepare(config)
+    tested, missing = _test_images(config.data)
+    print_start(
+        console,
+        source=config.data.source,
+        image_shape=task.images.shape,
+        model=config.model.name,
+        num_weights=size(task.decoder.like),
+        num_genes=size(task.state.best),
+        baselines=_yardsticks(task, task.images),
+        error_name=error_name(config.error, config.kl_weight),
+    )
+    console.print(f"test images  {f'none: {missing}' if tested is None else f'{len(tested):,}'}")
+    with writing(folder):
+        write_settings(folder, {"config": to_json(config), "environment": environment()})
+
+    by_evolution = evolved(task, ProgressBar(console))
+    seconds = float(by_evolution.seconds[-1])
+    rate = tuned_learning_rate(task, TUNING_TIME * seconds, ProgressBar(console))
+    console.print(f"Adam         {NUM_STARTS} starts side by side, learning rate {rate:g}")
+    by_adam = descended(task, NUM_STARTS, rate, seconds, ProgressBar(console))
+
+    courses = [
+        Course(EVOLUTION, *by_evolution[1:3], by_evolution.errors[:, 0]),
+        Course(ADAM_BEST, *by_adam[1:3], by_adam.errors.min(axis=1)),
+        Course(ADAM_MEDIAN, *by_adam[1:3], np.median(by_adam.errors, axis=1)),
+    ]
+    errors = _final_errors(task, by_evolution, by_adam, task.images)
+    test_errors = {} if tested is None else _final_errors(task, by_evolution, by_adam, tested)
+    costs = {c.name: (int(c.evaluations[-1]), float(c.seconds[-1])) for c in courses}
+    rows = [
+        Row(name, error, test_errors.get(name), *costs.get(name, (None, None)))
+        for name, error in errors.items()
+    ]
+    with writing(folder):
+        write_table(folder / "compare.csv", Row._fields, rows)
+        points = [(c.name, *point) for c in courses for point in zip(*c[1:], strict=True)]
+        write_table(folder / "courses.csv", Course._fields, points)
+        comparison(
+            folder / "compare.png",
+            courses,
+            baselines={name: errors[name] for name in errors if name not in costs},
+            ylabel=error_name(config.error, config.kl_weight),
+        )
+    if task.config.noise is not None:
+        networks = {
+            EVOLUTION: take(by_evolution.networks, 0),
+            ADAM_BEST: take(by_adam.networks, _best_start(by_adam)),
+        }
+        columns = denoising(task.fitness, networks, task.images if tested is None else tested)
+        table = list(zip(*columns.values(), strict=True))
+        with writing(folder):
+            write_table(folder / DENOISING, list(columns), table)
+        print_table(console, list(columns), table)
+    print_table(console, ["", "error", "test error", "evaluations", "seconds"], rows)
+    console.print(f"folder       {folder}")
+    return Comparison(rows, courses, rate, folder)
+
+
+def _test_images(config: DataConfig) -> tuple[Images | None, str]:
+    """The images of the test split, or None and the reason."""
+    if config.split == "test" or config.digit is not None:
+        return None, "data.split and data.digit leave none"
+    try:
+        return data.load(config.source, split="test", dtype="uint8").images, ""
+    except ValueError as error:
+        return None, str(error)
+
+
+def _final_errors(
+    task: Task, by_evolution: Trained, by_adam: Trained, images: Images
+) -> dict[str, float]:
+    """The errors on some images, by the names of the table."""
+    error = lambda network: error_on(task.fitness, network, images)  # noqa: E731
+    of_adam = finite([error(take(by_adam.networks, start)) for start in range(NUM_STARTS)])
+    best = _best_start(by_adam)
+    return {
+        EVOLUTION: error(take(by_evolution.networks, 0)),
+        ADAM_BEST: float(of_adam[best]),
+        ADAM_MEDIAN: float(np.median(of_adam)),
+        **_yardsticks(task, images),
+    }
+
+
+def _best_start(by_adam: Trained) -> int:
+    """By the images that were learnt: choosing by the test images would flatter Adam."""
+    return int(np.argmin(by_adam.errors[-1]))
+
+
+def _yardsticks(task: Task, images: Images) -> dict[str, float]:
+    """The errors of what needs no training but the learnt images."""
+    config = task.config
+    low, high = config.data.low, config.data.high
+    learnt, shown = data.scale(task.images, low, high), data.scale(images, low, high)
+    latent_size = task.model.latent_size(learnt.shape[1:])
+    components = "1 component" if latent_size == 1 else f"{latent_size} components"
+    pca = pca_error(shown, latent_size, error=config.error, fitted_to=learnt)
+    constants = baselines(shown, error=config.error, low=low, high=high, fitted_to=learnt)
+    noisy = {} if config.noise is None else {NOISY: error_of_inputs(task.fitness, images)}
+    return {f"PCA ({components})": pca, **constants, **noisy}

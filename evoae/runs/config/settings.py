@@ -1,0 +1,232 @@
+"""What one run is: frozen settings and their checks."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import tyro
+
+from evoae.checks import (
+    check_choice,
+    check_kl_weight,
+    check_noise,
+    check_positive,
+    check_range,
+    check_whole,
+)
+from evoae.encodings import Direct
+from evoae.fitness.errors import ERRORS, ErrorName
+from evoae.models import MODELS, Autoencoder
+from evoae.strategies import GeneticAlgorithm
+from evoae.strategies.shared import lasting
+from evoae.types import Encoding, LoggerName, Noise, Strategy
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """The images to learn.
+
+    Attributes:
+      source: a name that `evoae data` lists, an .npz file, or a folder of IDX or PNG files.
+      split: "train" or "test".
+      low: the value of black.
+      high: the value of white, above low.
+      num_samples: take the first ones, this many; None takes all.
+      digit: take only the first image with this label; None takes any label.
+    """
+
+    source: str = "digits10"
+    split: Literal["train", "test"] = "train"
+    low: float = 0.0
+    high: float = 1.0
+    num_samples: int | None = None
+    digit: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.source, str) or not self.source:
+            raise ValueError(f"data.source must be a name or a path, got {self.source!r}")
+        check_choice("data.split", self.split, ("train", "test"))
+        check_range(self.low, self.high, prefix="data.")
+        for name in ("low", "high"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        check_whole("data.num_samples", self.num_samples, 1, optional=True)
+        check_whole("data.digit", self.digit, 0, optional=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """The autoencoder.
+
+    Attributes:
+      name: "varadi2021" (1,397 weights, 28x28 grey), "conv16" (18,955 weights, 28x28 grey), "graph"
+        (as the first, with graphs of units for its dense layers) or "mlp" (images of any size).
+      latent_size: the number of latent values, for all but varadi2021; None takes the model's own.
+    """
+
+    name: Literal["varadi2021", "conv16", "graph", "mlp"] = "varadi2021"
+    latent_size: int | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("model.name", self.name, MODELS)
+        check_whole("model.latent_size", self.latent_size, 1, optional=True)
+        if self.name == "varadi2021" and self.latent_size is not None:
+            raise ValueError(
+                f"model.latent_size must be left out with varadi2021, which has 2; "
+                f"got {self.latent_size}"
+            )
+
+    def build(self, image_shape: Sequence[int]) -> Autoencoder:
+        """The model for images of (height, width, channels).
+
+        Raises:
+          ValueError: the model cannot take such images.
+
+        >>> ModelConfig("mlp", latent_size=3).build((32, 20, 3)).latent_size((32, 20, 3))
+        3
+        """
+        settings: dict[str, Any] = {}
+        if self.latent_size is not None:
+            settings["latent_size"] = self.latent_size
+        if self.name == "mlp":
+            settings["image_shape"] = tuple(image_shape)
+        model = MODELS[self.name](**settings)
+        try:
+            model.latent_size(image_shape)
+        except ValueError as error:
+            size = "x".join(map(str, image_shape))
+            raise ValueError(
+                f"model.name: {self.name} cannot take images of {size} (height x width x channels);"
+                f" mlp takes any size (--model.name mlp). The cause: {error}"
+            ) from None
+        return model
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """One run: the data, the model, the search and where it ends.
+
+    Attributes:
+      preset: the name under which it is known; a run's folder is named after it.
+      data: the images to learn.
+      model: the autoencoder.
+      error: "mae" mean absolute, "mse" mean squared, "rmse" root mean squared error per pixel,
+        "bce" binary cross entropy or "logit_huber" Huber's error of logits, for pixels in 0..1;
+        "correlation" or "ssim", 1 less the correlation or the structural similarity of images.
+      noise: what spoils the images that the model is given, one of `evoae.fitness`, drawn anew for
+        each generation; the clean ones are to be reconstructed. None spoils nothing.
+      kl_weight: makes the model a variational autoencoder: its latent is a Gaussian, sampled anew
+        for each generation, and what is made smaller is the negative evidence lower bound by pixel,
+        the error and this weight, from 0, times the divergence of the latent from N(0, 1). None
+        makes a plain one.
+      encoding: how genes, which the search sees, make the weights, one of `evoae.encodings`.
+      strategy: the search, one of `evoae.strategies`.
+      independent_population: begin with independent networks, as many as the population has,
+        instead of mutants of one network.
+      batch_size: images drawn anew for each generation; None takes all of them.
+      chunk_size: candidates evaluated at a time; memory and speed change with it, results do not
+        (on a GPU or TPU their last bits may).
+      num_devices: how many devices share the evaluation; None takes all there are.
+      num_generations: end after this many; None sets no such end.
+      minutes: end after this time; None sets no such end.
+      seed: of all randomness, from 0.
+      out: a new or empty folder for what the run writes; None makes runs/PRESET-DATE-TIME.
+      log: what `evoae train` reports to besides its files: "tensorboard", "wandb", "trackio".
+
+    Raises:
+      ValueError: a setting that is out of range, or num_generations and minutes both None.
+
+    >>> RunConfig(num_generations=100).strategy.population_size
+    256
+    """
+
+    preset: Annotated[str, tyro.conf.Suppress] = "custom"
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    error: ErrorName = "mse"
+    noise: Noise | None = None
+    kl_weight: float | None = None
+    encoding: Encoding = Direct()
+    strategy: Strategy = GeneticAlgorithm()
+    independent_population: bool = False
+    batch_size: int | None = None
+    chunk_size: int | None = None
+    num_devices: int | None = None
+    num_generations: int | None = None
+    minutes: float | None = None
+    seed: int = 0
+    out: Path | None = None
+    log: tuple[LoggerName, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, kind in (("data", DataConfig), ("model", ModelConfig)):
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name} must be a {kind.__name__}, got {getattr(self, name)!r}")
+        check_choice("error", self.error, ERRORS)
+        within = 0 <= self.data.low < self.data.high <= 1
+        if ERRORS[self.error].in_unit_interval and not within:
+            raise ValueError(
+                f"error: {self.error} needs data.low and data.high in 0..1, "
+                f"got {self.data.low} and {self.data.high}"
+            )
+        check_noise(self.noise)
+        check_kl_weight(self.kl_weight, self.error)
+        if self.kl_weight is not None:
+            object.__setattr__(self, "kl_weight", float(self.kl_weight))
+        if not hasattr(self.encoding, "decode") or isinstance(self.encoding, type):
+            raise ValueError(f"encoding must be one of evoae.encodings, got {self.encoding!r}")
+        if not hasattr(self.strategy, "ask") or isinstance(self.strategy, type):
+            raise ValueError(f"strategy must be one of evoae.strategies, got {self.strategy!r}")
+        if self.independent_population and not hasattr(self.strategy, "population_size"):
+            raise ValueError(
+                "independent_population must be False with a strategy without a population_size, "
+                f"got True with {type(self.strategy).__name__}"
+            )
+        check_whole("batch_size", self.batch_size, 1, optional=True)
+        check_whole("chunk_size", self.chunk_size, 1, optional=True)
+        check_whole("num_devices", self.num_devices, 1, optional=True)
+        check_whole("num_generations", self.num_generations, 1, optional=True)
+        check_whole("seed", self.seed, 0)
+        if self.seed >= 2**32:
+            raise ValueError(f"seed must be below 2**32, got {self.seed}")
+        if self.minutes is not None:
+            check_positive("minutes", self.minutes)
+            object.__setattr__(self, "minutes", float(self.minutes))
+        elif self.num_generations is None:
+            raise ValueError("num_generations or minutes must be given, got None for both")
+        if self.out is not None and not isinstance(self.out, Path):
+            raise ValueError(f"out must be a pathlib.Path or None, got {self.out!r}")
+        if isinstance(self.log, str) or not isinstance(self.log, Sequence):
+            raise ValueError(f"log must be a tuple of names, got {self.log!r}")
+        for name in self.log:
+            check_choice("log", name, get_args(LoggerName))
+        object.__setattr__(self, "log", tuple(self.log))
+
+    @property
+    def same_data(self) -> bool:
+        """Whether all generations are evaluated on the same images, noise and latent noise.
+
+        >>> RunConfig(num_generations=1).same_data, RunConfig(minutes=1, kl_weight=1).same_data
+        (True, False)
+        """
+        return self.batch_size is None and self.noise is None and self.kl_weight is None
+
+    def lasting(self, num_generations: int) -> "RunConfig":
+        """The same run with another end, and the strategy fitted to it.
+
+        Some strategies take smaller steps towards the end, or a part of the run for several starts;
+        see `lasting` of `evoae.types.Strategy`.
+
+        Raises:
+          ValueError: num_generations is no whole number from 1.
+
+        >>> from evoae.runs.config import PRESETS
+        >>> short = PRESETS["digits10"].lasting(5_000)
+        >>> short.num_generations, short.strategy.strategy.horizon  # four of five starts end early
+        (5000, 3000.0)
+        """
+        check_whole("num_generations", num_generations, 1)
+        strategy = lasting(self.strategy, num_generations)
+        return dataclasses.replace(
+            self, strategy=strategy, num_generations=num_generations, minutes=None
+        )

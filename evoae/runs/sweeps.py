@@ -1,0 +1,298 @@
+"""A sweep: one run for every combination of some settings and seeds, in as few programs as can be.
+
+Runs that differ in floats of the strategy or in their seeds alone are one program: all of that is
+in their states. Other settings are static, and each combination of them is a program of its own.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from evoae import data, trees
+from evoae.engine.environment import device, environment
+from evoae.engine.evaluation import equal_size
+from evoae.engine.side_by_side import evolve_runs
+from evoae.models.networks import applied
+from evoae.report.summary import error_name, new_console
+from evoae.report.sweep import draw_galleries, draw_sweep, print_sweep, shown_settings
+from evoae.report.table import write_table
+from evoae.runs.clock import BLOCK_SIZE, Pace, in_blocks, interrupts
+from evoae.runs.config import Grid, RunConfig, grid, setting, to_json
+from evoae.runs.folder import BEST, free_folder, write_settings, writing
+from evoae.runs.progress import ProgressBar, Status
+from evoae.runs.saving import portable
+from evoae.runs.task import NUM_SHOWN, Images, Task, error_on, first_state, prepare, shown_inputs
+from evoae.runs.weights import save_weights
+from evoae.types import Info, Params
+
+__all__ = ["Sweep", "sweep"]
+
+MOST_BYTES = 2**30  # of states at a time; more runs come one part after another
+
+Place = tuple[int, ...]  # of a run: the index of each setting's value, and of the seed
+
+
+class Sweep(NamedTuple):
+    """What a sweep ends with; arrays [*V, S], for the V values of each setting and S seeds.
+
+    Attributes:
+      settings: the values by the whole names of the settings, in the order of the axes.
+      seeds: S of them.
+      error: of the best weights on all images, computed anew; infinite for a run in which a
+        generation had no finite error, NaN for one that was not begun; float64.
+      best: the best weights of each run, trees of NumPy arrays; None for one that was not begun.
+      best_fitness: the smallest error of each generation, NaN after a run's last; float32
+        [*V, S, G].
+      num_evaluations: candidates evaluated in each run, int64.
+      seconds: its part of the time of the program that it shares with others, float64.
+      folder: where sweep.json (the settings), results.csv (a row a run), best.npz (the weights of
+        the run with the smallest error) and the pictures are.
+      stopped: whether Ctrl-C ended it.
+    """
+
+    settings: dict[str, tuple[Any, ...]]
+    seeds: tuple[int, ...]
+    error: npt.NDArray[np.float64]
+    best: npt.NDArray[np.object_]
+    best_fitness: npt.NDArray[np.float32]
+    num_evaluations: npt.NDArray[np.int64]
+    seconds: npt.NDArray[np.float64]
+    folder: Path
+    stopped: bool
+
+
+class _Run(NamedTuple):
+    """What one run ends with; `outputs` are what it makes of the images in the pictures."""
+
+    error: float
+    best: Params
+    best_fitness: npt.NDArray[np.float32]
+    num_evaluations: int
+    seconds: float
+    outputs: npt.NDArray[np.floating]
+
+
+def sweep(
+    config: RunConfig,
+    settings: Mapping[str, Sequence[Any]],
+    *,
+    seeds: int | Sequence[int] = 1,
+    progress: bool = True,
+) -> Sweep:
+    """Runs every combination of settings with every seed, and writes tables and pictures of it.
+
+    Each run is that of `train` with its settings and seed, on a CPU to the last bit.
+    Where runs end by `minutes`, that is the time of one of them on average. Ctrl-C ends the runs
+    that are under way after their current block; what there is by then is kept and written.
+
+    Args:
+      config: what all runs have in common.
+      settings: values by the name of the setting, such as {"strategy.mutation.scale": [0.1, 1.0]};
+        the end of a name is enough where only one setting ends so.
+      seeds: how many, from the seed of `config` on, or which.
+      progress: print the progress, and a table of the errors over the seeds.
+
+    Raises:
+      ValueError: no such setting, settings or images that do not fit together, or a folder that is
+        not empty; before anything runs.
+      OSError: what cannot be read or written.
+      KeyboardInterrupt: Ctrl-C before the first run has begun.
+
+    >>> import dataclasses, pathlib, tempfile
+    >>> from evoae.runs.config import PRESETS, ModelConfig
+    >>> with tempfile.TemporaryDirectory() as out:
+    ...     short = {"num_generations": 3, "out": pathlib.Path(out), "model": ModelConfig("mlp", 2)}
+    ...     short = dataclasses.replace(PRESETS["paper-ten"], **short)
+    ...     found = sweep(short, {"mutation.scale": [0.1, 1.0]}, seeds=3, progress=False)
+    >>> found.error.shape, found.best_fitness.shape, list(found.settings)
+    ((2, 3), (2, 3, 3), ['strategy.mutation.scale'])
+    """
+    if config.log:
+        raise ValueError(f"log must be left out of a sweep, got {config.log}")
+    points = grid(config, settings, seeds)
+    programs = _programs(points)
+    for places in programs:
+        prepare(points.configs[places[0]])  # what does not fit is said before anything runs
+    folder = free_folder(config.out, f"sweep-{config.preset}")
+    console = new_console(quiet=not progress)
+    console.print(f"device       {device()}")
+    several = "one program" if len(programs) == 1 else f"{len(programs):,} programs"
+    console.print(f"runs         {points.configs.size:,}, as {several}")
+    with writing(folder):
+        # A swept data.source may be a path, too.
+        lasting = points._replace(configs=np.vectorize(portable, [object])(points.configs))
+        settled = {"config": to_json(portable(config)), "environment": environment()}
+        write_settings(folder, settled | lasting.to_json(), "sweep.json")
+
+    runs: dict[Place, _Run] = {}
+    begun = time.perf_counter()
+
+    def show(pace: Pace, errors: npt.NDArray[np.floating]) -> None:
+        done = (len(runs) + len(errors) * pace.done) / points.configs.size
+        left = (time.perf_counter() - begun) * (1 - done) / done
+        speed = pace.speed * len(errors) if pace.steps > 5 else math.nan  # the first ones compile
+        bar.show(Status(done, pace.steps, float(errors.min()), float(errors.mean()), speed, left))
+
+    with interrupts() as interrupted, ProgressBar(console) as bar:
+        for places in programs:
+            task = prepare(points.configs[places[0]])
+            for part in _parts(places, task):
+                if not interrupted.is_set():
+                    configs = [points.configs[place] for place in part]
+                    found = _evolved(task, configs, interrupted, show)
+                    runs |= zip(part, found, strict=True)
+                    with writing(folder):
+                        _write_results(folder / "results.csv", points, runs)
+    if not runs:
+        raise KeyboardInterrupt
+
+    result = _gathered(points, runs, folder, interrupted.is_set())
+    with writing(folder):
+        _write_pictures(folder, config, points, runs, result.error, _shown(config, task.images))
+    print_sweep(console, shown_settings(points.settings), result.error)
+    if result.stopped:
+        console.print("stopped      by Ctrl-C; everything up to here is written", style="yellow")
+    console.print(f"folder       {folder}")
+    return result
+
+
+def _programs(points: Grid) -> list[list[Place]]:
+    """The places of the runs that are one program, for each program."""
+    task = prepare(points.configs[(0,) * points.configs.ndim])
+    static = [axis for axis in range(len(points.settings)) if not _in_state(task, points, axis)]
+    programs: dict[Place, list[Place]] = {}
+    for place in np.ndindex(points.configs.shape):
+        programs.setdefault(tuple(place[axis] for axis in static), []).append(place)
+    return list(programs.values())
+
+
+def _in_state(task: Task, points: Grid, axis: int) -> bool:
+    """Whether the values of a setting are floats that differ in the states of their runs.
+
+    A float that does not come into the state, as one that a strategy reads while it is compiled,
+    is static.
+    """
+    name, configs = list(points.settings)[axis], points.along(axis)
+    if not all(type(setting(config, name)) is float for config in configs):
+        return False
+    found = set()
+    for config in configs:
+        hyper = getattr(first_state(config, task.model, task.images)[1], "hyper", None)
+        found.add(tuple(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(hyper)))
+    return len(found) == len(configs)
+
+
+def _parts(places: list[Place], task: Task) -> list[list[Place]]:
+    """The runs of one program in parts whose states fit into `MOST_BYTES`."""
+    state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(task.state))
+    size = equal_size(len(places), max(1, MOST_BYTES // state_bytes))
+    return [places[start : start + size] for start in range(0, len(places), size)]
+
+
+def _evolved(
+    task: Task,
+    configs: Sequence[RunConfig],
+    interrupted: threading.Event,
+    show: Callable[[Pace, npt.NDArray[np.floating]], None],
+) -> list[_Run]:
+    """Runs that are one program, side by side until their end or an interrupt."""
+    begun = [first_state(config, task.model, task.images) for config in configs]
+    keys, states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *begun)
+    config, batch, count = task.config, jax.device_put(task.images), len(configs)
+
+    def work(num_generations: int, _: Pace) -> Info:
+        nonlocal states
+        states, trace = evolve_runs(
+            *(keys, config.strategy, task.fitness_of_genes, batch, states),
+            num_generations=num_generations,
+            batch_size=config.batch_size,
+            chunk_size=config.chunk_size,
+            block_size=BLOCK_SIZE,
+        )
+        return trace
+
+    minutes = None if config.minutes is None else count * config.minutes
+    traces = []
+    for trace, pace in in_blocks(work, num_steps=config.num_generations, minutes=minutes):
+        traces.append(trace.best_fitness)
+        show(pace, np.asarray(trace.best_fitness[:, -1]))
+        if interrupted.is_set():
+            break
+
+    genes = jax.vmap(lambda state: state.best)(states)
+    inputs = shown_inputs(task, _shown(config, task.images))
+    runs = []
+    for row, fitness in enumerate(np.concatenate(traces, axis=1)):
+        best = jax.device_get(task.network(trees.take(genes, row)))
+        # `evolve` ends a run in which a generation has no finite error.
+        error = error_on(task.fitness, best, task.images) if np.isfinite(fitness).all() else np.inf
+        outputs = np.asarray(applied(task.model, best, inputs))
+        evaluations = pace.steps * task.population_size
+        runs.append(_Run(error, best, fitness, evaluations, pace.seconds / count, outputs))
+    return runs
+
+
+def _gathered(points: Grid, runs: Mapping[Place, _Run], folder: Path, stopped: bool) -> Sweep:
+    shape, most = points.configs.shape, max(len(run.best_fitness) for run in runs.values())
+    found = Sweep(
+        settings=points.settings,
+        seeds=points.seeds,
+        error=np.full(shape, np.nan),
+        best=np.full(shape, None, object),
+        best_fitness=np.full((*shape, most), np.nan, np.float32),
+        num_evaluations=np.zeros(shape, np.int64),
+        seconds=np.full(shape, np.nan),
+        folder=folder,
+        stopped=stopped,
+    )
+    for place, run in runs.items():
+        found.best_fitness[place][: len(run.best_fitness)] = run.best_fitness
+        for name in ("error", "best", "num_evaluations", "seconds"):
+            getattr(found, name)[place] = getattr(run, name)
+    return found
+
+
+def _write_results(path: Path, points: Grid, runs: Mapping[Place, _Run]) -> None:
+    shown = shown_settings(points.settings)
+    rows = []
+    for place, run in sorted(runs.items()):
+        its = [setting.values[i] for setting, i in zip(shown, place, strict=False)]
+        ends = (run.error, len(run.best_fitness), run.num_evaluations, run.seconds)
+        rows.append((*its, points.seeds[place[-1]], *ends))
+    columns = (*points.settings, "seed", "error", "generations", "evaluations", "seconds")
+    write_table(path, columns, rows)
+
+
+def _write_pictures(
+    folder: Path,
+    config: RunConfig,
+    points: Grid,
+    runs: Mapping[Place, _Run],
+    errors: npt.NDArray[np.float64],
+    targets: npt.NDArray[np.floating],
+) -> None:
+    """The pictures, and the weights of the best run."""
+    best = min(runs.values(), key=lambda run: run.error)
+    save_weights(folder / BEST, best.best)
+    shown, swept = shown_settings(points.settings), {name.split(".")[0] for name in points.settings}
+    # Errors of several kinds have no name in common, images of several data no picture.
+    several = {"error", "kl_weight"} & swept
+    name = "error" if several else error_name(config.error, config.kl_weight)
+    draw_sweep(folder, shown, errors, error_name=name)
+    if "data" not in swept:
+        low, high = config.data.low, config.data.high
+        outputs = {place: run.outputs for place, run in runs.items()}
+        draw_galleries(folder, shown, errors, targets, outputs, low=low, high=high)
+
+
+def _shown(config: RunConfig, images: Images) -> npt.NDArray[np.floating]:
+    """The images of the pictures."""
+    return np.asarray(data.scale(images[:NUM_SHOWN], config.data.low, config.data.high))

@@ -1,0 +1,75 @@
+"""What the page of a run shows of its network: latent, layers, and what genes made of it."""
+
+from typing import Any
+
+import jax
+import numpy as np
+import numpy.typing as npt
+
+from evoae import data
+from evoae.models.networks import applied, random_networks
+from evoae.report.page.images import maps_of_layer, to_bytes
+from evoae.report.page.latent import GRID, latent_grid
+from evoae.report.page.weights import pictures_of_weights
+from evoae.runs.evidence import prior_samples
+from evoae.runs.task import Task
+from evoae.types import Genes, Params
+
+NUM_LATENT = 1_000  # images in the latent map
+NUM_IMAGES = 10  # whose feature maps are kept
+NUM_SAMPLES = 30  # decoded from the prior of a variational autoencoder
+
+
+def views(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
+    """Computes the arrays of a page that need the model, as `evoae.report.page.Record` keeps them.
+
+    Returns:
+      "latent" [M, L] of the first M images, "labels" [M] where there are any, "backdrop" (what the
+      decoder draws on a grid over the latent map, one grey image) where L = 2, "samples" (uint8 [S,
+      H, W, C]) decoded from the prior where there is one, "layer_names" [K], "layer_ranges" [K, 2]
+      and "layer_0" .. (uint8 [N, maps, H, W]).
+    """
+    low, high = task.config.data.low, task.config.data.high
+    images = data.scale(task.images[:NUM_LATENT], low, high)
+    found = {"latent": np.asarray(applied(task.model, params, images, method="encode"))}
+    if task.labels is not None:
+        found["labels"] = task.labels[:NUM_LATENT]
+    if found["latent"].shape[1] == 2 and images.shape[-1] == 1:
+        decoded = np.asarray(
+            applied(task.model, params, latent_grid(found["latent"]), method="decode")
+        )
+        small = to_bytes(decoded, low, high)[..., 0]
+        height, width = small.shape[1:]
+        mosaic = small.reshape(GRID, GRID, height, width).swapaxes(1, 2)
+        found["backdrop"] = mosaic.reshape(GRID * height, GRID * width)
+    if task.config.kl_weight is not None:
+        found["samples"] = to_bytes(prior_samples(task, params, NUM_SAMPLES), low, high)
+    layers = jax.jit(task.model.activations)(params, images[:NUM_IMAGES])
+    names, ranges = [name for name, *_ in task.model.stages(params)], []  # jit sorts names
+    for index, name in enumerate(names):
+        found[f"layer_{index}"], *limits = maps_of_layer(np.asarray(layers[name]))
+        ranges.append(limits)
+    return found | {"layer_names": np.array(names), "layer_ranges": np.array(ranges)}
+
+
+def views_of_genes(task: Task, genes: Genes, params: Params) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a page that tell what genes made; nothing where they are the weights.
+
+    Returns:
+      The pictures of `evoae.report.page.weights`, beside weights as the initializer draws them, and
+      "architecture" [parts, 4] (layer, what, value, most) where the encoding has one.
+    """
+    if not task.encoded:
+        return {}
+    low, high = task.config.data.low, task.config.data.high
+    image = data.scale(task.images[:1], low, high)
+    # The network from which the first genes were made.
+    key = jax.random.split(jax.random.key(task.config.seed))[0]
+    raw = random_networks(key, task.model, image, None)
+    found = pictures_of_weights(raw, params)
+    encoding: Any = task.config.encoding
+    if hasattr(encoding, "architecture"):
+        parts = encoding.architecture(genes, task.decoder.like)
+        rows = [["" if its is None else str(its) for its in part] for part in parts]
+        found["architecture"] = np.array(rows)
+    return found

@@ -1,0 +1,216 @@
+"""Children evaluated from their parent's activations: equal to the same children computed anew."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import evoae
+from evoae import trees
+from evoae.layers import Conv, ConvTranspose, Dense, MaxPool, Reshape, Unpool
+from evoae.mutations import HeavyTailed, Sparse
+
+# Networks that take every road a change can take: blocks cut at the edge, planes, groups of
+# channels, pooling of one plane, an unpool that no transposed convolution follows.
+NETWORKS = {
+    "varadi2021": (evoae.models.varadi2021(), (28, 28, 1)),
+    "conv16": (evoae.models.conv16(3), (28, 28, 1)),
+    "mlp": (evoae.models.mlp(2, hidden=(7,), image_shape=(6, 5, 1)), (6, 5, 1)),
+    "colour": (
+        evoae.Autoencoder(
+            [Conv(4, 3, padding="same"), MaxPool(2), Conv(3, 3, group=2), MaxPool(2), Dense(3)],
+            [
+                Dense(2 * 3 * 3),
+                Reshape(2, 3, 3),
+                ConvTranspose(4, 4, stride=2, padding="same", activation="tanh"),
+                Unpool(2),
+                Conv(4, 3, padding="same"),
+                ConvTranspose(3, 3, padding="same", activation="sigmoid"),
+            ],
+        ),
+        (12, 12, 3),
+    ),
+    "shared kernels": (
+        evoae.Autoencoder(
+            [
+                Conv(3, 3, group=1, padding="same"),
+                Conv(2, 3, group=1, stride=2, padding="same"),
+                Dense(2),
+            ],
+            [
+                Dense(6 * 2 * 2),
+                Reshape(6, 2, 2),
+                Unpool(3),
+                ConvTranspose(2, 4, group=3, activation="relu"),
+                ConvTranspose(1, 2, group=4, activation="linear"),
+            ],
+        ),
+        (10, 10, 1),
+    ),
+}
+
+
+ERRORS = dict(zip(NETWORKS, ("mae", "logit_huber", "bce", "rmse", "mse"), strict=True))
+
+
+class Case(NamedTuple):
+    """A network that is the centre, and its fitness on four images."""
+
+    fitness: evoae.fitness.Reconstruction
+    images: jax.Array
+    params: evoae.types.Params
+    batch: evoae.fitness.batches.PreparedBatch
+    around: evoae.fitness.centre.Centre
+
+
+@pytest.fixture(params=NETWORKS, scope="module")
+def case(request):
+    model, shape = NETWORKS[request.param]
+    fitness = evoae.fitness.reconstruction(model, error=ERRORS[request.param])
+    images = jax.random.uniform(jax.random.key(1), (4, *shape))
+    params = init(model, images)
+    rng = np.random.default_rng(3)  # biases of 0 would hide what they do
+    params = jax.tree.map(lambda leaf: leaf + np.float32(rng.normal(0, 0.1, leaf.shape)), params)
+    return Case(fitness, images, params, *around(fitness, params, images))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def init(model, images):
+    return model.init(jax.random.key(2), images)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def around(fitness, params, images):
+    batch = fitness.prepare(images)
+    return batch, fitness.around(params, batch)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def around_after(fitness, params, batch, previous):
+    return fitness.around(params, batch, previous)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def of_changes(fitness, around, batch, positions, deltas):
+    return fitness.of_changes(around, batch, positions, deltas)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def computed_anew(fitness, params, batch, positions, deltas):
+    vector = trees.ravel(params)
+    child = lambda p, d: fitness(trees.unravel(vector.at[p].add(d), params), batch)  # noqa: E731
+    return jax.lax.map(lambda change: child(*change), (positions, deltas))
+
+
+def some_positions(params, each=3):
+    """Each array of weights' first and last position, and a few more of them."""
+    rng, chosen, start = np.random.default_rng(0), [], 0
+    for leaf in jax.tree.leaves(params):
+        chosen += [start, start + leaf.size - 1, *(start + rng.integers(0, leaf.size, each))]
+        start += leaf.size
+    return jnp.asarray(chosen, jnp.int32)
+
+
+@pytest.mark.parametrize("changed", ["nothing", "decoder", "encoder"])
+def test_a_centre_keeps_what_it_has_in_common_with_the_one_before(case, changed):
+    params = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: leaf + float(changed in jax.tree_util.keystr(path)), case.params
+    )
+    anew = around_after(case.fitness, params, case.batch, None)
+    after = around_after(case.fitness, params, case.batch, case.around)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-6), anew, after)
+
+    # What is kept is known by a mark of the one before, from which nothing else is computed.
+    (pre, out), *others = case.around.activations
+    marked = case.around._replace(
+        activations=((jnp.full_like(pre, jnp.nan), out), *others), error_sum=jnp.float32(jnp.nan)
+    )
+    found = around_after(case.fitness, params, case.batch, marked)
+    assert bool(jnp.isnan(found.activations[0][0]).all()) == (changed != "encoder")
+    assert bool(jnp.isnan(found.error_sum)) == (changed == "nothing")
+    assert not jnp.isnan(found.pixel_errors).any()
+
+
+def test_children_with_a_position_each(case):
+    positions = some_positions(case.params)
+    deltas = jax.random.uniform(jax.random.key(4), positions.shape, minval=-1.0)
+    errors = of_changes(case.fitness, case.around, case.batch, positions, deltas)
+    expected = computed_anew(case.fitness, case.params, case.batch, positions, deltas)
+    np.testing.assert_allclose(errors, expected, rtol=1e-5, atol=1e-7)
+    assert len(np.unique(expected)) > len(expected) // 2  # the changes matter
+
+
+def test_children_that_share_a_position(case):
+    positions, deltas = some_positions(case.params), jnp.asarray([-0.7, 0.0, 0.4, 1.0])
+    errors = [
+        of_changes(case.fitness, case.around, case.batch, position, deltas)
+        for position in positions
+    ]
+    expected = computed_anew(
+        case.fitness,
+        case.params,
+        case.batch,
+        jnp.repeat(positions, len(deltas)),
+        jnp.tile(deltas, len(positions)),
+    )
+    np.testing.assert_allclose(np.concatenate(errors), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_the_centre_has_its_own_error(case):
+    position, deltas = jnp.int32([0]), jnp.zeros(1)
+    expected = computed_anew(case.fitness, case.params, case.images, position, deltas)
+    found = case.fitness.of_centre(case.around, case.batch)
+    np.testing.assert_allclose(found, expected[0], rtol=1e-6)
+
+
+@functools.partial(jax.jit, static_argnames=("strategy", "fitness", "chunk_size"))
+def evaluate(strategy, fitness, population, images, chunk_size=None):
+    batch = fitness.prepare(images)
+    return evoae.evaluate(strategy, fitness, population, batch, chunk_size=chunk_size)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def evaluate_whole(strategy, fitness, population, images):
+    return jax.vmap(fitness, (0, None))(population.dense(strategy), images)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def ask(strategy, params):
+    return strategy.ask(jax.random.key(6), strategy.init(jax.random.key(5), params))[0]
+
+
+def generation(name, population_size, mutation):
+    """Strategy, fitness, population and images of one generation of one-weight children."""
+    model, shape = NETWORKS[name]
+    fitness = evoae.fitness.reconstruction(model, error="mse")
+    images = jax.random.uniform(jax.random.key(1), (4, *shape))
+    strategy = evoae.strategies.GeneticAlgorithm(population_size, mutation=mutation)
+    return strategy, fitness, ask(strategy, init(model, images)), images
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "mutation",
+    [
+        *(Sparse(1, shared_positions=shared) for shared in (True, False)),
+        *(Sparse(1, shared_positions=shared, replace=True) for shared in (True, False)),
+        HeavyTailed(max_weights=1),
+    ],
+    ids=str,
+)
+def test_evaluate_by_changes_equals_evaluate_of_whole_networks(mutation):
+    parts = generation("shared kernels", 40, mutation)
+    strategy, _, population, _ = parts
+    assert strategy.single_changes(population) is not None
+    np.testing.assert_allclose(evaluate(*parts), evaluate_whole(*parts), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.slow
+def test_the_chunk_size_changes_no_bit():
+    parts = generation("varadi2021", 130, Sparse(1))
+    errors = evaluate(*parts)
+    for chunk_size in (7, 50):  # seven chunks, and three
+        np.testing.assert_array_equal(evaluate(*parts, chunk_size), errors)

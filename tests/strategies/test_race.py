@@ -1,0 +1,125 @@
+"""The race of several starts."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import evoae
+from evoae.mutations import Sparse
+from evoae.strategies import GeneticAlgorithm, Islands, ProbeEvolutionStrategy, Race
+
+INNER = GeneticAlgorithm(6, mutation=Sparse(1, scale=0.3))
+RACE = Race(INNER, num_starts=3, generations_each=4)
+NETWORKS = {"weights": jnp.array([[3.0, 3.0, 3.0], [1.0, -1.0, 1.0], [2.0, 2.0, -2.0]])}
+
+
+def error(params, batch):
+    return (params["weights"] ** 2).sum()
+
+
+def generation(strategy, key, state):
+    for_ask, for_tell = jax.random.split(key)
+    population, state = strategy.ask(for_ask, state)
+    errors = jax.vmap(error, (0, None))(population.dense(strategy), None)
+    return strategy.tell(for_tell, population, errors, state)[0]
+
+
+def test_turns_and_choice(key):
+    """The starts take turns, then the best goes on, and none knows of the others."""
+    for_init, for_run = jax.random.split(key)
+    state = RACE.init(for_init, evoae.Stacked(NETWORKS))
+    step = jax.jit(lambda key, state: generation(RACE, key, state))
+    alone = jax.jit(lambda key, state: generation(INNER, key, state))
+    keys = jax.random.split(for_run, 20)
+    turns, at_choice = [], None
+    for number, one in enumerate(keys):
+        turns.append(int(state.active))
+        state = step(one, state)
+        if number == 11:
+            at_choice = state
+    winner = int(np.argmin(at_choice.starts.fitness[:, 0]))
+    assert winner == 1  # which begins nearest to the optimum
+    assert turns == [0] * 4 + [1] * 4 + [2] * 4 + [winner] * 8
+    expected = INNER.init(jax.random.fold_in(for_init, winner), evoae.trees.take(NETWORKS, winner))
+    for number in [*range(4 * winner, 4 * winner + 4), *range(12, 20)]:
+        expected = alone(keys[number], expected)
+    found = evoae.trees.take(state.starts, winner)
+    # The two are different programs, so their last bits are not the same.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), expected, found)
+    assert float(state.best_fitness) == float(found.best_fitness)
+    for other in {0, 1, 2} - {winner}:
+        jax.tree.map(
+            np.testing.assert_array_equal,
+            evoae.trees.take(at_choice.starts, other),
+            evoae.trees.take(state.starts, other),
+        )
+
+
+def test_best_never_lost_and_resumed(key):
+    """In `evolve`: the best only falls, and two calls are one."""
+    for_init, for_run = jax.random.split(key)
+    first = RACE.init(for_init, evoae.Stacked(NETWORKS))
+    run = lambda state, n: evoae.evolve(for_run, RACE, error, None, state, num_generations=n)  # noqa: E731
+    whole, _ = run(first, 16)
+    bests, state = [], first
+    for _ in range(4):
+        state, _ = run(state, 4)
+        bests.append(float(state.best_fitness))
+    assert bests == sorted(bests, reverse=True)
+    jax.tree.map(np.testing.assert_array_equal, whole, state)
+    np.testing.assert_allclose(error(state.best, None), state.best_fitness, rtol=1e-6)
+
+
+def test_single_changes_pass_through(key):
+    """A race of probes offers its children as changes of single weights."""
+    race = Race(ProbeEvolutionStrategy(5), num_starts=2, generations_each=3)
+    state = race.init(key, evoae.Stacked({"weights": jnp.ones((2, 4))}))
+    population, _ = race.ask(key, state)
+    positions, deltas = race.single_changes(population)
+    assert positions.shape == deltas.shape == (4,)
+    assert race.num_networks == 2
+    assert race.population_size == 5
+
+
+def test_a_race_of_islands_that_begin_with_networks_of_their_own(key):
+    race = Race(Islands(INNER, 2, num_migrants=0), num_starts=3, generations_each=4)
+    assert race.num_networks == 6
+    for_weights, for_init, for_run = jax.random.split(key, 3)
+    networks = evoae.Stacked({"weights": jax.random.normal(for_weights, (6, 3))})
+    state = race.init(for_init, networks)
+    begun = state.starts.islands.parents["weights"][:, :, 0]  # [starts, islands, 3]
+    np.testing.assert_array_equal(begun.reshape(6, 3), networks.params["weights"])
+    state, trace = evoae.evolve(for_run, race, error, None, state, num_generations=20)
+    chosen = int(state.active)
+    assert chosen == np.argmin(trace.best_fitness[3:12:4])  # each start's last generation
+    assert state.best_fitness == trace.best_fitness.min()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"strategy": GeneticAlgorithm}, "Race: strategy must be one of evoae.strategies"),
+        ({"num_starts": 1}, "Race: num_starts"),
+        ({"generations_each": 0}, "Race: generations_each"),
+    ],
+)
+def test_wrong_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Race(**{"strategy": INNER, **settings})
+
+
+def test_wrong_networks(key):
+    with pytest.raises(ValueError, match="Stacked of 3 networks for Race"):
+        RACE.init(key, {"weights": jnp.ones(3)})
+    with pytest.raises(ValueError, match="multiple of 3"):
+        RACE.init(key, evoae.Stacked({"weights": jnp.ones((4, 3))}))
+    with pytest.raises(ValueError, match="must stack 3 networks for Race of GeneticAlgorithm"):
+        RACE.init(key, evoae.Stacked({"weights": jnp.ones((18, 3))}))
+
+
+@pytest.mark.parametrize(("number", "each", "horizon"), [(30, 4, 22), (12, 2, 8), (1, 1, 1)])
+def test_the_race_has_half_of_a_run_at_most(number, each, horizon):
+    race = Race(ProbeEvolutionStrategy(5), num_starts=3, generations_each=4).lasting(number)
+    assert (race.generations_each, race.strategy.horizon) == (each, horizon)
+    assert race.lasting(number) == race
