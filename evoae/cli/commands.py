@@ -240,7 +240,7 @@ def report(arguments: list[str]) -> int:
         description="Make the page of a run again, or lay several runs side by side on one page.",
     )
     from evoae.report.page import PAGE, read_record, write_page
-    from evoae.runs.folder import writing
+    from evoae.runs.folders import writing
 
     if not query.runs:
         raise ValueError("RUN must be the folder of a run, or several; got none")
