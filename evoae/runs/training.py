@@ -12,7 +12,7 @@ from rich.console import Console
 
 from evoae.engine.environment import environment
 from evoae.engine.hosts import check_same, is_first, of_first
-from evoae.report.page.record import CONFIG
+from evoae.report.page.record import CONFIG, METRICS
 from evoae.report.summary import error_name, new_console, print_end, print_start
 from evoae.runs.config import RunConfig, to_json
 from evoae.runs.folders import (
@@ -144,6 +144,8 @@ def resume(
         return _follow(share_start(None))
     path, console = Path(folder).expanduser(), new_console(quiet=not progress)
     config = read_config(path)  # or the lock would be left in some other folder
+    if (path / METRICS).exists() and not (path / CHECKPOINTS).is_dir():
+        raise ValueError(f"folder must have the {CHECKPOINTS} of its run, {str(path)!r} has none")
     with writing(path):
         (path / CHECKPOINTS).mkdir(exist_ok=True)
     with locked(path / CHECKPOINTS):
