@@ -16,16 +16,16 @@ from unittest import mock
 
 import numpy as np
 
-from evoae.runs import saving
-from evoae.runs import training as run
+from evoae import runs as run
 from evoae.runs.config import PRESETS
+from evoae.runs.observers import checkpoints
 
 WARM_UP = 5  # checkpoints of the first blocks, which compile, are no part of it
 
 
 def measured(config, seconds, every_block):
     """Begin and end of each checkpoint of a run but the first ones and the last."""
-    times, save = [], saving.Saver.save
+    times, save = [], checkpoints.Checkpoints._save
 
     def timed(*arguments):
         begun = time.perf_counter()
@@ -34,8 +34,10 @@ def measured(config, seconds, every_block):
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        mock.patch.object(saving.Saver, "save", timed),
-        mock.patch.object(saving, "SAVE_COST", math.inf if every_block else saving.SAVE_COST),
+        mock.patch.object(checkpoints.Checkpoints, "_save", timed),
+        mock.patch.object(
+            checkpoints, "SAVE_COST", math.inf if every_block else checkpoints.SAVE_COST
+        ),
     ):
         lasting = {"num_generations": None, "minutes": seconds / 60, "out": Path(folder) / "run"}
         run.train(dataclasses.replace(config, **lasting), progress=False)

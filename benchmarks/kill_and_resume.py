@@ -20,9 +20,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from evoae import runs as run
 from evoae.mutations import Gaussian
 from evoae.runs import saving
-from evoae.runs import training as run
 from evoae.runs.config import DataConfig, RunConfig
 from evoae.strategies import GeneticAlgorithm
 

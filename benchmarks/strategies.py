@@ -24,7 +24,8 @@ import evoae
 from evoae import trees
 from evoae.crossovers import Arithmetic, ByLayer, OnePoint, Uniform
 from evoae.mutations import Binomial, Gaussian, HeavyTailed, LowRank, Sparse, Zeroing
-from evoae.runs.backprop import minimize
+from evoae.runs.backprop import descend
+from evoae.runs.clock import Clock
 from evoae.strategies import (
     GESMR,
     SAMR,
@@ -130,9 +131,8 @@ def descended(problem, num_steps: int, seeds: int):
     for_weights, key = jax.random.split(jax.random.key(0))
     init = jax.vmap(model.init, (0, None))
     networks = evoae.Stacked(init(jax.random.split(for_weights, seeds), images[:1]))
-    settings = {"learning_rate": 0.01, "num_steps": num_steps, "batch_size": batch_size}
-    *_, (state, _, _) = minimize(key, fitness, images, networks, **settings)
-    return state.params
+    settings = {"learning_rate": 0.01, "clock": Clock(num_steps), "batch_size": batch_size}
+    return descend(key, fitness, images, networks, **settings).params
 
 
 def main() -> None:

@@ -58,8 +58,8 @@ evoae.report.baselines(digits.images, error="mae", low=0.1, high=0.9)
 # While it runs, the cell shows what the best network draws, and how its error falls.
 
 # %%
-config = evoae.runs.config.PRESETS["digits10"].lasting(num_generations)
-result = evoae.runs.training.train(config)
+config = evoae.runs.PRESETS["digits10"].lasting(num_generations)
+result = evoae.runs.train(config)
 
 # %% [markdown]
 # `diversity` says how much the outputs differ from each other, compared with the images. Near 0

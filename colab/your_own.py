@@ -168,11 +168,11 @@ evoae.report.galleries(
 # generations here show the way, not what it can do.
 
 # %%
-config = evoae.runs.config.RunConfig(
-    data=evoae.runs.config.DataConfig(str(folder)),
-    model=evoae.runs.config.ModelConfig("mlp", latent_size=3),
+config = evoae.runs.RunConfig(
+    data=evoae.runs.DataConfig(str(folder)),
+    model=evoae.runs.ModelConfig("mlp", latent_size=3),
     error="bce",
     strategy=evoae.strategies.GeneticAlgorithm(64, mutation=evoae.mutations.Gaussian(0.02)),
     num_generations=max(10, num_generations // 25),
 )
-result = evoae.runs.training.train(config)
+result = evoae.runs.train(config)

@@ -11,7 +11,7 @@ from evoae.types import Info, Population
 
 if TYPE_CHECKING:
     from evoae import report, runs
-    from evoae.runs.sweeps import sweep
+    from evoae.runs import compare, load_run, resume, sweep, train
 
 __version__ = "0.1.0"
 
@@ -21,6 +21,7 @@ __all__ = [
     "InvalidFitnessError",
     "Population",
     "Stacked",
+    "compare",
     "crossovers",
     "data",
     "encodings",
@@ -29,19 +30,22 @@ __all__ = [
     "evolve",
     "evolve_runs",
     "fitness",
+    "load_run",
     "models",
     "mutations",
     "report",
+    "resume",
     "runs",
     "strategies",
     "sweep",
+    "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    # These load matplotlib, rich and tyro, which a program that only evolves does without.
+    # These load matplotlib and rich, which a program that only evolves does without.
     if name in ("report", "runs"):
         return importlib.import_module(f"evoae.{name}")
-    if name == "sweep":
-        return importlib.import_module("evoae.runs.sweeps").sweep
+    if name in ("compare", "load_run", "resume", "sweep", "train"):
+        return getattr(importlib.import_module("evoae.runs"), name)
     raise AttributeError(f"module 'evoae' has no attribute {name!r}")

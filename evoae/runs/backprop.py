@@ -1,7 +1,7 @@
 """The yardstick: the same fitness minimised by gradients, with Adam. No strategy may use it."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,13 +11,11 @@ import numpy.typing as npt
 import optax
 from jax import lax
 
-from evoae.checks import check_positive, check_whole
 from evoae.fitness.batches import drawn, is_noisy, prepared
-from evoae.runs.clock import BLOCK_SIZE, Pace, in_blocks
+from evoae.runs.clock import BLOCK_SIZE, Clock, Pace
+from evoae.runs.loop import Observer, run_loop
 from evoae.strategies import Stacked
 from evoae.types import Batch, FitnessFn, Params
-
-__all__ = ["State", "init", "minimize", "step"]
 
 _ADAM: Any = optax.scale_by_adam()
 
@@ -125,22 +123,22 @@ def _block(
     return lax.fori_loop(0, num_steps, body, (state, errors))
 
 
-def minimize(
+def descend(
     key: jax.Array,
     fitness: FitnessFn,
     batch: Batch,
     networks: Stacked,
     *,
     learning_rate: npt.ArrayLike,
-    num_steps: int | None = None,
-    minutes: float | None = None,
+    clock: Clock,
     batch_size: int | None = None,
-) -> Iterator[tuple[State, npt.NDArray[np.float32], Pace]]:
+    observers: Sequence[Observer] = (),
+) -> State:
     """Trains S networks side by side by Adam, until a number of steps or a time.
 
     The learning rate falls as half a cosine from its full value at the start to 0 at the end: over
-    the planned steps or, where the end is a time, over that time, by the speed of late. The steps
-    are one XLA program, which is compiled once; between its blocks the host may look.
+    the planned steps or, where the end is a time, over that time, by the newest speed. The steps
+    are one XLA program, which is compiled before the clock starts.
 
     Args:
       key: the randomness of the whole run: the batches.
@@ -148,42 +146,34 @@ def minimize(
       batch: what the fitness reads: all of the data.
       networks: S independent networks.
       learning_rate: above 0; one for all, or one for each, [S].
-      num_steps: end after this many; None sets no such end.
-      minutes: end after this time of computing, without compiling; None sets no such end.
+      clock: when it ends.
       batch_size: rows of the data drawn anew for each step; None takes all of them.
+      observers: are told of each block; its trace are its errors, float32 [steps of the block, S].
 
-    Yields:
-      After each block its last state, its errors, float32 [steps of this block, S], and the pace.
+    Returns:
+      The last state.
 
     Raises:
-      ValueError: an argument that does not fit, at the call and not when it is iterated.
+      ValueError: an argument that does not fit.
 
     >>> import jax, evoae
     >>> networks = evoae.Stacked({"weights": jax.random.normal(jax.random.key(0), (4, 3))})
     >>> def error(params, batch):
     ...     return ((params["weights"] - 1) ** 2).sum()
-    >>> for state, errors, pace in minimize(
-    ...     jax.random.key(1), error, None, networks, learning_rate=0.1, num_steps=100
-    ... ):
-    ...     pass
-    >>> errors.shape[1], bool((errors[-1] < 0.1).all()), pace.steps
-    (4, True, 100)
+    >>> state = descend(
+    ...     jax.random.key(1), error, None, networks, learning_rate=0.1, clock=Clock(100)
+    ... )
+    >>> int(state.step), bool((abs(state.params["weights"] - 1) < 0.1).all())
+    (100, True)
     """
-    if num_steps is None and minutes is None:
-        raise ValueError("num_steps or minutes must be given, got None for both")
-    check_whole("num_steps", num_steps, 1, optional=True)
-    if minutes is not None:
-        check_positive("minutes", minutes)
     state = init(networks, learning_rate)
 
-    def work(count: int, pace: Pace) -> tuple[State, npt.NDArray[np.float32]]:
-        nonlocal state
+    def advance(state: State, count: int, pace: Pace) -> tuple[State, npt.NDArray[np.float32]]:
         progress = jnp.float32(pace.done), jnp.float32(pace.done_per_step)
         state, errors = _block(
             key, fitness, batch, state, jnp.int32(count), *progress, batch_size=batch_size
         )
         return state, np.asarray(errors)[:count]
 
-    work(0, Pace())  # compiles, of which a short time would leave little over
-    blocks = in_blocks(work, num_steps=num_steps, minutes=minutes)
-    return ((state, errors, pace) for (state, errors), pace in blocks)
+    advance(state, 0, Pace())  # compiles, of which a short time would leave little over
+    return run_loop(advance, state, clock, observers).state

@@ -1,24 +1,30 @@
 """Evolution beside its yardsticks: backpropagation, principal components, constant images."""
 
+import functools
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from evoae import data
-from evoae.engine.environment import environment
 from evoae.report.baselines import baselines
 from evoae.report.comparison import Course, comparison
 from evoae.report.principal_components import pca_error
 from evoae.report.summary import error_name, new_console, print_start
 from evoae.report.table import print_table, write_table
-from evoae.runs.config import DataConfig, RunConfig, to_json
-from evoae.runs.contenders import Trained, descended, evolved, finite, tuned_learning_rate
-from evoae.runs.denoising import FILE as DENOISING
-from evoae.runs.denoising import denoising
-from evoae.runs.folder import free_folder, write_settings, writing
-from evoae.runs.progress import ProgressBar
-from evoae.runs.task import Images, Task, error_of_inputs, error_on, prepare
+from evoae.runs.config import DataConfig, RunConfig
+from evoae.runs.contenders import (
+    Trained,
+    describe_descent,
+    finite,
+    train_by_adam,
+    train_by_evolution,
+    tune_learning_rate,
+)
+from evoae.runs.folders import free_folder, settings_of, write_settings, writing
+from evoae.runs.judging import DENOISING, measure_by_level, measure_error, measure_input_error
+from evoae.runs.observers.bar import ProgressBar
+from evoae.runs.task import Images, Task, prepare
 from evoae.trees import size, take
 
 NUM_STARTS = 8  # of Adam, side by side
@@ -106,13 +112,14 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
     )
     console.print(f"test images  {f'none: {missing}' if tested is None else f'{len(tested):,}'}")
     with writing(folder):
-        write_settings(folder, {"config": to_json(config), "environment": environment()})
+        write_settings(folder, settings_of(config, task.images))
 
-    by_evolution = evolved(task, ProgressBar(console))
+    by_evolution = train_by_evolution(task, ProgressBar(console))
     seconds = float(by_evolution.seconds[-1])
-    rate = tuned_learning_rate(task, TUNING_TIME * seconds, ProgressBar(console))
+    of_adam = functools.partial(ProgressBar, console, describe_descent)
+    rate = tune_learning_rate(task, TUNING_TIME * seconds, of_adam())
     console.print(f"Adam         {NUM_STARTS} starts side by side, learning rate {rate:g}")
-    by_adam = descended(task, NUM_STARTS, rate, seconds, ProgressBar(console))
+    by_adam = train_by_adam(task, NUM_STARTS, rate, seconds, of_adam())
 
     courses = [
         Course(EVOLUTION, *by_evolution[1:3], by_evolution.errors[:, 0]),
@@ -141,7 +148,8 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
             EVOLUTION: take(by_evolution.networks, 0),
             ADAM_BEST: take(by_adam.networks, _best_start(by_adam)),
         }
-        columns = denoising(task.fitness, networks, task.images if tested is None else tested)
+        images = task.images if tested is None else tested
+        columns = measure_by_level(task.fitness, networks, images)
         table = list(zip(*columns.values(), strict=True))
         with writing(folder):
             write_table(folder / DENOISING, list(columns), table)
@@ -165,7 +173,7 @@ def _final_errors(
     task: Task, by_evolution: Trained, by_adam: Trained, images: Images
 ) -> dict[str, float]:
     """The errors on some images, by the names of the table."""
-    error = lambda network: error_on(task.fitness, network, images)  # noqa: E731
+    error = lambda network: measure_error(task.fitness, network, images)  # noqa: E731
     of_adam = finite([error(take(by_adam.networks, start)) for start in range(NUM_STARTS)])
     best = _best_start(by_adam)
     return {
@@ -185,10 +193,10 @@ def _yardsticks(task: Task, images: Images) -> dict[str, float]:
     """The errors of what needs no training but the learnt images."""
     config = task.config
     low, high = config.data.low, config.data.high
-    learnt, shown = data.scale(task.images, low, high), data.scale(images, low, high)
+    learnt, shown = task.pixels(), data.scale(images, low, high)
     latent_size = task.model.latent_size(learnt.shape[1:])
     components = "1 component" if latent_size == 1 else f"{latent_size} components"
     pca = pca_error(shown, latent_size, error=config.error, fitted_to=learnt)
     constants = baselines(shown, error=config.error, low=low, high=high, fitted_to=learnt)
-    noisy = {} if config.noise is None else {NOISY: error_of_inputs(task.fitness, images)}
+    noisy = {} if config.noise is None else {NOISY: measure_input_error(task.fitness, images)}
     return {f"PCA ({components})": pca, **constants, **noisy}

@@ -1,22 +1,21 @@
 """The two ways to train a task, side by side: by its strategy, and by Adam from several starts."""
 
 import functools
-import itertools
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import numpy.typing as npt
 
-from evoae import data
 from evoae.fitness import Reconstruction
 from evoae.fitness.batches import prepared
 from evoae.models.networks import random_networks
-from evoae.runs.backprop import minimize
-from evoae.runs.clock import Pace
-from evoae.runs.progress import ProgressBar, Status
-from evoae.runs.task import Images, Task, evolution, evolution_status
+from evoae.runs.backprop import descend
+from evoae.runs.clock import Clock
+from evoae.runs.loop import Observer, Progress, run_loop
+from evoae.runs.observers.bar import COMPILING, Status
+from evoae.runs.task import Images, Task, clock_of, make_advance
 from evoae.strategies import Stacked
 from evoae.types import Params
 
@@ -43,27 +42,62 @@ class Trained(NamedTuple):
     errors: npt.NDArray[np.float64]
 
 
-def evolved(task: Task, bar: ProgressBar, judge: Reconstruction | None = None) -> Trained:
+class Course(Observer):
+    """Computes errors of networks in training now and then, which costs no time of it.
+
+    Args:
+      task: what is trained.
+      networks_of: from a state to its networks, leaves [S, ...].
+      evaluations_an_image: of one network, in a step.
+      judge: the error that is followed; None follows the one that is learnt from.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        networks_of: Callable[[Any], Params],
+        evaluations_an_image: int,
+        judge: Reconstruction | None,
+    ) -> None:
+        self._networks_of, self._judge = networks_of, judge or task.fitness
+        self._evaluations = evaluations_an_image * (task.config.batch_size or len(task.images))
+        self._images = task.images[:NUM_FOLLOWED]
+        self._points: list[tuple[int, float, npt.NDArray[np.float64]]] = []
+        self._due = 0.0
+
+    def block(self, progress: Progress) -> None:
+        """Computes the errors, if it is time to or no other block follows."""
+        pace = progress.pace
+        if pace.seconds >= self._due or progress.is_last:
+            self._due = FOLLOW_EVERY * pace.seconds
+            errors = finite(_errors(self._judge, self._networks_of(progress.state), self._images))
+            self._points.append((pace.steps * self._evaluations, pace.seconds, errors))
+
+    def end(self, progress: Progress) -> None:
+        """Puts together what there is."""
+        points = map(np.array, zip(*self._points, strict=True))
+        self.result = Trained(self._networks_of(progress.state), *points)
+
+
+def train_by_evolution(task: Task, bar: Observer, judge: Reconstruction | None = None) -> Trained:
     """The best network that the task's strategy finds, S = 1.
 
     `judge` is the error that is followed; None follows the one that is learnt from.
     """
-    for _ in itertools.islice(evolution(task), 2):
-        pass  # compiles: the time of neither way has that in it
-    stacked = lambda network: jax.tree.map(lambda leaf: leaf[None], network)  # noqa: E731
-    blocks = (
-        (stacked(task.network(state.best)), pace, evolution_status(trace, pace))
-        for state, trace, pace in evolution(task)
-    )
-    return _followed(task, blocks, task.population_size, bar, judge)
+    advance = make_advance(task)
+    run_loop(advance, task.state, Clock(COMPILING))  # the time of neither way has that in it
+    best_of = lambda state: jax.tree.map(lambda leaf: leaf[None], task.network(state.best))  # noqa: E731
+    course = Course(task, best_of, task.population_size, judge)
+    run_loop(advance, task.state, clock_of(task.config), [bar, course])
+    return course.result
 
 
-def descended(
+def train_by_adam(
     task: Task,
     number: int,
     learning_rate: npt.ArrayLike,
     seconds: float,
-    bar: ProgressBar,
+    bar: Observer,
     judge: Reconstruction | None = None,
 ) -> Trained:
     """Random networks, S = `number`, that Adam trained for some seconds of computing.
@@ -71,26 +105,31 @@ def descended(
     `judge` is the error that is followed; None follows the one that is learnt from.
     """
     for_weights, key = jax.random.split(jax.random.key(task.config.seed))
-    image = data.scale(task.images[:1], task.config.data.low, task.config.data.high)
-    descent = minimize(
+    course = Course(task, lambda state: state.params, GRADIENT_COST * number, judge)
+    descend(
         key,
         task.fitness,
         jax.device_put(task.images),
-        Stacked(random_networks(for_weights, task.model, image, number)),
+        Stacked(random_networks(for_weights, task.model, task.pixels(1), number)),
         learning_rate=learning_rate,
-        minutes=seconds / 60,
+        clock=Clock(minutes=seconds / 60),
         batch_size=task.config.batch_size,
+        observers=[bar, course],
     )
-    blocks = (
-        (state.params, pace, _descent_status(errors[-1], pace)) for state, errors, pace in descent
-    )
-    return _followed(task, blocks, GRADIENT_COST * number, bar, judge)
+    return course.result
 
 
-def tuned_learning_rate(task: Task, seconds: float, bar: ProgressBar) -> float:
+def describe_descent(progress: Progress) -> Status:
+    """What is shown of Adam's steps."""
+    errors, pace = progress.trace[-1], progress.pace
+    best, mean = float(errors.min()), float(errors.mean())
+    return Status(pace.done, pace.steps, best, mean, pace.speed, pace.seconds_left, "step")
+
+
+def tune_learning_rate(task: Task, seconds: float, bar: Observer) -> float:
     """The rate of `LEARNING_RATES` whose short runs, all side by side, reach the smallest error."""
     rates = np.repeat(LEARNING_RATES, TUNING_STARTS)
-    errors = descended(task, len(rates), rates, seconds, bar).errors[-1]
+    errors = train_by_adam(task, len(rates), rates, seconds, bar).errors[-1]
     return float(rates[np.argmin(errors)])
 
 
@@ -103,33 +142,7 @@ def finite(errors: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return np.nan_to_num(np.asarray(errors, np.float64), nan=np.inf, neginf=np.inf, posinf=np.inf)
 
 
-def _followed(
-    task: Task,
-    blocks: Iterator[tuple[Params, Pace, Status]],
-    evaluations_an_image: int,
-    bar: ProgressBar,
-    judge: Reconstruction | None,
-) -> Trained:
-    """Has networks trained, and computes their errors now and then, which costs no time of it."""
-    evaluations_a_step = evaluations_an_image * (task.config.batch_size or len(task.images))
-    images = task.images[:NUM_FOLLOWED]
-    points, due = [], 0.0
-    with bar:
-        for networks, pace, status in blocks:
-            bar.show(status)
-            if pace.seconds >= due or pace.done >= 1:
-                due = FOLLOW_EVERY * pace.seconds
-                errors = finite(_errors(judge or task.fitness, networks, images))
-                points.append((pace.steps * evaluations_a_step, pace.seconds, errors))
-    return Trained(networks, *map(np.array, zip(*points, strict=True)))
-
-
 @functools.partial(jax.jit, static_argnums=0)
 def _errors(fitness: Reconstruction, networks: Params, images: Images) -> jax.Array:
     batch = prepared(fitness, images, jax.random.key(0))
     return jax.lax.map(lambda params: fitness(params, batch), networks)
-
-
-def _descent_status(errors: Any, pace: Pace) -> Status:
-    best, mean = float(errors.min()), float(errors.mean())
-    return Status(pace.done, pace.steps, best, mean, pace.speed, pace.seconds_left, "step")

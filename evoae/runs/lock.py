@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from evoae.runs.folder import writing
+from evoae.runs.folders import writing
 
 
 @contextmanager

@@ -1,15 +1,20 @@
 """What a run ends with: its state, its trace, and the numbers by which it is judged."""
 
-import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from evoae import report
-from evoae.fitness.errors import ErrorName
 from evoae.runs.config.command import command
-from evoae.runs.evidence import evidence
-from evoae.runs.task import Images, Task, error_of_inputs, error_on
+from evoae.runs.judging import (
+    Snapshot,
+    measure_absolute_error,
+    measure_error,
+    measure_evidence,
+)
+from evoae.runs.loop import Progress
+from evoae.runs.task import NUM_SHOWN, Task
 from evoae.trees import size
 from evoae.types import Info, Params
 
@@ -43,9 +48,30 @@ class Result(NamedTuple):
     stopped: bool
 
 
-def numbers_of(
-    task: Task, result: Result, absolute_error: tuple[float, dict[str, float]] | None
-) -> dict[str, Any]:
+def result_of(
+    task: Task,
+    snapshot: Snapshot,
+    progress: Progress,
+    trace: Info,
+    folder: Path,
+    baselines: Mapping[str, float],
+) -> Result:
+    """Judges what a run came to."""
+    return Result(
+        state=progress.state,
+        network=snapshot.network,
+        trace=trace,
+        folder=folder,
+        error=measure_error(task.fitness, snapshot.network, task.images),
+        baselines=dict(baselines),
+        diversity=report.diversity(snapshot.outputs, task.pixels(NUM_SHOWN)),
+        num_evaluations=progress.pace.steps * task.population_size,
+        seconds=progress.pace.seconds,
+        stopped=progress.stopped,
+    )
+
+
+def numbers_of(task: Task, result: Result) -> dict[str, Any]:
     """What result.json holds."""
     return {
         "command": command(task.config),
@@ -59,36 +85,8 @@ def numbers_of(
         "num_genes": size(result.state.best),
         "num_images": len(task.images),
         "images_a_generation": task.config.batch_size or len(task.images),
-        "absolute_error": absolute_error,
+        "absolute_error": measure_absolute_error(task, result.network),
         "evidence": None
         if task.config.kl_weight is None
-        else evidence(task.fitness, result.network, task.images)._asdict(),
+        else measure_evidence(task.fitness, result.network, task.images)._asdict(),
     }
-
-
-def baselines_of(task: Task, pixels: Images, error: ErrorName) -> dict[str, float]:
-    """The errors of constant images, and of the noisy images themselves where there is noise.
-
-    Pixels are the images of the task as floats [N, H, W, C].
-    """
-    low, high = task.config.data.low, task.config.data.high
-    found = report.baselines(pixels, error=error, low=low, high=high)
-    if len(pixels) == 1:  # which is its own mean and median
-        found = {"black image": found["black image"]}
-    if task.config.noise is not None:
-        fitness = dataclasses.replace(task.fitness, error=error)
-        found["noisy image"] = error_of_inputs(fitness, task.images)
-    return found
-
-
-def absolute_error_of(
-    task: Task, params: Params, pixels: Images
-) -> tuple[float, dict[str, float]] | None:
-    """The mean absolute error of a network, and its baselines, for a reader to picture.
-
-    None where it is the error that was learnt from.
-    """
-    if task.config.error == "mae" and task.config.kl_weight is None:
-        return None
-    fitness = dataclasses.replace(task.fitness, error="mae", kl_weight=None)
-    return error_on(fitness, params, task.images), baselines_of(task, pixels, "mae")

@@ -5,9 +5,8 @@ in their states. Other settings are static, and each combination of them is a pr
 """
 
 import math
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,24 +15,23 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from evoae import data, trees
+from evoae import trees
+from evoae.engine import evolve_runs
 from evoae.engine.environment import device, environment
 from evoae.engine.evaluation import equal_size
-from evoae.engine.side_by_side import evolve_runs
 from evoae.models.networks import applied
 from evoae.report.summary import error_name, new_console
 from evoae.report.sweep import draw_galleries, draw_sweep, print_sweep, shown_settings
 from evoae.report.table import write_table
-from evoae.runs.clock import BLOCK_SIZE, Pace, in_blocks, interrupts
+from evoae.runs.clock import BLOCK_SIZE, Clock, Pace
 from evoae.runs.config import Grid, RunConfig, grid, setting, to_json
-from evoae.runs.folder import BEST, free_folder, write_settings, writing
-from evoae.runs.progress import ProgressBar, Status
-from evoae.runs.saving import portable
-from evoae.runs.task import NUM_SHOWN, Images, Task, error_on, first_state, prepare, shown_inputs
+from evoae.runs.folders import BEST, free_folder, portable, write_settings, writing
+from evoae.runs.judging import measure_error, shown_of
+from evoae.runs.loop import Observer, Progress, interrupts, run_loop
+from evoae.runs.observers.bar import COMPILING, ProgressBar, Status
+from evoae.runs.task import Task, first_state, prepare
 from evoae.runs.weights import save_weights
 from evoae.types import Info, Params
-
-__all__ = ["Sweep", "sweep"]
 
 MOST_BYTES = 2**30  # of states at a time; more runs come one part after another
 
@@ -133,22 +131,15 @@ def sweep(
         write_settings(folder, settled | lasting.to_json(), "sweep.json")
 
     runs: dict[Place, _Run] = {}
-    begun = time.perf_counter()
-
-    def show(pace: Pace, errors: npt.NDArray[np.floating]) -> None:
-        done = (len(runs) + len(errors) * pace.done) / points.configs.size
-        left = (time.perf_counter() - begun) * (1 - done) / done
-        speed = pace.speed * len(errors) if pace.steps > 5 else math.nan  # the first ones compile
-        bar.show(Status(done, pace.steps, float(errors.min()), float(errors.mean()), speed, left))
-
     with interrupts() as interrupted, ProgressBar(console) as bar:
+        begun = time.perf_counter()
         for places in programs:
             task = prepare(points.configs[places[0]])
             for part in _parts(places, task):
                 if not interrupted.is_set():
                     configs = [points.configs[place] for place in part]
-                    found = _evolved(task, configs, interrupted, show)
-                    runs |= zip(part, found, strict=True)
+                    showing = _Showing(bar, begun, len(runs), points.configs.size)
+                    runs |= zip(part, _evolve_part(task, configs, showing), strict=True)
                     with writing(folder):
                         _write_results(folder / "results.csv", points, runs)
     if not runs:
@@ -156,7 +147,7 @@ def sweep(
 
     result = _gathered(points, runs, folder, interrupted.is_set())
     with writing(folder):
-        _write_pictures(folder, config, points, runs, result.error, _shown(config, task.images))
+        _write_pictures(folder, config, points, runs, result.error, shown_of(task).targets)
     print_sweep(console, shown_settings(points.settings), result.error)
     if result.stopped:
         console.print("stopped      by Ctrl-C; everything up to here is written", style="yellow")
@@ -197,43 +188,64 @@ def _parts(places: list[Place], task: Task) -> list[list[Place]]:
     return [places[start : start + size] for start in range(0, len(places), size)]
 
 
-def _evolved(
-    task: Task,
-    configs: Sequence[RunConfig],
-    interrupted: threading.Event,
-    show: Callable[[Pace, npt.NDArray[np.floating]], None],
-) -> list[_Run]:
+class _Showing(Observer):
+    """Moves the bar of a whole sweep as one part of it goes on.
+
+    Args:
+      bar: what is moved.
+      begun: when the sweep began, by `time.perf_counter`.
+      done: runs before this part.
+      total: runs of the sweep.
+    """
+
+    def __init__(self, bar: ProgressBar, begun: float, done: int, total: int) -> None:
+        self._bar, self._begun, self._done, self._total = bar, begun, done, total
+
+    def block(self, progress: Progress) -> None:
+        pace, errors = progress.pace, progress.trace.best_fitness[:, -1]
+        done = (self._done + len(errors) * pace.done) / self._total
+        left = (time.perf_counter() - self._begun) * (1 - done) / done
+        speed = pace.speed * len(errors) if pace.steps > COMPILING else math.nan
+        best, mean = float(errors.min()), float(errors.mean())
+        self._bar.show(Status(done, pace.steps, best, mean, speed, left))
+
+
+class _Courses(Observer):
+    """Keeps the smallest error of each generation, in each run of a part."""
+
+    def __init__(self) -> None:
+        self.best_fitness: list[npt.NDArray[np.float32]] = []
+
+    def block(self, progress: Progress) -> None:
+        self.best_fitness.append(progress.trace.best_fitness)
+
+
+def _evolve_part(task: Task, configs: Sequence[RunConfig], showing: Observer) -> list[_Run]:
     """Runs that are one program, side by side until their end or an interrupt."""
     begun = [first_state(config, task.model, task.images) for config in configs]
     keys, states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *begun)
     config, batch, count = task.config, jax.device_put(task.images), len(configs)
 
-    def work(num_generations: int, _: Pace) -> Info:
-        nonlocal states
-        states, trace = evolve_runs(
+    def advance(states: Any, num_generations: int, _: Pace) -> tuple[Any, Info]:
+        return evolve_runs(
             *(keys, config.strategy, task.fitness_of_genes, batch, states),
             num_generations=num_generations,
             batch_size=config.batch_size,
             chunk_size=config.chunk_size,
             block_size=BLOCK_SIZE,
         )
-        return trace
 
     minutes = None if config.minutes is None else count * config.minutes
-    traces = []
-    for trace, pace in in_blocks(work, num_steps=config.num_generations, minutes=minutes):
-        traces.append(trace.best_fitness)
-        show(pace, np.asarray(trace.best_fitness[:, -1]))
-        if interrupted.is_set():
-            break
-
-    genes = jax.vmap(lambda state: state.best)(states)
-    inputs = shown_inputs(task, _shown(config, task.images))
+    courses = _Courses()
+    progress = run_loop(advance, states, Clock(config.num_generations, minutes), [courses, showing])
+    genes = jax.vmap(lambda state: state.best)(progress.state)
+    inputs, pace = shown_of(task).inputs, progress.pace
     runs = []
-    for row, fitness in enumerate(np.concatenate(traces, axis=1)):
+    for row, fitness in enumerate(np.concatenate(courses.best_fitness, axis=1)):
         best = jax.device_get(task.network(trees.take(genes, row)))
         # `evolve` ends a run in which a generation has no finite error.
-        error = error_on(task.fitness, best, task.images) if np.isfinite(fitness).all() else np.inf
+        valid = np.isfinite(fitness).all()
+        error = measure_error(task.fitness, best, task.images) if valid else np.inf
         outputs = np.asarray(applied(task.model, best, inputs))
         evaluations = pace.steps * task.population_size
         runs.append(_Run(error, best, fitness, evaluations, pace.seconds / count, outputs))
@@ -291,8 +303,3 @@ def _write_pictures(
         low, high = config.data.low, config.data.high
         outputs = {place: run.outputs for place, run in runs.items()}
         draw_galleries(folder, shown, errors, targets, outputs, low=low, high=high)
-
-
-def _shown(config: RunConfig, images: Images) -> npt.NDArray[np.floating]:
-    """The images of the pictures."""
-    return np.asarray(data.scale(images[:NUM_SHOWN], config.data.low, config.data.high))

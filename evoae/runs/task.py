@@ -1,36 +1,31 @@
-"""What a configuration describes, ready to begin: images, model, fitness and the first state."""
+"""What settings describe, ready to begin: images, model, fitness and the first state."""
 
 import functools
-import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
 from evoae import data
 from evoae.encodings import Decoder, Direct, decoded
+from evoae.engine import evolve
 from evoae.engine.devices import replicated
-from evoae.engine.evolution import InvalidFitnessError, evolve, working_mesh
-from evoae.engine.hosts import seconds_of_first
+from evoae.engine.evolution import working_mesh
 from evoae.engine.memory import Memory, check_memory, memory_estimate
 from evoae.fitness import Reconstruction, reconstruction
-from evoae.fitness.batches import prepared
 from evoae.fitness.errors import check_sides
 from evoae.models import Autoencoder, variational
 from evoae.models.networks import random_networks
-from evoae.report.baselines import ERRORS as NUMPY_ERRORS
-from evoae.runs.clock import BEGINNING, BLOCK_SIZE, Pace, in_blocks
+from evoae.runs.clock import BLOCK_SIZE, Clock, Pace
 from evoae.runs.config import DataConfig, RunConfig
-from evoae.runs.progress import Status
+from evoae.runs.loop import Advance
 from evoae.strategies import Stacked
 from evoae.strategies.shared import num_networks
 from evoae.types import Encoding, FitnessFn, Genes, Info, Params
 
 NUM_SHOWN = 10  # images in the pictures
-CHUNK_SIZE = 1_000  # images at work at a time when an error is computed on all of them
 
 Images = npt.NDArray[Any]
 
@@ -67,6 +62,10 @@ class Task(NamedTuple):
         """Whether the search sees genes that are not the weights."""
         return not isinstance(self.config.encoding, Direct)
 
+    def pixels(self, number: int | None = None) -> npt.NDArray[np.floating]:
+        """The first images as floats, or all of them: [N, H, W, C] in data.low..data.high."""
+        return data.scale(self.images[:number], self.config.data.low, self.config.data.high)
+
     def network(self, genes: Genes) -> Params:
         """The weights that genes decode to."""
         return _decoded(self.decoder, genes) if self.encoded else genes
@@ -97,9 +96,7 @@ def prepare(config: RunConfig) -> Task:
             f"got {config.batch_size}"
         )
     check_sides(config.error, *images.shape[1:3])
-    model = config.model.build(images.shape[1:])
-    if config.kl_weight is not None:
-        model = variational(model)
+    model = model_of(config, images.shape[1:])
     begin = functools.partial(first_state, config, model, images)
     key, state = jax.eval_shape(begin)  # nothing is computed before it is known to fit
     image = data.scale(images[:1], config.data.low, config.data.high)
@@ -128,6 +125,12 @@ def prepare(config: RunConfig) -> Task:
     check_memory(memory_of(task))
     key, state = begin()
     return task._replace(key=key, state=state)
+
+
+def model_of(config: RunConfig, image_shape: Sequence[int]) -> Autoencoder:
+    """The autoencoder for images of (height, width, channels)."""
+    model = config.model.build(image_shape)
+    return model if config.kl_weight is None else variational(model)
 
 
 def first_state(config: RunConfig, model: Autoencoder, images: Images) -> tuple[jax.Array, Any]:
@@ -181,105 +184,30 @@ def memory_of(task: Task) -> Memory:
     )
 
 
-def evolution(task: Task, start: Pace = BEGINNING) -> Iterator[tuple[Any, Info, Pace]]:
-    """Evolves until the configuration's end; yields state, trace and pace block after block.
-
-    `start` is where the task's state stands, if it is not the first one.
-
-    Raises:
-      InvalidFitnessError: a generation without a finite error, after its block was yielded.
-    """
-    config, state = task.config, task.state
+def make_advance(task: Task) -> Advance:
+    """What does the generations of a task, for `evoae.runs.loop.run_loop`."""
+    config = task.config
     mesh = working_mesh(
-        *(config.strategy, task.fitness_of_genes, task.images, state),
+        *(config.strategy, task.fitness_of_genes, task.images, task.state),
         batch_size=config.batch_size,
         chunk_size=config.chunk_size,
         num_devices=config.num_devices,
     )
     batch = replicated(jax.device_put(task.images), mesh)
-    failure: InvalidFitnessError | None = None
 
-    def work(count: int, _: Pace) -> Info:
-        nonlocal state, failure
-        try:
-            state, trace = evolve(
-                task.key,
-                config.strategy,
-                task.fitness_of_genes,
-                batch,
-                state,
-                num_generations=count,
-                batch_size=config.batch_size,
-                chunk_size=config.chunk_size,
-                block_size=BLOCK_SIZE,
-                num_devices=config.num_devices,
-            )
-        except InvalidFitnessError as error:
-            state, trace, failure = error.state, error.trace, error
-        return trace
+    def advance(state: Any, count: int, _: Pace) -> tuple[Any, Info]:
+        return evolve(
+            *(task.key, config.strategy, task.fitness_of_genes, batch, state),
+            num_generations=count,
+            batch_size=config.batch_size,
+            chunk_size=config.chunk_size,
+            block_size=BLOCK_SIZE,
+            num_devices=config.num_devices,
+        )
 
-    for trace, pace in in_blocks(
-        work,
-        num_steps=config.num_generations,
-        minutes=config.minutes,
-        start=start,
-        agreed=seconds_of_first,
-    ):
-        yield state, trace, pace
-        if failure:
-            raise failure
+    return advance
 
 
-def evolution_status(trace: Info, pace: Pace, first: int = 0) -> Status:
-    """What the progress bar shows after a block, in a run that began after generation `first`."""
-    # The first two blocks compile, which tells nothing of what comes.
-    return Status(
-        done=pace.done,
-        steps=pace.steps,
-        best=float(trace.best_fitness[-1]),
-        mean=float(trace.mean_fitness[-1]),
-        speed=pace.speed if pace.steps > first + 5 else math.nan,
-        seconds_left=pace.seconds_left,
-    )
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _error(fitness: Reconstruction, params: Params, images: Images, part: int) -> jax.Array:
-    return fitness(params, prepared(fitness, images, _noise_key(part)))
-
-
-def _noise_key(part: int | jax.Array) -> jax.Array:
-    """Of the noise with which networks are judged and shown: the same for all of them."""
-    return jax.random.fold_in(jax.random.key(0), part)
-
-
-def error_on(fitness: Reconstruction, params: Params, images: Images) -> float:
-    """The error of one network on any number of images; with noise, where the fitness has any."""
-    parts = _parts(images)
-    errors = [float(_error(fitness, params, part, i)) for i, part in enumerate(parts)]
-    return _mean_error(fitness, errors, parts)
-
-
-def error_of_inputs(fitness: Reconstruction, images: Images) -> float:
-    """The error of the noisy images themselves, in which `error_on` gives them to a network."""
-    parts, error = _parts(images), NUMPY_ERRORS[fitness.error]
-    clean = [np.asarray(data.scale(part, fitness.low, fitness.high), np.float64) for part in parts]
-    noisy = [fitness.noisy(_noise_key(i), jnp.asarray(part)) for i, part in enumerate(parts)]
-    errors = [error(a, np.asarray(b, np.float64)) for a, b in zip(clean, noisy, strict=True)]
-    return _mean_error(fitness, errors, parts)
-
-
-def shown_inputs(task: Task, images: Images) -> npt.NDArray[np.floating]:
-    """Images of the pictures, floats [N, H, W, C], as the network is given them."""
-    return np.asarray(task.fitness.noisy(_noise_key(0), jnp.asarray(images)))
-
-
-def _parts(images: Images) -> list[Images]:
-    return [images[start : start + CHUNK_SIZE] for start in range(0, len(images), CHUNK_SIZE)]
-
-
-def _mean_error(fitness: Reconstruction, of_parts: list[float], parts: list[Images]) -> float:
-    errors = np.array(of_parts)
-    power = 2 if fitness.error == "rmse" else 1
-    mean = np.average(errors**power, weights=[len(part) for part in parts])
-    return float(mean ** (1 / power))
+def clock_of(config: RunConfig) -> Clock:
+    """When a run with these settings ends."""
+    return Clock(config.num_generations, config.minutes)

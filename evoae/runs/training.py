@@ -1,25 +1,49 @@
-"""One run: where it begins, anew or from its last checkpoint, and the one folder it may write."""
+"""One run: where it begins, anew or from its last checkpoint, and who is told of it."""
 
+import dataclasses
+import json
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
-from evoae.engine.hosts import is_first
-from evoae.report.summary import new_console
-from evoae.runs.conducting import conduct, follow
-from evoae.runs.config import RunConfig
-from evoae.runs.folder import CHECKPOINTS, CONFIG, free_folder, writing
+from rich.console import Console
+
+from evoae.engine.environment import environment
+from evoae.engine.hosts import check_same, is_first, of_first
+from evoae.report.page.record import CONFIG
+from evoae.report.summary import error_name, new_console, print_end, print_start
+from evoae.runs.config import RunConfig, to_json
+from evoae.runs.folders import (
+    CHECKPOINTS,
+    free_folder,
+    read_config,
+    settings_of,
+    write_settings,
+    writing,
+)
+from evoae.runs.judging import Snapshots, measure_baselines
 from evoae.runs.lock import locked
+from evoae.runs.loop import Observer, run_loop
+from evoae.runs.observers.bar import ProgressBar
+from evoae.runs.observers.checkpoints import Checkpoints, identity_of
+from evoae.runs.observers.folder import RunFolder
+from evoae.runs.observers.live import Watch, in_notebook
+from evoae.runs.observers.trackers import Trackers, load_trackers
 from evoae.runs.result import Result
-from evoae.runs.saving import read_config, taken_up, told
-from evoae.runs.task import prepare
-from evoae.runs.trackers import Logs
-from evoae.runs.weights import load_weights
-
-__all__ = ["Result", "load_weights", "resume", "train"]
+from evoae.runs.resuming import Start, share_start, take_up
+from evoae.runs.task import Task, clock_of, make_advance, prepare
+from evoae.trees import size
 
 
-def train(config: RunConfig, *, progress: bool = True, live: bool = False) -> Result:
+def train(
+    config: RunConfig,
+    *,
+    progress: bool = True,
+    live: bool = False,
+    observers: Sequence[Observer] = (),
+) -> Result:
     """Evolves an autoencoder and writes a folder with its settings, weights, numbers and pictures.
 
     The folder holds config.json (the settings, the versions, the device), best.npz (for
@@ -39,6 +63,7 @@ def train(config: RunConfig, *, progress: bool = True, live: bool = False) -> Re
       config: the settings, such as one of `evoae.runs.config.PRESETS`.
       progress: print the device, the baselines, the progress and the result.
       live: show the page while the run goes on, to browsers on this machine; prints its address.
+      observers: are told of each block besides; see `evoae.runs.Observer`.
 
     Raises:
       ValueError: settings and images that do not fit together or into memory, a folder that is not
@@ -56,16 +81,19 @@ def train(config: RunConfig, *, progress: bool = True, live: bool = False) -> Re
     ((3,), 30)
     """
     if not is_first():
-        return follow(prepare(config))
+        return _follow(Start(prepare(config)))
     path = free_folder(config.out, config.preset)
-    logs = Logs(config.log)
+    packages = load_trackers(config.log)
     task = prepare(config)
     with writing(path):
         (path / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     with locked(path / CHECKPOINTS):
         if (path / CONFIG).exists():  # of a run that began at the same time
             raise ValueError(f"out must be a new or an empty folder, {str(path)!r} has files")
-        return conduct(task, path, new_console(quiet=not progress), logs, live=live)
+        with writing(path):
+            write_settings(path, settings_of(config, task.images))  # from here on it can be resumed
+        console = new_console(quiet=not progress)
+        return _run(Start(task), path, console, observers, live=live, packages=packages)
 
 
 def resume(
@@ -77,12 +105,14 @@ def resume(
     num_devices: int | None = None,
     progress: bool = True,
     live: bool = False,
+    observers: Sequence[Observer] = (),
 ) -> Result:
     """Goes on with a run that was stopped, was killed, or has ended and is to go further.
 
     It ends with the same bits, in the state, in metrics.csv and in best.npz, as a run without a
     stop. What the folder has beyond the checkpoint is cut away first. A checkpoint that is damaged
-    is left out, with a warning. A run that is at its end has its pictures drawn anew.
+    is left out, with a warning. A run that is at its end has its pictures drawn anew, and one that
+    was killed before its first checkpoint begins anew.
 
     Args:
       folder: that of the run.
@@ -93,6 +123,7 @@ def resume(
       num_devices: how many devices share the evaluation; None takes the number of the run.
       progress: as for `train`.
       live: as for `train`.
+      observers: as for `train`.
 
     Raises:
       ValueError: an argument out of range, no checkpoint that can be used, other images than those
@@ -110,23 +141,103 @@ def resume(
     (5,)
     """
     if not is_first():
-        return follow(*told(None))
-    path, console = Path(folder), new_console(quiet=not progress)
-    read_config(path)  # or the lock would be left in some other folder
+        return _follow(share_start(None))
+    path, console = Path(folder).expanduser(), new_console(quiet=not progress)
+    config = read_config(path)  # or the lock would be left in some other folder
+    with writing(path):
+        (path / CHECKPOINTS).mkdir(exist_ok=True)
     with locked(path / CHECKPOINTS):
-        start = taken_up(
+        start = take_up(
             path,
+            config,
             num_generations=num_generations,
             minutes=minutes,
             chunk_size=chunk_size,
             num_devices=num_devices,
         )
-        told(start)
+        share_start(start)
         for text in start.warnings:
             if progress:
                 console.print(f"warning      {text}", style="yellow")
             else:
                 warnings.warn(text, stacklevel=2)
-        console.print(f"resuming     after generation {start.pace.steps:,} of {path}")
-        logs = Logs(start.task.config.log)
-        return conduct(start.task, path, console, logs, start, live=live)
+        if start.is_new:
+            console.print(f"beginning    {path}, which has no checkpoint")
+        else:
+            console.print(f"resuming     after generation {start.pace.steps:,} of {path}")
+        packages = load_trackers(start.task.config.log)
+        return _run(start, path, console, observers, live=live, packages=packages)
+
+
+def _run(
+    start: Start,
+    path: Path,
+    console: Console,
+    observers: Sequence[Observer],
+    *,
+    live: bool,
+    packages: dict[str, object],
+) -> Result:
+    """Evolves to the end of the settings or a stop, and writes and prints all that there is."""
+    task, config = start.task, start.task.config
+    _agree(task)
+    baselines = measure_baselines(task, config.error)
+    print_start(
+        console,
+        source=config.data.source,
+        image_shape=task.images.shape,
+        model=config.model.name + ", variational" * (config.kl_weight is not None),
+        num_weights=size(task.decoder.like),
+        num_genes=size(task.state.best),
+        baselines=baselines,
+        error_name=error_name(config.error, config.kl_weight),
+    )
+    snapshots = Snapshots(task)
+    folder = RunFolder(path, task, snapshots, baselines, start.num_bytes)
+    progress = run_loop(
+        make_advance(task),
+        task.state,
+        clock_of(config),
+        [
+            folder,
+            Checkpoints(task, folder, saved=None if start.is_new else start.pace.steps),
+            Trackers(packages, path, task, snapshots),
+            ProgressBar(console),
+            Watch(folder, live=live, notebook=not console.quiet and in_notebook()),
+            *observers,
+        ],
+        steps=start.pace.steps,
+        seconds=start.pace.seconds,
+    )
+    result = cast(Result, folder.result)
+    print_end(
+        console,
+        error=result.error,
+        baselines=baselines,
+        absolute_error=folder.numbers["absolute_error"],
+        evidence=folder.numbers["evidence"],
+        diversity=result.diversity,
+        num_generations=progress.pace.steps,
+        num_evaluations=result.num_evaluations,
+        seconds=result.seconds,
+        folder=path,
+        stopped=result.stopped,
+    )
+    return of_first(result)
+
+
+def _follow(start: Start) -> Result:
+    """What all processes but the first do: they evolve as it does, and write nothing."""
+    _agree(start.task)
+    advance, clock = make_advance(start.task), clock_of(start.task.config)
+    pace = start.pace
+    run_loop(advance, start.task.state, clock, steps=pace.steps, seconds=pace.seconds)
+    return cast(Result, of_first(None))
+
+
+def _agree(task: Task) -> None:
+    """Raises a `ValueError` unless all processes have the same settings, images and versions."""
+    check_same("versions and devices", json.dumps(environment()))
+    settings = to_json(dataclasses.replace(task.config, out=None, log=(), preset=""))
+    check_same("settings", json.dumps(settings))
+    check_same("images", identity_of(task.images))

@@ -11,7 +11,7 @@ from evoae.models.networks import applied, random_networks
 from evoae.report.page.images import maps_of_layer, to_bytes
 from evoae.report.page.latent import GRID, latent_grid
 from evoae.report.page.weights import pictures_of_weights
-from evoae.runs.evidence import prior_samples
+from evoae.runs.judging import draw_prior_samples
 from evoae.runs.task import Task
 from evoae.types import Genes, Params
 
@@ -30,7 +30,7 @@ def views(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
       and "layer_0" .. (uint8 [N, maps, H, W]).
     """
     low, high = task.config.data.low, task.config.data.high
-    images = data.scale(task.images[:NUM_LATENT], low, high)
+    images = task.pixels(NUM_LATENT)
     found = {"latent": np.asarray(applied(task.model, params, images, method="encode"))}
     if task.labels is not None:
         found["labels"] = task.labels[:NUM_LATENT]
@@ -43,7 +43,7 @@ def views(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
         mosaic = small.reshape(GRID, GRID, height, width).swapaxes(1, 2)
         found["backdrop"] = mosaic.reshape(GRID * height, GRID * width)
     if task.config.kl_weight is not None:
-        found["samples"] = to_bytes(prior_samples(task, params, NUM_SAMPLES), low, high)
+        found["samples"] = to_bytes(draw_prior_samples(task, params, NUM_SAMPLES), low, high)
     layers = jax.jit(task.model.activations)(params, images[:NUM_IMAGES])
     names, ranges = [name for name, *_ in task.model.stages(params)], []  # jit sorts names
     for index, name in enumerate(names):

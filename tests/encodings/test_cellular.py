@@ -27,8 +27,8 @@ from evoae.encodings.grammar_tree import (
 from evoae.layers import UnitGraph, activate
 from evoae.layers.unit_graph import UNIT_ACTIVATIONS
 from evoae.report import growth
+from evoae.runs import train
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig, to_json
-from evoae.runs.training import train
 from evoae.strategies import GeneticAlgorithm
 from tests import cellular_reference as reference
 

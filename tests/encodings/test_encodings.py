@@ -19,8 +19,8 @@ from evoae.encodings import CPPN, Cosine, Direct, EvolvedCPPN, Kitano, RandomSub
 from evoae.encodings.coordinates import coordinates
 from evoae.encodings.grid import grid
 from evoae.encodings.random_subspace import hadamard_product
+from evoae.runs import load_weights, resume, train
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig, to_json
-from evoae.runs.training import load_weights, resume, train
 from evoae.strategies import GeneticAlgorithm
 
 # All forms of arrays there are in evoae's layers; axes that are split, and a prime that cannot be.

@@ -22,8 +22,8 @@ from evoae.layers import (
     Unpool,
 )
 from evoae.layers.base import ACTIVATIONS
+from evoae.runs import train
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig
-from evoae.runs.training import train
 from evoae.strategies import GeneticAlgorithm
 
 LINEAR = {"activation": "linear"}

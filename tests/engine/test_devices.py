@@ -20,7 +20,7 @@ import evoae
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig
 from evoae.engine.evolution import block, working_mesh
 from evoae.mutations import Gaussian, Sparse
-from evoae.runs.training import resume, train
+from evoae.runs import resume, train
 from evoae.engine.devices import population_mesh, replicated
 from evoae.strategies import GeneticAlgorithm, Islands
 

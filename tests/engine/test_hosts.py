@@ -15,8 +15,8 @@ import pytest
 
 from evoae.engine.hosts import check_same, of_first
 from evoae.mutations import Sparse
+from evoae.runs import load_weights, train
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig
-from evoae.runs.training import load_weights, train
 from evoae.strategies import GeneticAlgorithm
 
 STRATEGY = GeneticAlgorithm(20, mutation=Sparse(1))

@@ -13,9 +13,9 @@ import evoae.runs.comparison
 from evoae.engine.evolution import block
 from evoae.engine.memory import Memory, check_memory, memory_estimate
 from evoae.mutations import Gaussian, Sparse
+from evoae.runs import train
 from evoae.runs.config import PRESETS
 from evoae.runs.task import prepare
-from evoae.runs.training import train
 from evoae.strategies import GeneticAlgorithm
 
 

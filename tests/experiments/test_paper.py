@@ -32,9 +32,9 @@ from evoae.experiments.paper.parts import Parts, of_networks
 from evoae.experiments.paper.pictures import image_rows
 from evoae.experiments.paper.registry import EXPERIMENTS, reproduce
 from evoae.experiments.paper.verdicts import Claim, Statement, smaller
+from evoae.runs import train
 from evoae.runs.config import PRESETS, ModelConfig
 from evoae.runs.task import prepare
-from evoae.runs.training import train
 
 TINY = {
     "fig1": figure1.Budget(networks=3, seeds=2, generations=2),

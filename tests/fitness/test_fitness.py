@@ -9,7 +9,8 @@ from skimage.metrics import structural_similarity
 
 import evoae
 from evoae.fitness.errors import ERRORS
-from evoae.runs import task
+from evoae.runs import judging
+from evoae.runs.task import prepare
 
 
 def logit_huber(y, t):
@@ -276,8 +277,8 @@ def test_the_error_on_parts_is_that_on_all(error, monkeypatch, key):
     images = np.random.default_rng(0).integers(0, 256, (7, 12, 12, 1), np.uint8)
     fitness = evoae.fitness.reconstruction(model, error=error)
     params = model.init(key, fitness.noisy(key, images))
-    monkeypatch.setattr(task, "CHUNK_SIZE", 3)
-    found = task.error_on(fitness, params, images)
+    monkeypatch.setattr(judging, "CHUNK_SIZE", 3)
+    found = judging.measure_error(fitness, params, images)
     assert found == pytest.approx(float(fitness(params, images)), rel=1e-5)
 
 
@@ -290,4 +291,4 @@ def test_a_run_on_images_that_are_too_small_does_not_begin(tmp_path):
         num_generations=1,
     )
     with pytest.raises(ValueError, match="ssim needs images of at least 11x11 pixels, got 12x9"):
-        task.prepare(config)
+        prepare(config)

@@ -18,11 +18,9 @@ from evoae.fitness.batches import prepared
 from evoae.fitness.noises import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from evoae.report import gallery
 from evoae.report.baselines import ERRORS
-from evoae.runs import backprop, task
-from evoae.runs.comparison import compare
+from evoae.runs import backprop, compare, task, train
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, to_json
-from evoae.runs.denoising import denoising
-from evoae.runs.training import train
+from evoae.runs.judging import measure_by_level
 from evoae.strategies import GeneticAlgorithm
 
 LOW, HIGH = 0.1, 0.9
@@ -174,7 +172,7 @@ def test_genes_and_gradients_get_the_noise_as_well(key):
 def test_errors_at_other_levels_stand_beside_no_network(key):
     fitness = reconstruction(MODEL, "mae", noise=MaskingNoise(0.4))
     params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))
-    columns = denoising(fitness, {"evolved": params}, IMAGES)
+    columns = measure_by_level(fitness, {"evolved": params}, IMAGES)
     assert columns["level"] == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8])
     clean = evoae.data.scale(IMAGES, 0.0, 1.0)
     np.testing.assert_allclose(columns["evolved"][0], fitness(params, clean), rtol=1e-6)

@@ -26,9 +26,9 @@ import jax
 import numpy as np
 
 import evoae
+from evoae.runs import resume, train
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig
 from evoae.runs.task import prepare
-from evoae.runs.training import resume, train
 
 FILE = pathlib.Path(__file__).with_name("states.json")
 NUM_GENERATIONS = 4

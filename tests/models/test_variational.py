@@ -18,11 +18,9 @@ from evoae.fitness.batches import prepared
 from evoae.layers import Dense, GaussianLatent, Reshape, UnitGraph
 from evoae.models import variational
 from evoae.mutations import Gaussian, Sparse
-from evoae.runs import backprop
-from evoae.runs.comparison import compare
+from evoae.runs import backprop, compare, resume, train
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, to_json
-from evoae.runs.evidence import evidence
-from evoae.runs.training import resume, train
+from evoae.runs.judging import measure_evidence
 from evoae.strategies import GeneticAlgorithm
 
 MODEL = variational(evoae.models.mlp(2, hidden=(8,), image_shape=(6, 5, 1)))
@@ -127,7 +125,7 @@ def test_bernoulli_pixels_have_their_bound(key):
     expected = (cross_entropy + 0.7 * kl).mean() / 30
     assert float(fitness(params, batch)) == pytest.approx(expected, rel=1e-5)
     whole = dataclasses.replace(fitness, kl_weight=1.0)
-    found = evidence(whole, params, IMAGES)
+    found = measure_evidence(whole, params, IMAGES)
     assert found.divergence == pytest.approx(kl.mean(), rel=1e-3)
     of_mean = dataclasses.replace(fitness, kl_weight=None)(params, IMAGES)
     outputs = np.asarray(MODEL.apply(params, evoae.data.scale(IMAGES, 0.0, 1.0)), np.float64)

@@ -25,7 +25,7 @@ from evoae.report.page.latent import latent_map
 from evoae.report.page.record import write_pictures, write_result
 from evoae.report.page.weights import MOST_TILES, coloured, pictures_of_weights
 from evoae.report.recorder import Frame
-from evoae.runs.live import in_notebook, watched
+from evoae.runs.observers.live import in_notebook, watched
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 EVIL = """</script><script>alert("'&amp;")</script>"""

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import evoae
-from evoae.runs import backprop
-from evoae.runs import clock as pace
+from evoae.runs import backprop, loop
+from evoae.runs.clock import Clock
+from evoae.runs.loop import Observer
 
 TARGETS = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
 
@@ -24,9 +25,20 @@ def networks(number=2):
     return evoae.Stacked({"weights": jax.random.normal(jax.random.key(0), (number, 3))})
 
 
-def minimized(*arguments, **settings):
-    blocks = list(backprop.minimize(*arguments, **settings))
-    return blocks[-1][0], np.concatenate([errors for _, errors, _ in blocks])
+class Blocks(Observer):
+    """Keeps all that it is told."""
+
+    def __init__(self):
+        self.told = []
+
+    def block(self, progress):
+        self.told.append(progress)
+
+
+def minimized(*arguments, num_steps=None, minutes=None, **settings):
+    blocks, clock = Blocks(), Clock(num_steps, minutes)
+    state = backprop.descend(*arguments, clock=clock, observers=[blocks], **settings)
+    return state, np.concatenate([progress.trace for progress in blocks.told])
 
 
 def numpy_adam(weights, rate, num_steps):
@@ -94,12 +106,10 @@ def test_any_number_of_steps_and_any_rate_compile_once(key):
 
 def test_a_time_is_an_end_too_and_the_rate_falls_over_it(key, monkeypatch):
     now = iter(np.arange(0, 1e4, 0.05))
-    monkeypatch.setattr(pace.time, "perf_counter", lambda: next(now))
-    seen = []
-    for state, errors, where in backprop.minimize(
-        key, error, TARGETS, networks(), learning_rate=0.001, minutes=0.1
-    ):
-        seen.append((where, state.params["weights"], len(errors)))
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: next(now))
+    blocks, settings = Blocks(), {"learning_rate": 0.001, "clock": Clock(minutes=0.1)}
+    backprop.descend(key, error, TARGETS, networks(), observers=[blocks], **settings)
+    seen = [(told.pace, told.state.params["weights"], len(told.trace)) for told in blocks.told]
     assert seen[-1][0].done == 1
     assert seen[-1][0].seconds == pytest.approx(6, abs=0.06)
     pairs = list(itertools.pairwise(seen))
@@ -124,7 +134,7 @@ def test_an_autoencoder_learns_the_ten_digits(key):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "num_steps or minutes must be given, got None for both"),
+        ({"num_steps": None}, "num_steps or minutes must be given, got None for both"),
         ({"num_steps": 0}, "num_steps must be None or a whole number from 1, got 0"),
         ({"minutes": 0}, "minutes must be a finite number above 0, got 0"),
         ({"num_steps": 1, "learning_rate": 0.0}, "learning_rate must be .* above 0, or 2, got 0.0"),
@@ -135,5 +145,5 @@ def test_an_autoencoder_learns_the_ten_digits(key):
 )
 def test_wrong_arguments_are_named_at_the_call(key, settings, message):
     with pytest.raises(ValueError, match=message) as raised:
-        backprop.minimize(key, error, TARGETS, networks(), **{"learning_rate": 0.1, **settings})
+        minimized(key, error, TARGETS, networks(), **{"learning_rate": 0.1, **settings})
     assert "\n" not in str(raised.value)

@@ -1,41 +1,25 @@
-"""Loops in blocks, on a clock of our own."""
+"""The ends of a loop, and the lengths of its blocks."""
 
 import itertools
 
-import numpy as np
 import pytest
 
-from evoae.runs import clock as pace
+from evoae.runs.clock import BLOCK_SIZE, Clock
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that stands still until the test moves it."""
-
-    class Clock:
-        now = 0.0
-
-    monkeypatch.setattr(pace.time, "perf_counter", lambda: Clock.now)
-    return Clock
-
-
-def paces(clock, speed, **ends):
-    """The paces of a loop with a known number of steps a second; the host takes 9 seconds each."""
-    found = []
-
-    def work(count, _):
-        clock.now += count / speed
-        return count
-
-    for count, where in pace.in_blocks(work, **ends):
-        found.append(where)
-        assert 1 <= count <= pace.BLOCK_SIZE
-        clock.now += 9
-    return found
+def paces(speed, **ends):
+    """The paces of a loop with a known number of steps a second."""
+    clock = Clock(**ends)
+    found = [clock.begin()]
+    while found[-1].done < 1:
+        count = clock.count(found[-1])
+        assert 1 <= count <= BLOCK_SIZE
+        found.append(clock.after(found[-1], count, count / speed))
+    return found[1:]
 
 
-def test_steps_end_the_loop_exactly(clock):
-    found = paces(clock, 100.0, num_steps=1_234, minutes=None)
+def test_steps_end_the_loop_exactly():
+    found = paces(100.0, num_steps=1_234)
     assert found[-1].steps == 1_234
     assert found[-1].done == 1
     assert found[-1].seconds == pytest.approx(12.34)
@@ -43,8 +27,8 @@ def test_steps_end_the_loop_exactly(clock):
     assert {round(where.done_per_step * 1_234, 9) for where in found} == {1}
 
 
-def test_time_ends_the_loop_and_the_host_costs_none_of_it(clock):
-    found = paces(clock, 100.0, num_steps=None, minutes=0.1)
+def test_time_ends_the_loop():
+    found = paces(100.0, minutes=0.1)
     assert found[-1].done == 1
     assert found[-1].seconds == pytest.approx(6, abs=0.02)
     assert found[-1].steps == pytest.approx(600, abs=2)
@@ -57,20 +41,25 @@ def test_time_ends_the_loop_and_the_host_costs_none_of_it(clock):
     ("ends", "steps"),
     [({"num_steps": 5, "minutes": 1}, 5), ({"num_steps": 500, "minutes": 0.01}, 60)],
 )
-def test_whichever_end_comes_first(clock, ends, steps):
-    assert paces(clock, 100.0, **ends)[-1].steps == pytest.approx(steps, abs=1)
+def test_whichever_end_comes_first(ends, steps):
+    assert paces(100.0, **ends)[-1].steps == pytest.approx(steps, abs=1)
+
+
+def test_a_loop_that_is_continued_counts_both_parts():
+    clock = Clock(num_steps=100, minutes=1)
+    pace = clock.begin(steps=50, seconds=45)
+    assert pace.done == 0.75
+    assert clock.after(pace, 10, 5).done == pytest.approx(50 / 60)
 
 
 def test_blocks_are_short_at_first_and_then_take_half_a_second():
-    length = pace.block_length
-    generation, ends = 0, []
-    while generation < 1_000:
-        generation += length(generation, 3_000.0, 1_000 - generation, np.inf)
-        ends.append(generation)
-    assert ends[:4] == [1, 5, 10, 15]
-    assert ends[-1] == 1_000
-    assert len(ends) < 120
-    assert length(10**6, 100.0, np.inf, np.inf) == 50
-    assert length(10**6, 100.0, np.inf, 0.1) == 10
-    assert length(10**6, 0.01, np.inf, np.inf) == 1
-    assert length(10**6, 1e9, np.inf, np.inf) == pace.BLOCK_SIZE
+    steps = [pace.steps for pace in paces(3_000.0, num_steps=1_000)]
+    assert steps[:4] == [1, 5, 10, 15]
+    assert steps[-1] == 1_000
+    assert len(steps) < 120
+    clock, late = Clock(minutes=1e9), Clock(minutes=1e9).begin(steps=10**6)
+    assert clock.count(late._replace(speed=100.0)) == 50
+    assert clock.count(late._replace(speed=0.01)) == 1
+    assert clock.count(late._replace(speed=1e9)) == BLOCK_SIZE
+    short = Clock(minutes=1)
+    assert short.count(short.begin(10**6, 59.9)._replace(speed=100.0)) == 10

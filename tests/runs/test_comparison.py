@@ -14,11 +14,12 @@ from PIL import Image
 import evoae
 from evoae.mutations import Gaussian
 from evoae.report.summary import new_console
+from evoae.runs import compare
 from evoae.runs import contenders as training
-from evoae.runs.comparison import compare
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig, from_json
-from evoae.runs.progress import ProgressBar
-from evoae.runs.task import error_on, prepare
+from evoae.runs.judging import measure_error
+from evoae.runs.observers.bar import ProgressBar
+from evoae.runs.task import prepare
 from evoae.strategies import GeneticAlgorithm
 
 ADAM = ["Adam (best of 8)", "Adam (median of 8)"]
@@ -133,25 +134,25 @@ def test_it_prints_the_baselines_first_and_the_table_last(found, config, printed
 def test_the_learning_rate_is_the_one_that_does_best(config, monkeypatch):
     asked = []
 
-    def descended(task, number, rates, seconds, bar):
+    def train_by_adam(task, number, rates, seconds, bar):
         asked.append((number, seconds))
         errors = np.abs(np.log(rates / 0.003)) + [0, 0.1] * (number // 2)
         return training.Trained(None, None, None, np.array([errors]))
 
-    monkeypatch.setattr(training, "descended", descended)
-    assert training.tuned_learning_rate(None, 7.0, None) == 0.003
+    monkeypatch.setattr(training, "train_by_adam", train_by_adam)
+    assert training.tune_learning_rate(None, 7.0, None) == 0.003
     assert asked == [(8, 7.0)]
 
 
 def test_starts_are_independent_networks(config, monkeypatch):
     monkeypatch.setattr(training, "FOLLOW_EVERY", 1e9)
     task = prepare(config)
-    trained = training.descended(task, 8, 1e-12, 0.01, ProgressBar(new_console(quiet=True)))
+    trained = training.train_by_adam(task, 8, 1e-12, 0.01, ProgressBar(new_console(quiet=True)))
     kernel = jax.tree.leaves(trained.networks)[1]
     assert all(abs(kernel[0] - kernel[i]).max() > 0.01 for i in range(1, 8))
     for index, error in enumerate(trained.errors[-1]):
         network = jax.tree.map(lambda leaf, index=index: leaf[index], trained.networks)
-        assert error_on(task.fitness, network, task.images) == pytest.approx(error, rel=1e-5)
+        assert measure_error(task.fitness, network, task.images) == pytest.approx(error, rel=1e-5)
 
 
 def test_a_folder_with_files_is_refused_before_anything_runs(config, tmp_path):

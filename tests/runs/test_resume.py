@@ -21,19 +21,22 @@ import evoae
 from evoae.cli.commands import main
 from evoae.mutations import Gaussian
 from evoae.report.recorder import FrameRecorder
-from evoae.runs import saving, task
+from evoae.runs import resume, resuming, task, train
+from evoae.runs.clock import Pace
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig, to_json
+from evoae.runs.folders import read_config
 from evoae.runs.lock import locked
-from evoae.runs.training import resume, train
+from evoae.runs.loop import Progress
+from evoae.runs.observers import checkpoints
 from evoae.strategies import GeneticAlgorithm
 
 END = 60
 CHILD = """if True:
     import json, sys
     from evoae.runs import training as run
-    from evoae.runs import saving
     from evoae.runs.config import from_json
-    saving.SAVE_COST = float("inf")
+    from evoae.runs.observers import checkpoints
+    checkpoints.SAVE_COST = float("inf")
     run.train(from_json(json.loads(sys.argv[1])), progress=False)
 """
 
@@ -83,7 +86,7 @@ def stopped(half, tmp_path):
 
 
 def saves_always(patch):
-    patch.setattr(saving, "SAVE_COST", np.inf)
+    patch.setattr(checkpoints, "SAVE_COST", np.inf)
 
 
 def steps(folder):
@@ -273,12 +276,12 @@ def test_what_does_not_fit_is_told_and_nothing_is_changed(stopped, damage, setti
 def outcome(folder):
     """From which bits the run in a folder would go on, or why it would not."""
     try:
-        start = saving.taken_up(folder)
+        start = resuming.take_up(folder, read_config(folder))
     except ValueError as error:
         return str(error)
     arrays = jax.random.key_data(start.task.key), start.task.state
     return (
-        saving._bound(start.task.config),
+        resuming._bound(start.task.config),
         start.pace.steps,
         [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(arrays)],
     )
@@ -286,9 +289,9 @@ def outcome(folder):
 
 @pytest.mark.parametrize("name", ["config.json", "metrics.csv"])
 def test_damage_to_settings_or_metrics_is_never_a_wrong_resume(name, stopped, monkeypatch):
-    intact = task.prepare(saving.read_config(stopped))
+    intact = task.prepare(read_config(stopped))
     # It takes most of the time, and depends on settings that a checkpoint compares.
-    monkeypatch.setattr(saving, "prepare", lambda config: intact._replace(config=config))
+    monkeypatch.setattr(resuming, "prepare", lambda config: intact._replace(config=config))
     content, kept = (stopped / name).read_bytes(), []
     for step in steps(stopped)[::-1]:
         kept.append(outcome(stopped))
@@ -312,13 +315,13 @@ def test_other_images_are_refused(stopped, images, monkeypatch):
     load = task._dataset
     monkeypatch.setattr(task, "_dataset", lambda config: load(config)._replace(images=other))
     with pytest.raises(ValueError, match="no longer has the images with which the run"):
-        saving.taken_up(stopped)
+        resuming.take_up(stopped, read_config(stopped))
 
 
 def test_another_version_is_warned_of(stopped, monkeypatch):
-    here = saving.environment()
-    monkeypatch.setattr(saving, "environment", lambda: here | {"jax": "9.9"})
-    (warning,) = saving.taken_up(stopped).warnings
+    here = resuming.environment()
+    monkeypatch.setattr(resuming, "environment", lambda: here | {"jax": "9.9"})
+    (warning,) = resuming.take_up(stopped, read_config(stopped)).warnings
     assert re.match(r"jax was \d.* and is 9.9: the last bits may differ", warning)
 
 
@@ -366,11 +369,11 @@ def test_checkpoints_are_few_where_they_are_slow(config, half, monkeypatch):
         saved.append((step, clock[0]))
         clock[0] += 2.0  # seconds for one checkpoint
 
-    monkeypatch.setattr(saving.time, "perf_counter", lambda: clock[0])
-    monkeypatch.setattr(saving.checkpoint, "save", slow)
-    saver = saving.Saver(task.prepare(config), Folder)
+    monkeypatch.setattr(checkpoints.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(checkpoints.checkpoint, "save", slow)
+    saver = checkpoints.Checkpoints(task.prepare(config), Folder)
     for step in range(1, 1_000):
         clock[0] += 1.0
-        saver.save_if_due(None, task.Pace(step))
+        saver.block(Progress(None, None, Pace(step)))
     assert saved[0] == (1, 1.0)
     assert 0.018 * clock[0] < len(saved) * 2.0 <= 0.02 * clock[0] + 2

@@ -19,10 +19,10 @@ from evoae.cli.commands import main
 from evoae.cli.options import parse_sweep
 from evoae.mutations import Gaussian, Sparse
 from evoae.report.sensitivity import Setting, heatmap, sensitivity
-from evoae.runs import sweeps
+from evoae.runs import load_weights, sweeps
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, with_settings
-from evoae.runs.task import evolution, prepare
-from evoae.runs.training import load_weights
+from evoae.runs.loop import run_loop
+from evoae.runs.task import clock_of, make_advance, prepare
 from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy
 
 SCALES, SEEDS = (0.01, 0.3), (7, 4)
@@ -65,7 +65,8 @@ def test_every_run_is_the_single_one(found, config):
     result, _ = found
     for (i, scale), (j, seed) in itertools.product(enumerate(SCALES), enumerate(SEEDS)):
         alone = with_settings(config, {"strategy.mutation.scale": scale, "seed": seed})
-        *_, (state, _, pace) = evolution(prepare(alone))
+        task = prepare(alone)
+        state, _, pace, *_ = run_loop(make_advance(task), task.state, clock_of(alone))
         jax.tree.map(np.testing.assert_array_equal, result.best[i, j], state.best)
         error = evoae.fitness.reconstruction(alone.model.build((6, 5, 1)), "mae")(
             state.best, evoae.data.load(config.data.source).images

@@ -16,9 +16,13 @@ from PIL import Image
 import evoae
 from evoae.cli.commands import main
 from evoae.mutations import Gaussian
-from evoae.runs import saving
+from evoae.runs.clock import Clock
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig, from_json, to_json
-from evoae.runs.trackers import Logs
+from evoae.runs.judging import Snapshots
+from evoae.runs.loop import run_loop
+from evoae.runs.observers import checkpoints, trackers
+from evoae.runs.observers.trackers import Trackers, load_trackers
+from evoae.runs.task import prepare
 from evoae.strategies import GeneticAlgorithm
 
 CONFIG = RunConfig(
@@ -30,10 +34,6 @@ CONFIG = RunConfig(
     num_generations=12,
 )
 SCALARS = {"best_fitness", "mean_fitness", "num_invalid", "generations_per_second"}
-
-
-def picture():
-    return Image.new("L", (4, 3), 7)
 
 
 class FakeTracker(types.ModuleType):
@@ -104,7 +104,7 @@ def test_tensorboard_has_the_settings(tensorboard):
 def test_tensorboard_has_each_generation_once_after_a_resume(tmp_path, monkeypatch):
     pytest.importorskip("tensorboardX")
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    monkeypatch.setattr(saving, "SAVE_COST", np.inf)
+    monkeypatch.setattr(checkpoints, "SAVE_COST", np.inf)
     config = dataclasses.replace(CONFIG, num_generations=60, out=tmp_path / "run")
     evoae.runs.training.train(dataclasses.replace(config, log=("tensorboard",)), progress=False)
     newest, before, _ = sorted(
@@ -123,54 +123,65 @@ def test_tensorboard_has_each_generation_once_after_a_resume(tmp_path, monkeypat
         assert event.value == result.trace.best_fitness[event.step - 1]
 
 
+@pytest.fixture(scope="module")
+def task():
+    return prepare(CONFIG)
+
+
+def tell(task, names, begun, generations, folder=Path("runs/mine"), fail=False):
+    """Has trackers told of blocks that end at these generations."""
+
+    def advance(state, count, pace):
+        if fail:
+            raise FloatingPointError
+        rows = [1 / (pace.steps + step) for step in range(1, count + 1)]
+        return state, evoae.Info(*(np.array(rows, np.float32) for _ in range(3)))
+
+    class Ends(Clock):
+        def count(self, pace):
+            return (
+                generations[generations.index(pace.steps) + 1] - pace.steps
+                if pace.steps in generations
+                else generations[0] - pace.steps
+            )
+
+    observer = Trackers(load_trackers(names), folder, task, Snapshots(task))
+    run_loop(advance, task.state, Ends(generations[-1]), [observer], steps=begun)
+
+
 @pytest.mark.parametrize("name", ["wandb", "trackio"])
-def test_a_tracker_is_begun_told_and_finished(name, tmp_path, monkeypatch):
+def test_a_tracker_is_begun_told_and_finished(name, task, monkeypatch):
     fake = FakeTracker()
     monkeypatch.setitem(sys.modules, name, fake)
-    with Logs([name]) as logs:
-        logs.begin(Path("runs/mine"), {"config": {"seed": 3}})
-        for generation in range(1, 8):
-            logs.add(generation, {"best_fitness": 1 / generation}, picture)
-    settings = {"project": "evoae", "name": "mine", "config": {"config": {"seed": 3}}}
-    assert fake.calls[0] == ("init", settings)
-    assert fake.calls[-1] == ("finish", None)
-    told = fake.calls[1:-1]
-    assert [step for step, _ in told] == [1, 2, 3, 4, 5, 6, 7, 7]
-    assert all(v["best_fitness"] == 1 / step for step, v in told[:-1])
-    assert [step for step, v in told if v.get("gallery") == (4, 3)] == [1, 2, 4, 7]
+    tell(task, [name], 0, [1, 2, 3, 4, 5, 6, 7])
+    (what, settings), *told, last = fake.calls
+    assert (what, settings["project"], settings["name"]) == ("init", "evoae", "mine")
+    assert settings["config"]["config"]["strategy"]["population_size"] == 4
+    assert last == ("finish", None)
+    assert [step for step, _ in told] == [1, 2, 3, 4, 5, 6, 7]
+    assert all(v["best_fitness"] == pytest.approx(1 / step) for step, v in told)
+    assert [step for step, v in told if "gallery" in v] == [1, 2, 4, 7]
 
 
-def test_a_run_that_goes_on_is_a_new_one_to_a_tracker(monkeypatch):
+def test_a_run_that_goes_on_is_a_new_one_to_a_tracker(task, monkeypatch):
     fake = FakeTracker()
     monkeypatch.setitem(sys.modules, "wandb", fake)
-    with Logs(["wandb"]) as logs:
-        logs.begin(Path("runs/mine"), {}, 300)
-        for generation in (305, 400, 610):
-            logs.add(generation, {}, picture)
+    tell(task, ["wandb"], 300, [305, 400, 610])
     assert fake.calls[0][1]["name"] == "mine from 300"
     assert [step for step, values in fake.calls[1:-1] if "gallery" in values] == [610]
 
 
-def test_a_run_that_fails_still_finishes_its_trackers(monkeypatch):
+def test_a_run_that_fails_still_finishes_its_trackers(task, monkeypatch):
     fake = FakeTracker()
     monkeypatch.setitem(sys.modules, "wandb", fake)
-
-    def fail():
-        with Logs(["wandb"]) as logs:
-            logs.begin(Path("run"), {})
-            logs.add(1, {}, picture)
-            raise FloatingPointError
-
     with pytest.raises(FloatingPointError):
-        fail()
+        tell(task, ["wandb"], 0, [1], fail=True)
     assert fake.calls[-1] == ("finish", None)
 
 
-def test_without_trackers_no_picture_is_drawn():
-    with Logs([]) as logs:
-        logs.begin(Path("run"), {})
-        logs.add(1, {}, lambda: pytest.fail("drawn"))
-        logs.add(3, {}, lambda: pytest.fail("drawn"))
+def test_without_trackers_no_picture_is_drawn(task, monkeypatch):
+    monkeypatch.setattr(trackers, "gallery", lambda *_, **__: pytest.fail("drawn"))
+    tell(task, [], 0, [1, 3])
 
 
 @pytest.mark.parametrize(

@@ -21,14 +21,13 @@ from PIL import Image
 from rich.console import Console
 
 import evoae
-import evoae.runs.folder
+import evoae.runs.folders
 from evoae.engine.environment import unused_accelerator
 from evoae.mutations import Gaussian
 from evoae.report.page import read_record, write_page
-from evoae.runs import task
+from evoae.runs import load_weights, task, train
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig, from_json, to_json
-from evoae.runs.progress import ProgressBar, Status
-from evoae.runs.training import load_weights, train
+from evoae.runs.observers.bar import ProgressBar, Status
 from evoae.strategies import GeneticAlgorithm
 
 FILES = [
@@ -261,10 +260,10 @@ def test_runs_of_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch
             return cls(2026, 1, 2, 3, 4, 5)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(evoae.runs.folder.dt, "datetime", Clock)
+    monkeypatch.setattr(evoae.runs.folders.dt, "datetime", Clock)
     found = []
     for _ in range(3):
-        found.append(evoae.runs.folder.free_folder(None, "test"))
+        found.append(evoae.runs.folders.free_folder(None, "test"))
         found[-1].mkdir(parents=True)
     names = ["test-20260102-030405", "test-20260102-030405-2", "test-20260102-030405-3"]
     assert found == [Path("runs") / name for name in names]

@@ -20,7 +20,7 @@ from evoae.experiments.paper.parts import Parts, read_arrays, write_arrays
 from evoae.experiments.paper.verdicts import Claim
 from evoae.report.files import replacing
 from evoae.report.table import print_table, write_table
-from evoae.runs.folder import write_settings, writing
+from evoae.runs.folders import write_settings, writing
 
 SETTINGS, PARTS = "experiment.json", "parts"
 

@@ -20,7 +20,7 @@ from evoae.report.baselines import baselines
 from evoae.report.comparison import Course, comparison
 from evoae.report.summary import COLLAPSED, ERROR_NAMES
 from evoae.runs.config import PRESETS, RunConfig
-from evoae.runs.contenders import Trained, descended, evolved, tuned_learning_rate
+from evoae.runs.contenders import Trained, train_by_adam, train_by_evolution, tune_learning_rate
 from evoae.runs.task import Task, prepare
 
 PAPER, OURS, ADAM = "paper", "default", "adam"
@@ -66,7 +66,8 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
     for seed in range(budget.seeds):
         begin = prepare(dataclasses.replace(ours, seed=seed))
         trained = keep(
-            f"{OURS}-{seed}", functools.partial(evolved, begin, parts.bar(), task.fitness)
+            f"{OURS}-{seed}",
+            functools.partial(train_by_evolution, begin, parts.bar(), task.fitness),
         )
         times.append(float(trained["seconds"][-1]))
 
@@ -103,8 +104,8 @@ def _long_run(parts: Parts, name: str, config: RunConfig) -> Trained:
 
 def _adam(task: Task, seconds: float, parts: Parts, judge: Reconstruction) -> Trained:
     """Adam, with the learning rate that did best in short runs, which do not count."""
-    rate = tuned_learning_rate(task, TUNING_TIME * seconds, parts.bar())
-    return descended(task, NUM_STARTS, rate, seconds, parts.bar(), judge)
+    rate = tune_learning_rate(task, TUNING_TIME * seconds, parts.bar())
+    return train_by_adam(task, NUM_STARTS, rate, seconds, parts.bar(), judge)
 
 
 def _runs(found: Arrays, way: str) -> list[Arrays]:

@@ -1,6 +1,5 @@
 """Evolution on minibatches of many images, kept in parts: what a benchmark and a page share."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,8 @@ from evoae.engine.evolution import evolve
 from evoae.fitness import reconstruction
 from evoae.models import MODELS
 from evoae.runs import checkpoint
+from evoae.runs.clock import Clock, Pace
+from evoae.runs.loop import Observer, Progress, run_loop
 from evoae.runs.task import Images
 from evoae.strategies import ProbeEvolutionStrategy, Race, Stacked
 from evoae.types import Params
@@ -99,7 +100,7 @@ def evolve_parts(
     )
     state = strategy.init(for_state, Stacked(networks))
 
-    def validated() -> float:
+    def validated(state: Any) -> float:
         return float(validation[0].size) * float(squared(state.best, validation))
 
     folder = out / run_name(model, generations, seed)
@@ -109,19 +110,48 @@ def evolve_parts(
         kept, _ = checkpoint.newest(folder)
         state = checkpoint.restore(kept, state)
         errors, seconds = kept.record["course"], kept.record["seconds"]
-        if not np.isclose(validated(), errors[-1], rtol=1e-3):
+        if not np.isclose(validated(state), errors[-1], rtol=1e-3):
             raise ValueError(
                 f"the run in {str(folder)!r} must be one on the same images, it is not"
             )
 
     batches = jax.device_put(train)
-    while len(errors) < NUM_PARTS:
-        begin = time.perf_counter()
-        state, _ = evolve(
-            for_run, strategy, error, batches, state, num_generations=each, batch_size=BATCH_SIZE
-        )
-        seconds += time.perf_counter() - begin
-        errors.append(validated())
-        checkpoint.save(folder, len(errors), state, {"course": errors, "seconds": seconds})
-        show(Course(state.best, len(errors) * each, errors, seconds))
-    return Course(state.best, NUM_PARTS * each, errors, seconds)
+
+    def advance(state: Any, count: int, _: Pace) -> tuple[Any, list[float]]:
+        found = []
+        for _part in range(count):
+            state, _trace = evolve(
+                *(for_run, strategy, error, batches, state),
+                num_generations=each,
+                batch_size=BATCH_SIZE,
+            )
+            found.append(validated(state))
+        return state, found
+
+    keeper = _Keeper(folder, errors, each, show)
+    progress = run_loop(
+        advance, state, Clock(NUM_PARTS), [keeper], steps=len(errors), seconds=seconds
+    )
+    if progress.stopped:
+        raise KeyboardInterrupt
+    return keeper.course(progress)
+
+
+class _Keeper(Observer):
+    """Saves the state after each part, and shows the course."""
+
+    def __init__(
+        self, folder: Path, errors: list[float], each: int, show: Callable[[Course], None]
+    ) -> None:
+        self._folder, self._errors, self._each, self._show = folder, errors, each, show
+
+    def block(self, progress: Progress) -> None:
+        self._errors += progress.trace
+        record = {"course": self._errors, "seconds": progress.pace.seconds}
+        checkpoint.save(self._folder, len(self._errors), progress.state, record)
+        self._show(self.course(progress))
+
+    def course(self, progress: Progress) -> Course:
+        """How far it is."""
+        generations = progress.pace.steps * self._each
+        return Course(progress.state.best, generations, self._errors, progress.pace.seconds)

@@ -13,8 +13,10 @@ from evoae.experiments.paper.parts import Arrays, Parts
 from evoae.fitness import reconstruction
 from evoae.models import Autoencoder
 from evoae.models.networks import applied, random_networks
-from evoae.runs.backprop import minimize
-from evoae.runs.progress import ProgressBar, Status
+from evoae.runs.backprop import descend
+from evoae.runs.clock import Clock
+from evoae.runs.loop import Observer, Progress
+from evoae.runs.observers.bar import ProgressBar, Status
 from evoae.strategies import Stacked
 
 MODEL = "varadi2021"
@@ -83,13 +85,13 @@ def by_adam(budget: Budget, digits: Digits, parts: Parts, model: Autoencoder, se
     def trained(network: Any, key: jax.Array, rate: float, steps: int, bar: ProgressBar) -> Any:
         nonlocal behind
         # One after another: on a CPU no slower than side by side.
-        one_of_one = Stacked(jax.tree.map(lambda leaf: leaf[None], network))
-        settings: Any = {"learning_rate": rate, "num_steps": steps, "batch_size": BATCH_SIZE}
-        for its, errors, pace in minimize(key, fitness, train, one_of_one, **settings):
-            state, now = its, behind + pace.steps
-            best, mean = float(errors[-1, 0]), float(errors.mean())
-            left = (total - now) / pace.speed
-            bar.show(Status(now / total, now, best, mean, pace.speed, left, "step"))
+        state = descend(
+            *(key, fitness, train, Stacked(jax.tree.map(lambda leaf: leaf[None], network))),
+            learning_rate=rate,
+            clock=Clock(steps),
+            batch_size=BATCH_SIZE,
+            observers=[_Showing(bar, behind, total)],
+        )
         behind += steps
         return trees.take(state.params, 0)
 
@@ -108,6 +110,18 @@ def by_adam(budget: Budget, digits: Digits, parts: Parts, model: Autoencoder, se
         "errors": np.array(errors),
         "rate": np.array(rates[best]),
     }
+
+
+class _Showing(Observer):
+    """Moves the bar of all starts as one of them goes on, after `behind` steps of `total`."""
+
+    def __init__(self, bar: ProgressBar, behind: int, total: int) -> None:
+        self._bar, self._behind, self._total = bar, behind, total
+
+    def block(self, progress: Progress) -> None:
+        now, errors, speed = self._behind + progress.pace.steps, progress.trace, progress.pace.speed
+        best, mean, left = float(errors[-1, 0]), float(errors.mean()), (self._total - now) / speed
+        self._bar.show(Status(now / self._total, now, best, mean, speed, left, "step"))
 
 
 def coder_of(model: Autoencoder, weights: Array, digits: Digits) -> Coder:

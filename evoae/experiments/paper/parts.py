@@ -14,8 +14,8 @@ from rich.console import Console
 from evoae import trees
 from evoae.report.files import replacing
 from evoae.runs.config import RunConfig
-from evoae.runs.folder import CHECKPOINTS
-from evoae.runs.progress import ProgressBar
+from evoae.runs.folders import CHECKPOINTS
+from evoae.runs.observers.bar import ProgressBar
 from evoae.runs.sweeps import sweep
 from evoae.runs.task import Task
 from evoae.runs.training import Result, resume, train

@@ -18,8 +18,8 @@ from evoae.experiments.paper.verdicts import Claim, Statement, smaller, spread
 from evoae.models.networks import applied
 from evoae.report.baselines import baselines
 from evoae.runs.config import PRESETS
-from evoae.runs.contenders import Trained, descended, evolved, tuned_learning_rate
-from evoae.runs.evidence import Evidence, evidence, prior_samples
+from evoae.runs.contenders import Trained, train_by_adam, train_by_evolution, tune_learning_rate
+from evoae.runs.judging import Evidence, draw_prior_samples, measure_evidence
 from evoae.runs.task import Task, prepare
 from evoae.trees import take
 
@@ -48,9 +48,11 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
             trained = train()
             its = [take(trained.networks, i) for i in range(trained.errors.shape[1])]
             return {
-                "parts": np.array([evidence(task.fitness, one, task.images) for one in its]),
+                "parts": np.array(
+                    [measure_evidence(task.fitness, one, task.images) for one in its]
+                ),
                 "outputs": np.array([applied(task.model, one, images) for one in its]),
-                "samples": np.array([prior_samples(task, one, NUM_SAMPLES) for one in its]),
+                "samples": np.array([draw_prior_samples(task, one, NUM_SAMPLES) for one in its]),
                 "seconds": trained.seconds[-1:],
             }
 
@@ -59,7 +61,9 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
     runs = []
     for seed in range(budget.seeds):
         begin = prepare(dataclasses.replace(config, seed=seed))
-        runs.append(keep(f"{EVOLVED}-{seed}", functools.partial(evolved, begin, parts.bar())))
+        runs.append(
+            keep(f"{EVOLVED}-{seed}", functools.partial(train_by_evolution, begin, parts.bar()))
+        )
     seconds = float(np.median([run["seconds"] for run in runs]))
     by_adam = keep(f"{ADAM}-0", functools.partial(_adam, task, seconds, parts))
     for way, its in ((EVOLVED, runs), (ADAM, [by_adam])):
@@ -68,8 +72,8 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
 
 
 def _adam(task: Task, seconds: float, parts: Parts) -> Trained:
-    rate = tuned_learning_rate(task, TUNING_TIME * seconds, parts.bar())
-    return descended(task, NUM_STARTS, rate, seconds, parts.bar())
+    rate = tune_learning_rate(task, TUNING_TIME * seconds, parts.bar())
+    return train_by_adam(task, NUM_STARTS, rate, seconds, parts.bar())
 
 
 def _bounds(found: Arrays, way: str) -> np.ndarray:

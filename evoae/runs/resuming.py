@@ -1,24 +1,21 @@
-"""What a run saves of itself now and then, and how it is taken up again."""
+"""Where a run that was stopped begins again."""
 
 import dataclasses
 import hashlib
-import json
-import time
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from evoae import data
 from evoae.engine.environment import environment
 from evoae.engine.hosts import of_first
+from evoae.report.page.record import CONFIG, METRICS
 from evoae.runs import checkpoint
 from evoae.runs.checkpoint import Checkpoint, CheckpointError
 from evoae.runs.clock import Pace
 from evoae.runs.config import RunConfig, from_json, to_json
-from evoae.runs.folder import CHECKPOINTS, CONFIG, METRICS, RunFolder, writing
-from evoae.runs.task import Images, Task, prepare
+from evoae.runs.folders import CHECKPOINTS
+from evoae.runs.observers.checkpoints import identity_of
+from evoae.runs.task import Task, prepare
 from evoae.strategies.shared import settled
-
-SAVE_COST = 0.02  # of the time at most: where a checkpoint takes longer, they become rarer
 
 # What a run may go on with differently: its course is the same.
 _FREE: dict[str, Any] = {
@@ -31,79 +28,30 @@ _FREE: dict[str, Any] = {
 }
 
 
-class Saver:
-    """Saves a run: when it is told to, or when it is time.
-
-    Args:
-      task: what runs.
-      folder: where its files are.
-      saved: the generation of the checkpoint that it begins from, if any.
-    """
-
-    def __init__(self, task: Task, folder: RunFolder, saved: int | None = None) -> None:
-        self._task, self._folder, self._saved = task, folder, saved
-        self._identity, self._due = identity(task.images), 0.0
-        self._hash, self._num_bytes = hashlib.sha256(), 0
-
-    def save_if_due(self, state: Any, pace: Pace) -> None:
-        """Saves, unless that would take more than `SAVE_COST` of the time since the last one."""
-        if time.perf_counter() >= self._due:
-            self.save(state, pace)
-
-    def save(self, state: Any, pace: Pace) -> None:
-        """Saves, unless this generation was saved already.
-
-        Raises:
-          OSError: it cannot be written.
-        """
-        if pace.steps == self._saved:
-            return
-        begun, folder = time.perf_counter(), self._folder.path
-        with writing(folder):
-            record = {
-                "config": to_json(portable(self._task.config)),
-                "environment": environment(),
-                "images": self._identity,
-                "history": self._history(),
-                "seconds": pace.seconds,
-            }
-            arrays = {"key": self._task.key, "state": state}
-            checkpoint.save(folder / CHECKPOINTS, pace.steps, arrays, record)
-            self._folder.save_frames()
-        now = time.perf_counter()
-        self._saved = pace.steps
-        self._due = now + (now - begun) / SAVE_COST
-
-    def _history(self) -> dict[str, Any]:
-        """What tells the rows so far from all others; only those since the last time are read."""
-        path = self._folder.path / METRICS
-        if path.exists():
-            with path.open("rb") as file:
-                file.seek(self._num_bytes)
-                rows = file.read()
-            self._hash.update(rows)
-            self._num_bytes += len(rows)
-        return {"bytes": self._num_bytes, "sha256": self._hash.hexdigest()}
-
-
 class Start(NamedTuple):
-    """Where a run that was stopped begins again.
+    """Where a run begins, or begins again.
 
     Attributes:
-      task: what runs, with the state of the checkpoint.
-      pace: its generations and seconds.
-      num_bytes: of metrics.csv, up to there.
+      task: what runs, with the state that it begins from.
+      pace: its generations and seconds so far.
+      num_bytes: of metrics.csv, up to there; None for a new run.
       warnings: what the user should know.
     """
 
     task: Task
-    pace: Pace
-    num_bytes: int
-    warnings: list[str]
+    pace: Pace = Pace()
+    num_bytes: int | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing came before."""
+        return self.num_bytes is None
 
 
-def taken_up(
+def take_up(
     folder: Path,
+    config: RunConfig,
     *,
     num_generations: int | None = None,
     minutes: float | None = None,
@@ -112,17 +60,21 @@ def taken_up(
 ) -> Start:
     """Reads the newest checkpoint of a run that is whole; the arguments are those of `resume`.
 
+    `config` is what config.json says. Where no checkpoint was ever written, the run begins anew.
+
     Raises:
       ValueError: an argument out of range, no checkpoint that can be used, or other images.
       OSError: what cannot be read.
     """
-    config = dataclasses.replace(read_config(folder), out=folder)
+    config = dataclasses.replace(config, out=folder)
     if num_generations is not None or minutes is not None:
         config = dataclasses.replace(config, num_generations=num_generations, minutes=minutes)
     if chunk_size is not None:
         config = dataclasses.replace(config, chunk_size=chunk_size)
     if num_devices is not None:
         config = dataclasses.replace(config, num_devices=num_devices)
+    if not any((folder / CHECKPOINTS).glob("[0-9]*")) and not (folder / METRICS).exists():
+        return Start(prepare(config))
     found, reasons = checkpoint.newest(
         folder / CHECKPOINTS, lambda candidate: _check(candidate, config)
     )
@@ -138,7 +90,7 @@ def taken_up(
             f"minutes must be at least {seconds / 60:.2f}, which the run has taken; got {minutes}"
         )
     task = prepare(config)
-    if identity(task.images) != found.record["images"]:
+    if identity_of(task.images) != found.record["images"]:
         raise ValueError(
             f"data.source: {config.data.source!r} no longer has the images with which the run in "
             f"{str(folder)!r} began; it can go on with those alone"
@@ -159,11 +111,11 @@ def taken_up(
         task=task._replace(key=arrays["key"], state=arrays["state"]),
         pace=Pace(steps=found.step, seconds=seconds),
         num_bytes=found.record["history"]["bytes"],
-        warnings=warnings,
+        warnings=tuple(warnings),
     )
 
 
-def told(start: Start | None) -> tuple[Task, Pace]:
+def share_start(start: Start | None) -> Start:
     """Where the first process begins, in all of them; so its folder need not be on every machine.
 
     Raises:
@@ -172,39 +124,9 @@ def told(start: Start | None) -> tuple[Task, Pace]:
     """
     mine = None if start is None else (start.task.config, start.task.key, start.task.state)
     config, key, state = of_first(mine)  # type: ignore[misc]
-    pace = of_first(None if start is None else start.pace)
+    pace = cast(Pace, of_first(None if start is None else start.pace))
     task = prepare(config) if start is None else start.task
-    return task._replace(key=key, state=state), cast(Pace, pace)
-
-
-def read_config(folder: Path) -> RunConfig:
-    """The settings of the run in a folder.
-
-    Raises:
-      ValueError: it is not the folder of a run, or its settings are damaged.
-    """
-    if not (folder / CONFIG).is_file() or not (folder / CHECKPOINTS).is_dir():
-        raise ValueError(
-            f"folder must be that of a run, with {CONFIG} and {CHECKPOINTS}; got {str(folder)!r}"
-        )
-    try:
-        return from_json(json.loads((folder / CONFIG).read_text("utf-8"))["config"])
-    except (ValueError, LookupError, TypeError) as error:
-        raise ValueError(f"folder: {str(folder / CONFIG)!r} cannot be read: {error}") from error
-
-
-def portable(config: RunConfig) -> RunConfig:
-    """The settings with a path that is right from any working folder, where the data have one."""
-    source = config.data.source
-    if source in {info.name for info in data.available()}:
-        return config
-    path = str(Path(source).expanduser().absolute())
-    return dataclasses.replace(config, data=dataclasses.replace(config.data, source=path))
-
-
-def identity(images: Images) -> str:
-    """What tells one set of images, uint8 [N, H, W, C], from all others: shape and SHA-256."""
-    return f"{list(images.shape)} {hashlib.sha256(images.tobytes()).hexdigest()}"
+    return Start(task._replace(key=key, state=state), pace)
 
 
 def _matters(value: str | None) -> str | None:

@@ -1,13 +1,20 @@
 """Trackers that a run reports to while it goes on: TensorBoard, Weights & Biases, Trackio."""
 
+import contextlib
 import importlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
+
+from evoae.report.gallery import gallery
+from evoae.runs.folders import settings_of
+from evoae.runs.judging import Snapshots
+from evoae.runs.loop import Observer, Progress
+from evoae.runs.task import Task
 
 PACKAGES: dict[str, str] = {
     "tensorboard": "tensorboardX",  # writes what TensorBoard reads, without TensorFlow or PyTorch
@@ -91,66 +98,66 @@ class Tracker:
         self._package.finish()
 
 
-class Logs:
-    """All trackers of a run; a context manager that closes them.
+class Trackers(Observer):
+    """Reports the scalars of each block's last generation, and now and then a gallery.
 
-    Pictures are drawn at generations that double, and at the last one.
+    Galleries are drawn at generations that double, and at the last one.
 
     Args:
-        names: those of `evoae.types.LoggerName`.
-
-    Raises:
-        ValueError: the package of a tracker is not installed.
+      packages: of each tracker, from `load_trackers`.
+      folder: that of the run, after which it is named.
+      task: what runs.
+      snapshots: of it.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._packages = {name: _package(name) for name in names}
+    def __init__(
+        self, packages: Mapping[str, Any], folder: Path, task: Task, snapshots: Snapshots
+    ) -> None:
+        self._packages, self._folder, self._task = packages, folder, task
+        self._snapshots = snapshots
         self._loggers: list[Logger] = []
         self._next_gallery = 1
-        self._left_out: tuple[int, Callable[[], Image.Image]] | None = None
 
-    def begin(self, folder: Path, settings: Mapping[str, Any], generation: int = 0) -> None:
-        """Begin a run that is named after its folder, with its settings as JSON values.
-
-        Where it goes on from a checkpoint, that is of `generation`.
-        """
+    def begin(self, progress: Progress) -> None:
+        """Begins a run there, with its settings."""
+        generation, settings = (
+            progress.pace.steps,
+            settings_of(self._task.config, self._task.images),
+        )
         self._next_gallery = max(1, 2 * generation)
         for name, package in self._packages.items():
             made = TensorBoard if name == "tensorboard" else Tracker
-            self._loggers.append(made(package, folder, settings, generation))
+            self._loggers.append(made(package, self._folder, settings, generation))
 
-    def add(
-        self, generation: int, scalars: Mapping[str, float], draw: Callable[[], Image.Image]
-    ) -> None:
-        """Report a generation; `draw` is called where its gallery is wanted."""
-        due = generation >= self._next_gallery
-        self._log(generation, scalars, draw if due else None)
-        self._left_out = None if due else (generation, draw)
-        if due:
-            self._next_gallery = 2 * generation
+    def block(self, progress: Progress) -> None:
+        """Reports the last generation of a block."""
+        generation, picture = progress.pace.steps, None
+        scalars = {name: float(rows[-1]) for name, rows in progress.trace._asdict().items()}
+        scalars["generations_per_second"] = progress.pace.speed
+        if self._loggers and (generation >= self._next_gallery or progress.is_last):
+            self._next_gallery, picture = 2 * generation, self._draw(progress)
+        for logger in self._loggers:
+            logger.log(generation, scalars, picture)
 
-    def __enter__(self) -> "Logs":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            if self._left_out is not None:
-                generation, draw = self._left_out
-                self._log(generation, {}, draw)
-        finally:
+    def end(self, progress: Progress) -> None:
+        """Has the trackers write what they have."""
+        with contextlib.ExitStack() as closing:
             for logger in self._loggers:
-                logger.close()
+                closing.callback(logger.close)
 
-    def _log(
-        self,
-        generation: int,
-        scalars: Mapping[str, float],
-        draw: Callable[[], Image.Image] | None,
-    ) -> None:
-        if self._loggers:
-            gallery = None if draw is None else draw()
-            for logger in self._loggers:
-                logger.log(generation, scalars, gallery)
+    def _draw(self, progress: Progress) -> Image.Image:
+        data, shown = self._task.config.data, self._snapshots.shown
+        outputs = self._snapshots.of(progress.state).outputs
+        return gallery(shown.targets, outputs, name="evolved", low=data.low, high=data.high)
+
+
+def load_trackers(names: Sequence[str]) -> dict[str, Any]:
+    """The packages of trackers, by the names of `evoae.types.LoggerName`.
+
+    Raises:
+      ValueError: the package of a tracker is not installed.
+    """
+    return {name: _package(name) for name in names}
 
 
 def _package(name: str) -> Any:

@@ -5,18 +5,19 @@ import http.server
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from evoae.report.page.html import render
-from evoae.report.page.record import Record
+from evoae.report.page.record import PAGE, Record
+from evoae.runs.loop import Observer, Progress
+from evoae.runs.observers.bar import status_of
+from evoae.runs.observers.folder import RunFolder
 
 POLL_SECONDS = 1.0  # from one look to the next
 PART = 0.02  # of the time, at most, that showing may take
 LAST_LOOK_SECONDS = 5.0  # how long an open page has to see the end of the run
-
-Show = Callable[[str], None]
 
 
 class LivePage:
@@ -138,42 +139,41 @@ def in_notebook() -> bool:
     return hasattr(shell, "kernel")
 
 
-@contextlib.contextmanager
-def watched(
-    record: Callable[[], Record],
-    page: Path,
-    announce: Callable[[str], None],
-    *,
-    live: bool,
-    notebook: bool,
-) -> Iterator[Show]:
-    """Yield what is to be called with the status after each block, and show the end.
+class Watch(Observer):
+    """Shows a run while it goes on: in a browser, in a notebook's cell, or in neither.
 
     Args:
-      record: what there is to show now; not called before there is something.
-      page: the file that is there in the end.
-      announce: prints a line.
-      live: show the page on 127.0.0.1.
+      folder: of the run; it must be told of each block before this is.
+      live: show the page on 127.0.0.1, and print its address.
       notebook: show it in the cell.
     """
-    server = LivePage(record) if live else None
-    cell = NotebookPage(record) if notebook else None
-    if server:
-        announce(f"live         {server.address}")
 
-    def show(status: str) -> None:
-        if server:
-            server.show(status)
-        if cell:
-            cell.show(status)
+    def __init__(self, folder: RunFolder, *, live: bool, notebook: bool) -> None:
+        self._folder, self._live, self._notebook = folder, live, notebook
+        self._server: LivePage | None = None
+        self._cell: NotebookPage | None = None
 
-    try:
-        yield show
-        if cell:
-            cell.show("", last=True)
-        if server:
-            server.finish(page)
-            server = None
-    finally:
-        if server:
-            server.close()
+    def begin(self, progress: Progress) -> None:
+        """Opens what shows the run."""
+        if self._live:
+            self._server = LivePage(self._folder.record)
+            print(f"live         {self._server.address}", flush=True)
+        if self._notebook:
+            self._cell = NotebookPage(self._folder.record)
+
+    def block(self, progress: Progress) -> None:
+        """Shows how far the run is."""
+        status = f"generation {progress.pace.steps:,}: {status_of(progress)}"
+        if self._server:
+            self._server.show(status)
+        if self._cell:
+            self._cell.show(status)
+
+    def end(self, progress: Progress) -> None:
+        """Shows the end to who is looking, and closes."""
+        if self._cell and self._folder.result:
+            self._cell.show("", last=True)
+        if self._server and self._folder.result:
+            self._server.finish(self._folder.path / PAGE)
+        elif self._server:
+            self._server.close()

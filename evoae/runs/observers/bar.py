@@ -1,13 +1,16 @@
 """How far a run is: a moving bar on a terminal, a few plain lines elsewhere."""
 
 import math
-from types import TracebackType
+from collections.abc import Callable
 from typing import NamedTuple
 
 from rich import progress
 from rich.console import Console
 
+from evoae.runs.loop import Observer, Progress
+
 LINES = 10  # where there is no terminal
+COMPILING = 5  # steps of the first blocks, whose time tells nothing of what comes
 
 
 class Status(NamedTuple):
@@ -41,19 +44,39 @@ class Status(NamedTuple):
         return f"{errors}  {speed}  {minutes}:{seconds:02} left"
 
 
-class ProgressBar:
-    """A context manager that shows the statuses it is given.
+def status_of(progress: Progress) -> Status:
+    """What is shown of a run after a block of generations."""
+    pace, trace = progress.pace, progress.trace
+    return Status(
+        done=pace.done,
+        steps=pace.steps,
+        best=float(trace.best_fitness[-1]),
+        mean=float(trace.mean_fitness[-1]),
+        speed=pace.speed,
+        seconds_left=pace.seconds_left,
+    )
+
+
+class ProgressBar(Observer):
+    """Shows how far a loop is.
+
+    Args:
+      console: where to.
+      describe: what to show of its progress.
 
     >>> import io
-    >>> with ProgressBar(Console(file=io.StringIO(), width=100)) as bar:
+    >>> console = Console(file=io.StringIO(), width=100)
+    >>> with ProgressBar(console) as bar:
     ...     bar.show(Status(1.0, 50, 0.1, 0.2, 25.0, 0.0))
-    ...     print(bar.console.file.getvalue().strip())
+    >>> print(console.file.getvalue().strip())
     generation 50  best 0.1000  mean 0.2000  25 generations/s  0:00 left
     """
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self._lines = 0
+    def __init__(
+        self, console: Console, describe: Callable[[Progress], Status] = status_of
+    ) -> None:
+        self._console, self._describe = console, describe
+        self._lines = self._first = 0
         self._bar = progress.Progress(
             progress.BarColumn(bar_width=None),
             progress.TaskProgressColumn(),
@@ -64,21 +87,32 @@ class ProgressBar:
         )
         self._task = self._bar.add_task("compiling", total=1.0)
 
+    def begin(self, progress: Progress) -> None:
+        """Shows an empty bar."""
+        self._first = progress.pace.steps
+        self._bar.start()
+
+    def block(self, progress: Progress) -> None:
+        """Moves the bar."""
+        status = self._describe(progress)
+        if progress.pace.steps <= self._first + COMPILING:
+            status = status._replace(speed=math.nan)
+        self.show(status)
+
+    def end(self, progress: Progress) -> None:
+        """Leaves the terminal to others."""
+        self._bar.stop()
+
     def __enter__(self) -> "ProgressBar":
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     def show(self, status: Status) -> None:
         """Moves the bar, or prints a line when another tenth is done."""
         self._bar.update(self._task, completed=status.done, description=str(status))
-        if not self.console.is_terminal and status.done * LINES >= self._lines + 1:
+        if not self._console.is_terminal and status.done * LINES >= self._lines + 1:
             self._lines = int(status.done * LINES)
-            self.console.print(f"{status.unit} {status.steps:,}  {status}", soft_wrap=True)
+            self._console.print(f"{status.unit} {status.steps:,}  {status}", soft_wrap=True)

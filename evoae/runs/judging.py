@@ -1,0 +1,213 @@
+"""How a network is judged on any number of images: its error, and what it must beat."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from evoae import data, report
+from evoae.fitness import Reconstruction
+from evoae.fitness.batches import prepared
+from evoae.fitness.errors import ErrorName
+from evoae.models.networks import applied
+from evoae.report.baselines import ERRORS as NUMPY_ERRORS
+from evoae.runs.task import NUM_SHOWN, Images, Task
+from evoae.types import Genes, Params
+
+CHUNK_SIZE = 1_000  # images at work at a time
+DENOISING = "denoising.csv"
+LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0)  # of noise, in parts of the level that was trained for
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _error(fitness: Reconstruction, params: Params, images: Images, part: int) -> jax.Array:
+    return fitness(params, prepared(fitness, images, _noise_key(part)))
+
+
+def _noise_key(part: int | jax.Array) -> jax.Array:
+    """Of the noise with which networks are judged and shown: the same for all of them."""
+    return jax.random.fold_in(jax.random.key(0), part)
+
+
+def measure_error(fitness: Reconstruction, params: Params, images: Images) -> float:
+    """The error of one network on any number of images; with noise, where the fitness has any."""
+    parts = _parts(images)
+    errors = [float(_error(fitness, params, part, i)) for i, part in enumerate(parts)]
+    return _mean_error(fitness, errors, parts)
+
+
+def measure_input_error(fitness: Reconstruction, images: Images) -> float:
+    """The error of the noisy images themselves, as `measure_error` gives them to a network."""
+    parts, error = _parts(images), NUMPY_ERRORS[fitness.error]
+    clean = [np.asarray(data.scale(part, fitness.low, fitness.high), np.float64) for part in parts]
+    noisy = [fitness.noisy(_noise_key(i), jnp.asarray(part)) for i, part in enumerate(parts)]
+    errors = [error(a, np.asarray(b, np.float64)) for a, b in zip(clean, noisy, strict=True)]
+    return _mean_error(fitness, errors, parts)
+
+
+class Snapshot(NamedTuple):
+    """What the best of a state is.
+
+    Attributes:
+      genes: as the search sees it.
+      network: the weights that they decode to.
+      outputs: what the network makes of the images of the pictures, [N, H, W, C].
+    """
+
+    genes: Genes
+    network: Params
+    outputs: npt.NDArray[np.floating]
+
+
+class Snapshots:
+    """Snapshots of the states of a task; that of the same state is taken once.
+
+    Attributes:
+      shown: the images of the pictures.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._task, self.shown = task, shown_of(task)
+        self._newest: tuple[Any, Snapshot] | None = None
+
+    def of(self, state: Any) -> Snapshot:
+        """The snapshot of a state."""
+        if self._newest is None or self._newest[0] is not state:
+            network = self._task.network(state.best)
+            outputs = np.asarray(applied(self._task.model, network, self.shown.inputs))
+            self._newest = state, Snapshot(state.best, network, outputs)
+        return self._newest[1]
+
+
+class Shown(NamedTuple):
+    """The images of the pictures, floats [N, H, W, C].
+
+    Attributes:
+      targets: the first images, as they are.
+      inputs: as the network is given them.
+    """
+
+    targets: npt.NDArray[np.floating]
+    inputs: npt.NDArray[np.floating]
+
+
+def shown_of(task: Task) -> Shown:
+    """What the pictures of a run show."""
+    targets = task.pixels(NUM_SHOWN)
+    return Shown(targets, np.asarray(task.fitness.noisy(_noise_key(0), jnp.asarray(targets))))
+
+
+def _parts(images: Images) -> list[Images]:
+    return [images[start : start + CHUNK_SIZE] for start in range(0, len(images), CHUNK_SIZE)]
+
+
+def _mean_error(fitness: Reconstruction, of_parts: list[float], parts: list[Images]) -> float:
+    errors = np.array(of_parts)
+    power = 2 if fitness.error == "rmse" else 1
+    mean = np.average(errors**power, weights=[len(part) for part in parts])
+    return float(mean ** (1 / power))
+
+
+class Evidence(NamedTuple):
+    """The evidence lower bound of an image in its two parts, mean over images, negative.
+
+    Attributes:
+      reconstruction: the error summed over pixels, of one sample of each latent; in nats for "bce".
+      divergence: Kullback-Leibler, of the latent from N(0, 1), in nats.
+    """
+
+    reconstruction: float
+    divergence: float
+
+
+def measure_evidence(fitness: Reconstruction, params: Params, images: Images) -> Evidence:
+    """The bound of a network on uint8 images [N, H, W, C], by the noise of one fixed key.
+
+    >>> import jax, evoae
+    >>> model = evoae.models.variational(evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1)))
+    >>> fitness = evoae.fitness.reconstruction(model, "bce", kl_weight=1.0)
+    >>> images = np.zeros((3, 6, 6, 1), np.uint8)
+    >>> params = jax.tree.map(np.zeros_like, model.init(jax.random.key(0), images / np.float32(1)))
+    >>> found = measure_evidence(fitness, params, images)  # 36 pixels of log 2 nats
+    >>> round(found.reconstruction, 2), found.divergence
+    (24.95, 0.0)
+    """
+    num_pixels = images[0].size
+    without, whole = (
+        num_pixels * measure_error(dataclasses.replace(fitness, kl_weight=weight), params, images)
+        for weight in (0.0, 1.0)
+    )
+    return Evidence(without, whole - without)
+
+
+def draw_prior_samples(task: Task, params: Params, number: int) -> npt.NDArray[np.float32]:
+    """What the decoder makes of latents from N(0, 1), by one fixed key: [number, H, W, C]."""
+    shape = (number, task.model.latent_size(task.images.shape[1:]))
+    latent = jax.random.normal(jax.random.key(0), shape)
+    return np.asarray(applied(task.model, params, latent, method="decode"))
+
+
+def measure_by_level(
+    fitness: Reconstruction, networks: Mapping[str, Params], images: Images
+) -> dict[str, list[float]]:
+    """The errors of networks, and of the noisy images themselves, at several levels of noise.
+
+    Args:
+      fitness: with the noise that was trained for.
+      networks: weights by name.
+      images: uint8 [N, H, W, C].
+
+    Returns:
+      Columns: "level" (0, half, one and a half and twice the trained one among them, as far as
+      there are such), the error of each network by its name, and that of "no network".
+
+    >>> import jax, evoae
+    >>> model = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1))
+    >>> noise = evoae.fitness.MaskingNoise(0.8)
+    >>> fitness = evoae.fitness.reconstruction(model, noise=noise)
+    >>> images = jax.numpy.zeros((3, 6, 6, 1), "uint8")
+    >>> params = model.init(jax.random.key(0), jax.numpy.zeros((3, 6, 6, 1)))
+    >>> measure_by_level(fitness, {"evolved": params}, images)["level"]
+    [0.0, 0.4, 0.8, 1.0]
+    """
+    columns: dict[str, list[float]] = {"level": []}
+    trained = fitness.noise
+    for part in LEVELS:
+        level = round(min(part * trained.level, trained.highest), 12)  # type: ignore[union-attr]
+        if level in columns["level"]:
+            continue
+        columns["level"].append(level)
+        noise = dataclasses.replace(trained, level=level)  # type: ignore[type-var]
+        at_level = dataclasses.replace(fitness, noise=noise)
+        for name, params in networks.items():
+            columns.setdefault(name, []).append(measure_error(at_level, params, images))
+        columns.setdefault("no network", []).append(measure_input_error(at_level, images))
+    return columns
+
+
+def measure_baselines(task: Task, error: ErrorName) -> dict[str, float]:
+    """The errors of constant images, and of the noisy images themselves where there is noise."""
+    low, high = task.config.data.low, task.config.data.high
+    found = report.baselines(task.pixels(), error=error, low=low, high=high)
+    if len(task.images) == 1:  # which is its own mean and median
+        found = {"black image": found["black image"]}
+    if task.config.noise is not None:
+        fitness = dataclasses.replace(task.fitness, error=error)
+        found["noisy image"] = measure_input_error(fitness, task.images)
+    return found
+
+
+def measure_absolute_error(task: Task, params: Params) -> tuple[float, dict[str, float]] | None:
+    """The mean absolute error of a network, and its baselines, for a reader to picture.
+
+    None where it is the error that was learnt from.
+    """
+    if task.config.error == "mae" and task.config.kl_weight is None:
+        return None
+    fitness = dataclasses.replace(task.fitness, error="mae", kl_weight=None)
+    return measure_error(fitness, params, task.images), measure_baselines(task, "mae")
