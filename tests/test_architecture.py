@@ -25,7 +25,7 @@ HOUSE = (
     {"cli", "experiments"},
 )
 LIBRARY = set().union(*HOUSE[:-3])
-PICTURES_AND_COMMANDS = {"matplotlib", "rich", "tyro", "orbax", "jinja2"}
+PICTURES_AND_COMMANDS = {"matplotlib", "rich", "tyro", "jinja2"}
 
 SOURCES = [path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem[0] != "_"]
 

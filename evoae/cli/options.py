@@ -3,11 +3,10 @@
 import contextlib
 import dataclasses
 import io
-import itertools
 import re
 import typing
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import docstring_parser
 import tyro
@@ -23,20 +22,100 @@ from evoae.runs.config import RunConfig, full_name, setting
 from evoae.runs.config.kinds import Draft, draft, kind_name, with_kind
 from evoae.strategies.shared import lasting
 
-PREFIX, DISTRIBUTED = "--sweep.", "--distributed"
+SWEEP = "sweep."
 KIND_HELP = "what it is; another kind than the preset's begins with its own defaults"
 
+Query = TypeVar("Query")
+RunQueryT = TypeVar("RunQueryT", bound="RunQuery")
 
-def parse_run(preset: RunConfig, arguments: Sequence[str], **settings: Any) -> RunConfig:
-    """The settings of a preset with those of the command line in their place.
 
-    `--strategy.kind NAME` (and the same for whatever else has kinds) puts another kind there,
-    before the options of its own are read. Where only one kind of end is named, the preset's other
-    one is left out. A strategy is fitted to a number of generations that is named, unless a horizon
-    is, too.
+@dataclasses.dataclass(frozen=True)
+class RunQuery:
+    """A run from a preset.
+
+    Attributes:
+      config: its settings; they are options without a name before theirs.
+    """
+
+    config: Annotated[RunConfig, tyro.conf.arg(name="", constructor=Draft)]
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepQuery(RunQuery):
+    """Runs of all combinations of settings and seeds.
+
+    Attributes:
+      config: what they have in common.
+      seeds: how many seeds, from --seed on; several numbers are the seeds themselves.
+    """
+
+    seeds: Annotated[tuple[int, ...], tyro.conf.arg(name=f"{SWEEP}seeds")] = (1,)
+
+
+@dataclasses.dataclass(frozen=True)
+class Distributed:
+    """One run of several processes; any option of these makes it one.
+
+    Attributes:
+      distributed: JAX finds the other processes, as under SLURM, Open MPI, on GKE and Cloud TPU.
+      coordinator_address: where process 0 listens, HOST:PORT.
+      num_processes: how many there are.
+      process_id: which one this is, from 0.
+    """
+
+    distributed: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    coordinator_address: Annotated[
+        str | None, tyro.conf.arg(name="distributed.coordinator-address")
+    ] = None
+    num_processes: Annotated[int | None, tyro.conf.arg(name="distributed.num-processes")] = None
+    process_id: Annotated[int | None, tyro.conf.arg(name="distributed.process-id")] = None
+
+    def join(self) -> None:
+        """Joins the other processes, where there are any; see `evoae.engine.hosts.join`."""
+        if self != Distributed():
+            join(self.coordinator_address, self.num_processes, self.process_id)
+
+
+def parse(
+    query: type[Query], arguments: Sequence[str], *, default: Any = None, **settings: Any
+) -> Query:
+    """Reads a dataclass from the command line: its fields are options, its docstring is their help.
+
+    Args:
+      query: the dataclass.
+      arguments: what follows the command.
+      default: an instance of it, which options change.
+      **settings: `prog` and `description` of `tyro.cli`.
 
     Raises:
-      ValueError: an unknown option or kind, or a wrong value; in one line.
+      ValueError: an unknown option or a wrong value; in one line.
+      SystemExit: after `--help`.
+
+    >>> parse(Distributed, ["--distributed.process-id", "1"]).process_id
+    1
+    """
+    box = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(box):
+            return tyro.cli(
+                query,
+                args=list(arguments),
+                default=tyro.MISSING_NONPROP if default is None else default,
+                config=(tyro.conf.AvoidSubcommands,),
+                registry=_registry,
+                **settings,
+            )
+    except SystemExit as stopped:
+        if not stopped.code:
+            raise
+        raise ValueError(_in_one_line(box.getvalue())) from None
+
+
+def parse_run(preset: RunConfig, arguments: Sequence[str]) -> RunConfig:
+    """The settings of a preset with those of the command line in their place.
+
+    Raises:
+      ValueError: as of `parse_query`.
       SystemExit: after `--help`.
 
     >>> from evoae.runs.config import PRESETS
@@ -44,32 +123,48 @@ def parse_run(preset: RunConfig, arguments: Sequence[str], **settings: Any) -> R
     >>> parse_run(PRESETS["paper-ten"], words).strategy.mutation.scale
     0.5
     """
-    default = draft(preset)
-    for path, kind in sorted(_kinds_in(arguments), key=lambda pair: pair[0].count(".")):
-        default = with_kind(default, path, kind)
-    config = parse(RunConfig, arguments, default=default, **settings)
-    names = {argument.split("=")[0].lstrip("-").replace("-", "_") for argument in arguments}
-    if "num_generations" in names and config.num_generations:
-        if not any(name.endswith("horizon") for name in names):
-            strategy = lasting(config.strategy, config.num_generations)
-            config = dataclasses.replace(config, strategy=strategy)
-        if "minutes" not in names:
-            return dataclasses.replace(config, minutes=None)
-    if "minutes" in names and "num_generations" not in names and config.minutes:
-        return dataclasses.replace(config, num_generations=None)
-    return config
+    return parse_query(RunQuery, preset, arguments).config
+
+
+def parse_query(
+    query: type[RunQueryT], preset: RunConfig, arguments: Sequence[str], **settings: Any
+) -> RunQueryT:
+    """Reads what is asked of a run, whose settings are those of a preset unless they are given.
+
+    `--strategy.kind NAME` (and the same for whatever else has kinds) puts another kind there,
+    before the options of its own are read. Where only one kind of end is named, the preset's other
+    one is left out. A strategy is fitted to a number of generations that is named, unless a horizon
+    is, too.
+
+    Args:
+      query: a dataclass with a default for each field but the run's settings.
+      preset: the settings to begin from.
+      arguments: what follows the name of the preset.
+      **settings: `prog` and `description` of `tyro.cli`.
+
+    Raises:
+      ValueError: an unknown option or kind, or a wrong value; in one line.
+      SystemExit: after `--help`.
+    """
+    options, begun = _options(arguments), draft(preset)
+    chosen = [option for option in options if option.name.endswith(".kind") and option.words]
+    for option in sorted(chosen, key=lambda option: option.name.count(".")):
+        begun = with_kind(begun, option.name.removesuffix(".kind"), option.words[0])
+    found = parse(query, arguments, default=query(begun), **settings)
+    config = _ending(_made(found.config), {option.name for option in options})
+    return dataclasses.replace(found, config=config)
 
 
 def parse_sweep(
     preset: RunConfig, arguments: Sequence[str], **settings: Any
 ) -> tuple[RunConfig, dict[str, list[Any]], int | list[int]]:
-    """The settings of `parse_run`, the values of `--sweep.SETTING VALUE ...`, and the seeds.
+    """The settings of `parse_query`, the values of `--sweep.SETTING VALUE ...`, and the seeds.
 
     Each value is read as the option SETTING would read it; the end of SETTING is enough where only
     one setting ends so. One number after `--sweep.seeds` is how many, several are which.
 
     Raises:
-      ValueError: as of `parse_run`, or no value after an option.
+      ValueError: as of `parse_query`, or no value after an option.
       SystemExit: after `--help`.
 
     >>> from evoae.runs.config import PRESETS
@@ -78,132 +173,82 @@ def parse_sweep(
     >>> config.seed, values, seeds
     (3, {'strategy.mutation.scale': [0.1, 1.0]}, 8)
     """
-    swept, others = _apart(arguments, PREFIX)
-    config = parse_run(preset, others, **settings)
-    for name, words in swept.items():
-        if not words:
-            raise ValueError(f"{PREFIX}{name} must have values after it, got none")
-    seeds = [_seed(word) for word in swept.pop("seeds", ["1"])]
-    values = {}
-    for name, words in swept.items():
-        kind = name.endswith(".kind")
-        whole = full_name(config, name.removesuffix(".kind").replace("-", "_"))
-        values[whole] = [
-            # tyro has no value for what is a flag.
-            word == "True"
-            if isinstance(setting(config, whole), bool) and word in ("True", "False")
-            else setting(
-                parse_run(preset, [*others, f"--{whole}{'.kind' if kind else ''}", word]), whole
-            )
-            for word in words
-        ]
-    return config, values, seeds if len(seeds) > 1 else seeds[0]
-
-
-def joined(arguments: list[str]) -> list[str]:
-    """Joins the other processes where `--distributed` says so; returns the other arguments.
-
-    Raises:
-      ValueError: as of `parse_distributed` and `evoae.engine.hosts.join`.
-      ConnectionError: the other processes do not answer.
-    """
-    settings, others = parse_distributed(arguments)
-    if settings is not None:
-        join(**settings)
-    return others
-
-
-def parse_distributed(arguments: Sequence[str]) -> tuple[dict[str, Any] | None, list[str]]:
-    """The settings for `evoae.engine.hosts.join`, None without `--distributed`; and the rest.
-
-    Raises:
-      ValueError: an unknown option of it, or a wrong value.
-
-    >>> parse_distributed(["paper-ten", "--distributed", "--distributed.process-id", "1"])
-    ({'process_id': 1}, ['paper-ten'])
-    >>> parse_distributed(["paper-ten"])
-    (None, ['paper-ten'])
-    """
-    found, others = _apart(arguments, f"{DISTRIBUTED}.")
-    rest = [word for word in others if word != DISTRIBUTED]
-    if not found and rest == others:
-        return None, others
-    settings = {}
-    for name, words in found.items():
-        field = name.replace("-", "_")
-        if field not in ("coordinator_address", "num_processes", "process_id"):
-            raise ValueError(
-                f"{DISTRIBUTED} has the options coordinator-address, num-processes and process-id, "
-                f"got {name!r}"
-            )
-        whole = field != "coordinator_address"
-        if len(words) != 1 or (whole and not words[0].isdecimal()):
-            kind = "one whole number" if whole else "HOST:PORT"
-            raise ValueError(f"{DISTRIBUTED}.{name} must be {kind}, got {' '.join(words)!r}")
-        settings[field] = int(words[0]) if whole else words[0]
-    return settings, rest
-
-
-def _apart(arguments: Sequence[str], prefix: str) -> tuple[dict[str, list[str]], list[str]]:
-    """The words after each option that begins with a prefix, and all other arguments."""
     swept: dict[str, list[str]] = {}
     others: list[str] = []
-    words = others
-    for argument in arguments:
-        if argument.startswith(prefix):
-            name, *value = argument.removeprefix(prefix).split("=", 1)
-            words = swept.setdefault(name, [])
-            words += value
+    for option in _options(arguments):
+        name = option.name.removeprefix(SWEEP)
+        if name in (option.name, "seeds"):
+            others += option.typed
         else:
-            words = others if argument.startswith("--") else words
-            words.append(argument)
-    return swept, others
-
-
-def _seed(word: str) -> int:
-    if not word.isdecimal():
-        raise ValueError(f"{PREFIX}seeds must be a number of seeds, or several seeds; got {word!r}")
-    return int(word)
-
-
-def _kinds_in(arguments: Sequence[str]) -> list[tuple[str, str]]:
-    """The paths of the fields whose kind is given, and the kinds."""
-    words = [word for argument in arguments for word in argument.split("=", 1)]
-    return [
-        (option.removeprefix("--").removesuffix(".kind").replace("-", "_"), kind)
-        for option, kind in itertools.pairwise(words)
-        if option.startswith("--") and option.endswith(".kind") and not kind.startswith("--")
-    ]
-
-
-def parse(target: Any, arguments: Sequence[str], **settings: Any) -> Any:
-    """What tyro returns; its errors as a `ValueError` of one line instead of a box."""
-    box = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(box):
-            return tyro.cli(
-                target,
-                args=list(arguments),
-                config=(tyro.conf.AvoidSubcommands,),
-                registry=_registry,
-                **settings,
+            swept.setdefault(name, []).extend(option.words)
+    query = parse_query(SweepQuery, preset, others, **settings)
+    values = {}
+    for name, words in swept.items():
+        if not words:
+            raise ValueError(
+                f"--{SWEEP}{name.replace('_', '-')} must have values after it, got none"
             )
-    except SystemExit as stopped:
-        if not stopped.code:
-            raise
-        raise ValueError(_message(box.getvalue())) from None
+        whole = full_name(query.config, name.removesuffix(".kind"))
+        if isinstance(setting(query.config, whole), bool) and {*words} <= {"True", "False"}:
+            values[whole] = [word == "True" for word in words]  # an option of it takes no value
+        else:
+            option_name = f"--{whole}.kind" if name.endswith(".kind") else f"--{whole}"
+            configs = [
+                parse_query(SweepQuery, preset, [*others, option_name, word]).config
+                for word in words
+            ]
+            values[whole] = [setting(config, whole) for config in configs]
+    return query.config, values, query.seeds[0] if len(query.seeds) == 1 else list(query.seeds)
 
 
-def _message(box: str) -> str:
-    """The first paragraph of tyro's box, and the option that it thinks was meant."""
-    lines = [line.strip("│| ") for line in box.splitlines()[1:]]
-    is_text = lambda line: bool(line.strip("─-"))  # noqa: E731
-    paragraph = itertools.takewhile(is_text, itertools.dropwhile(lambda x: not is_text(x), lines))
-    # Our own messages name the argument, so that tyro's name for its group says nothing more.
-    message = re.sub(r"^Error parsing \w\S*: ", "", " ".join(paragraph)).rstrip(".")
-    meant = "Perhaps you meant:"
-    if meant in lines:
-        message += f"; did you mean {lines[lines.index(meant) + 1].split()[0].rstrip(',')}?"
+class _Option(NamedTuple):
+    name: str  # as that of a field, such as "strategy.mutation.kind"
+    words: list[str]  # what follows it
+    typed: list[str]  # both, as they were typed
+
+
+def _options(arguments: Sequence[str]) -> list[_Option]:
+    """The options that are given, which say what tyro is to begin from; values are left to it."""
+    groups: list[list[str]] = []
+    for argument in arguments:
+        if argument.startswith("--") or not groups:
+            groups.append([])
+        groups[-1].append(argument)
+    found = []
+    for group in groups:
+        name, *words = *group[0].split("=", 1), *group[1:]
+        found.append(_Option(name.removeprefix("--").replace("-", "_"), words, group))
+    return found
+
+
+def _ending(config: RunConfig, named: set[str]) -> RunConfig:
+    """The run with the ends that are named alone, and a strategy fitted to them."""
+    if "num_generations" in named and config.num_generations is not None:
+        if not any(name.endswith("horizon") for name in named):
+            strategy = lasting(config.strategy, config.num_generations)
+            config = dataclasses.replace(config, strategy=strategy)
+        return config if "minutes" in named else dataclasses.replace(config, minutes=None)
+    if "minutes" in named and "num_generations" not in named and config.minutes is not None:
+        return dataclasses.replace(config, num_generations=None)
+    return config
+
+
+def _made(settings: Any) -> Any:
+    """What a draft describes, which its classes check now that all of it is known."""
+    if not isinstance(settings, Draft):
+        return settings
+    return settings.made(**{name: _made(value) for name, value in settings.values.items()})
+
+
+def _in_one_line(box: str) -> str:
+    """The first paragraph of tyro's box, and what it says of what is allowed or was meant."""
+    text = "\n".join(line.strip("│| ") for line in box.splitlines()[1:-1])
+    paragraphs = (" ".join(part.split()) for part in re.split(r"(?m)^[─-]*$", text))
+    message = next(filter(None, paragraphs)).rstrip(".")
+    if allowed := re.search(r"Argument helptext:\s+(.+)", text):
+        return f"{message}; it must be {allowed[1]}"
+    if meant := re.search(r"Perhaps you meant:\s+([^\s,]+)", text):
+        return f"{message}; did you mean {meant[1]}?"
     return message
 
 
@@ -228,7 +273,7 @@ def _options_of(info: StructTypeInfo) -> StructConstructorSpec | None:
         annotation: Any = Draft if isinstance(value, Draft) else annotations[name]
         fields.append(StructFieldSpec(name, annotation, value, helptext=help_texts.get(name)))
 
-    def instantiate(kind: str = "", **values: Any) -> Any:
-        return settings.made(**values)
+    def instantiate(kind: str = "", **values: Any) -> Draft:
+        return dataclasses.replace(settings, values=values)
 
     return StructConstructorSpec(instantiate=instantiate, fields=tuple(fields))

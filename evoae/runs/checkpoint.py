@@ -1,30 +1,27 @@
-"""Checkpoints: arrays written by orbax, with a manifest by which damage is noticed.
+"""Checkpoints: arrays in one file, with a manifest by which damage is noticed.
 
 A checkpoint is a folder named after its step. It appears under that name whole, by one rename, so
-one that is not whole was damaged later.
+one that is not whole was damaged later. `arrays.bin` holds the bytes of the arrays, one after the
+other as the processor has them; `manifest.json` their names, types and shapes, in this order.
 """
 
-import contextlib
-import functools
 import hashlib
 import json
-import logging
 import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
 
-SCHEMA = 2  # of what is written; another number is another form
+SCHEMA = 3  # of what is written; another number is another form
 MAX_TO_KEEP = 3
-MANIFEST, ARRAYS, BYTES = "manifest.json", "arrays", "bytes"
+MANIFEST, ARRAYS = "manifest.json", "arrays.bin"
 
 
 class Checkpoint(NamedTuple):
@@ -72,8 +69,7 @@ def save(folder: Path, step: int, arrays: Any, record: Mapping[str, Any]) -> Non
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir()
-        with _orbax() as checkpointer:
-            checkpointer.save((temporary / ARRAYS).absolute(), {BYTES: _joined(leaves.values())})
+        _write(temporary / ARRAYS, [_stored(leaf).tobytes() for leaf in leaves.values()])
         content = {
             "schema": SCHEMA,
             "step": step,
@@ -82,10 +78,12 @@ def save(folder: Path, step: int, arrays: Any, record: Mapping[str, Any]) -> Non
             "files": _files(temporary),
         }
         sealed = {"sha256": _seal(content), **content}
-        (temporary / MANIFEST).write_text(json.dumps(sealed, indent=1) + "\n")
+        _write(temporary / MANIFEST, [json.dumps(sealed, indent=1).encode() + b"\n"])
         if final.exists():  # only where it was damaged
             shutil.rmtree(final)
+        _flush_names(temporary)
         temporary.rename(final)
+        _flush_names(folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -133,20 +131,24 @@ def read(path: Path) -> Checkpoint:
         manifest = json.loads((path / MANIFEST).read_bytes())
         seal = manifest.pop("sha256")
         files = _files(path)
-    except (OSError, ValueError, LookupError, AttributeError, TypeError):
+    except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
         raise CheckpointError(f"{name} has no manifest that can be read") from None
     if seal != _seal(manifest):
         raise CheckpointError(f"{name} is damaged: {MANIFEST} is not what was written")
-    if manifest["schema"] != SCHEMA:
+    schema = manifest.get("schema")
+    if schema != SCHEMA:
         raise CheckpointError(
-            f"{name} has schema {manifest['schema']}, and this version of evoae reads {SCHEMA}"
+            f"{name} has schema {schema!r}, and this version of evoae reads {SCHEMA}"
         )
-    if str(manifest["step"]) != path.name:
-        raise CheckpointError(f"{name} is that of step {manifest['step']}, renamed")
-    differing = sorted(dict(files.items() ^ manifest["files"].items()))
+    if str(manifest.get("step")) != path.name:
+        raise CheckpointError(f"{name} is that of step {manifest.get('step')!r}, renamed")
+    parts = [manifest.get(part) for part in ("record", "leaves", "files")]
+    if not all(isinstance(part, dict) for part in parts):
+        raise CheckpointError(f"{name} cannot be used: {MANIFEST} lacks record, leaves or files")
+    differing = [file for file in sorted(files | parts[2]) if files.get(file) != parts[2].get(file)]
     if differing:
         raise CheckpointError(f"{name} is damaged: {differing[0]} is not what was written")
-    return Checkpoint(path, manifest["step"], manifest["record"], manifest["leaves"])
+    return Checkpoint(path, int(path.name), parts[0], parts[1])
 
 
 def restore(checkpoint: Checkpoint, like: Any, *, same_shapes: bool = True) -> Any:
@@ -155,27 +157,34 @@ def restore(checkpoint: Checkpoint, like: Any, *, same_shapes: bool = True) -> A
     Args:
       checkpoint: from `newest` or `read`.
       like: arrays in a tree of the same structure and types.
-      same_shapes: whether its shapes are the same, too.
+      same_shapes: whether its shapes are the same, too; else one axis of each array may differ.
 
     Raises:
-      CheckpointError: structure, types or shapes differ.
+      CheckpointError: structure, types or shapes differ, or do not fit the file.
     """
-    expected = {name: _kind(leaf) for name, leaf in _leaves(like).items()}
-    without = (lambda kind: kind) if same_shapes else (lambda kind: kind.partition("[")[0])
-    for name in sorted(expected.keys() | checkpoint.leaves.keys()):
-        ours, its = expected.get(name, "nothing"), checkpoint.leaves.get(name, "nothing")
-        if without(ours) != without(its):
+    name, expected = f"checkpoint {checkpoint.path.name}", _leaves(like)
+    for leaf in sorted(expected.keys() | checkpoint.leaves.keys()):
+        ours = _kind(expected[leaf]) if leaf in expected else "nothing"
+        its = checkpoint.leaves.get(leaf, "nothing")
+        if ours != its and (same_shapes or not _alike(ours, its)):
             raise CheckpointError(
-                f"checkpoint {checkpoint.path.name} is of another model or strategy, or of another "
-                f"version of evoae: it has {its} for {name}, not {ours}"
+                f"{name} is of another model or strategy, or of another version of evoae: "
+                f"it has {its} for {leaf}, not {ours}"
             )
-    with _orbax() as checkpointer:
-        content = checkpointer.restore((checkpoint.path / ARRAYS).absolute())[BYTES]
-    restored = []
-    for name, leaf in _leaves(like).items():
-        array, content = _first(leaf, checkpoint.leaves[name], content)
-        restored.append(array)
-    return jax.tree.unflatten(jax.tree.structure(like), restored)
+    content, start, arrays = np.fromfile(checkpoint.path / ARRAYS, np.uint8), 0, {}
+    for leaf, kind in checkpoint.leaves.items():
+        stored = _stored(expected[leaf])
+        shape = (*_shape(kind), *stored.shape[expected[leaf].ndim :])
+        end = start + math.prod(shape) * stored.dtype.itemsize
+        if end > content.size:
+            break
+        array = jnp.array(content[start:end].view(stored.dtype).reshape(shape))
+        if _is_key(expected[leaf]):
+            array = jax.random.wrap_key_data(array, impl=jax.random.key_impl(expected[leaf]))
+        arrays[leaf], start = array, end
+    if len(arrays) < len(expected) or start < content.size:
+        raise CheckpointError(f"{name} cannot be used: its shapes are not those of {ARRAYS}")
+    return jax.tree.unflatten(jax.tree.structure(like), [arrays[leaf] for leaf in expected])
 
 
 def _steps(folder: Path) -> list[int]:
@@ -211,64 +220,54 @@ def _kind(leaf: Any) -> str:
     return f"{leaf.dtype}[{','.join(map(str, leaf.shape))}]"
 
 
-def _joined(leaves: Iterable[Any]) -> np.ndarray:
-    """The bytes of all arrays, one after the other: each array by itself would cost time."""
-    arrays = [np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf) for leaf in leaves]
-    return np.concatenate([np.frombuffer(array.tobytes(), np.uint8) for array in arrays])
+def _shape(kind: str) -> tuple[int, ...]:
+    return tuple(int(size) for size in kind.partition("[")[2].rstrip("]").split(",") if size)
 
 
-def _first(leaf: Any, kind: str, content: np.ndarray) -> tuple[jax.Array, np.ndarray]:
-    """The first array of the bytes, of the type of a leaf, and the bytes after it."""
-    stored = jax.eval_shape(jax.random.key_data, leaf) if _is_key(leaf) else leaf
-    sizes = kind.partition("[")[2].rstrip("]").split(",")
-    shape = (*(int(size) for size in sizes if size), *stored.shape[leaf.ndim :])
-    end = math.prod(shape) * stored.dtype.itemsize
-    array = jnp.array(content[:end].view(stored.dtype).reshape(shape))
-    if _is_key(leaf):
-        array = jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf))
-    return array, content[end:]
+def _alike(ours: str, its: Any) -> bool:
+    """Whether two kinds have the same type and number of axes, and one axis differs at most."""
+    size = "[1-9][0-9]{0,17}"
+    if not isinstance(its, str) or not re.fullmatch(rf"[^\[]+\[({size}(,{size})*)?\]", its):
+        return False
+    one, other = _shape(ours), _shape(its)
+    same_form = ours.partition("[")[0] == its.partition("[")[0] and len(one) == len(other)
+    return same_form and sum(a != b for a, b in zip(one, other, strict=True)) <= 1
+
+
+def _stored(leaf: Any) -> np.ndarray:
+    """An array as it is written: of random keys the numbers that make them."""
+    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+
+
+def _write(path: Path, parts: list[bytes]) -> None:
+    """Writes a file, and waits until the disk has it."""
+    with path.open("xb") as file:
+        file.writelines(parts)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_names(folder: Path) -> None:
+    """Waits until the disk has the names in a folder, where the system can do that."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _files(folder: Path) -> dict[str, str]:
     """The SHA-256 of each file but the manifest, by its path."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob("*")
-        if path.is_file() and path != folder / MANIFEST
-    }
+    found = {}
+    for path in folder.rglob("*"):
+        if path.is_file() and path != folder / MANIFEST:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            found[path.relative_to(folder).as_posix()] = digest
+    return found
 
 
 def _seal(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-@functools.cache
-def _checkpointer() -> Any:
-    # Of one process alone: the others of a run on several hosts neither save nor wait.
-    this = jax.process_index()
-    options = ocp.options.MultiprocessingOptions(
-        primary_host=this, active_processes={this}, barrier_sync_key_prefix="evoae"
-    )
-    return ocp.Checkpointer(
-        ocp.PyTreeCheckpointHandler(use_ocdbt=False), multiprocessing_options=options
-    )
-
-
-@contextlib.contextmanager
-def _orbax() -> Iterator[Any]:
-    """Its errors, which name no cause that a program can read, become an OSError of one line."""
-    log = logging.getLogger("absl")  # to which it writes tracebacks of its threads
-    before = log.disabled
-    log.disabled = True
-    try:
-        yield _checkpointer()
-    except OSError:
-        raise
-    except Exception as error:
-        code = re.search(r"os_error_code='(\d+)'", str(error))
-        if code:
-            number = int(code[1])
-            raise OSError(number, os.strerror(number)) from error
-        raise OSError(" ".join(str(error).split())) from error
-    finally:
-        log.disabled = before
+    """The SHA-256 of JSON values; the order of names counts, as that of the arrays is theirs."""
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -137,9 +139,11 @@ def _matters(value: str | None) -> str | None:
 def _check(found: Checkpoint, config: RunConfig) -> None:
     """Raises a `CheckpointError` unless it is of these settings, and the history is still there."""
     name = f"checkpoint {found.step}"
+    if not _is_whole(found.record):
+        raise CheckpointError(f"{name} cannot be used: its record is not one that evoae writes")
     try:
         its = from_json(found.record["config"])
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise CheckpointError(f"{name} has settings unknown to this evoae: {error}") from error
     difference = _difference(to_json(_bound(its)), to_json(_bound(config)))
     if difference:
@@ -150,6 +154,23 @@ def _check(found: Checkpoint, config: RunConfig) -> None:
     history, path = found.record["history"], config.out / METRICS  # type: ignore[operator]
     if _digest(path, history["bytes"]) != history["sha256"]:
         raise CheckpointError(f"{name} needs the rows of {METRICS} up to it, which were changed")
+
+
+def _is_whole(record: Mapping[str, Any]) -> bool:
+    """Whether a record has all that a run goes on from, each of its type."""
+    try:
+        history, seconds, there = record["history"], record["seconds"], record["environment"]
+        return (
+            isinstance(record["config"], dict)
+            and type(history["bytes"]) is int
+            and history["bytes"] >= 0
+            and isinstance(seconds, int | float)
+            and 0 <= float(seconds) < math.inf
+            and all(isinstance(value, str | None) for value in there.values())
+            and isinstance(record["images"], str)
+        )
+    except (LookupError, TypeError, AttributeError, OverflowError):
+        return False
 
 
 def _bound(config: RunConfig) -> RunConfig:
@@ -171,7 +192,9 @@ def _difference(its: Any, ours: Any) -> tuple[str, Any, Any] | None:
 
 def _digest(path: Path, num_bytes: int) -> str:
     """The SHA-256 of the beginning of a file; a file that is missing is empty."""
-    if num_bytes == 0 or not path.exists():
+    if num_bytes == 0:
         return hashlib.sha256().hexdigest()
+    if not path.exists() or path.stat().st_size < num_bytes:
+        return "too short"
     with path.open("rb") as file:
         return hashlib.sha256(file.read(num_bytes)).hexdigest()

@@ -196,9 +196,12 @@ def test_without_a_cluster_the_options_must_be_given():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--distributed.port", "1"], "has the options coordinator-address"),
-        (["--distributed.process-id", "first"], "process-id must be one whole number"),
-        (["--distributed.coordinator-address"], "coordinator-address must be HOST:PORT"),
+        (["--distributed.port", "1"], "Unrecognized options: --distributed.port"),
+        (["--distributed.process-id", "first"], "process-id: no type matching {None}|INT"),
+        (
+            ["--distributed.coordinator-address"],
+            "Missing value for argument '--distributed.coordinator-address'",
+        ),
     ],
 )
 def test_wrong_options_are_refused(words, message, capsys):

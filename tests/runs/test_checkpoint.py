@@ -18,6 +18,7 @@ TREE = {
     "floats": (jnp.array([-0.0, jnp.nan, jnp.inf, 1e-42]), jnp.float32(0.1)),
     "keys": jax.random.split(jax.random.key(3), 2),
     "nothing": (None, {}, jnp.zeros((0, 3))),
+    "half": jnp.array([1.5, -jnp.inf, jnp.nan], jnp.bfloat16),
     "others": [jnp.bool_(True), jnp.int32(-7), jnp.arange(6, dtype=jnp.uint8).reshape(2, 3)],
 }
 RECORD = {"seconds": 0.1, "name": "é", "list": [1, None]}
@@ -79,7 +80,7 @@ def damages(folder):
     """Each file of a checkpoint with every region of its bytes flipped, cut away, or all gone."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = path.read_bytes()
-        for place in sorted({len(content) * part // 40 for part in range(40)}):
+        for place in sorted({len(content) * part // 240 for part in range(240)}):
             flipped = bytearray(content)
             flipped[place] ^= 1 << place % 8
             yield path, bytes(flipped)
@@ -127,7 +128,7 @@ def test_without_a_whole_one_the_reasons_are_told(folder, tmp_path):
 
 def test_another_schema_is_named(folder, monkeypatch):
     monkeypatch.setattr(checkpoint, "SCHEMA", checkpoint.SCHEMA + 1)
-    with pytest.raises(CheckpointError, match="has schema 2, and this version of evoae reads 3"):
+    with pytest.raises(CheckpointError, match="has schema 3, and this version of evoae reads 4"):
         newest(folder)
 
 
@@ -149,6 +150,48 @@ def test_shapes_may_differ_where_they_are_said_to(written):
     like = TREE | {"others": [jnp.bool_(True), jnp.int32(-7), jnp.zeros((9, 3), jnp.uint8)]}
     restored = restore(newest(written)[0], like=like, same_shapes=False)
     assert as_bytes(restored) == as_bytes(TREE)
+
+
+def resealed(path, change):
+    """Changes a manifest, and seals it again as if that had been written."""
+    manifest = json.loads((path / "manifest.json").read_text())
+    del manifest["sha256"]
+    change(manifest)
+    seal = checkpoint._seal(manifest)
+    (path / "manifest.json").write_text(json.dumps({"sha256": seal, **manifest}))
+
+
+NONSENSE = (None, True, -1, 2**62, 10**400, 1e308, "x", "float32[-1]", [], {}, [[]])
+HUGE = ("float32[4611686018427387904]", "float32[3,999999999999]", f"float32[{'9' * 5_000}]")
+
+
+@pytest.mark.parametrize("part", ["schema", "step", "record", "leaves", "files"])
+def test_nonsense_that_is_sealed_is_refused(folder, part):
+    for value in NONSENSE:
+        if (part, value) != ("record", {}):  # which is no business of the arrays
+            resealed(folder / "300", lambda manifest, value=value: manifest.update({part: value}))
+            with pytest.raises(CheckpointError) as raised:
+                restore(read(folder / "300"), like=TREE)
+            assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", [*NONSENSE, *HUGE, "float32[3]", "float32[5]", "float32[4,]"])
+@pytest.mark.parametrize("same_shapes", [True, False])
+def test_shapes_that_are_sealed_must_fit_the_file(folder, kind, same_shapes):
+    resealed(folder / "300", lambda manifest: manifest["leaves"].update({"floats/0": kind}))
+    with pytest.raises(CheckpointError) as raised:
+        restore(read(folder / "300"), like=TREE, same_shapes=same_shapes)
+    assert "\n" not in str(raised.value)
+
+
+def test_arrays_in_another_order_are_not_exchanged(tmp_path):
+    save(tmp_path, 1, {"a": jnp.zeros(2), "b": jnp.ones(2)}, {})
+    path = tmp_path / "1" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["leaves"] = dict(reversed(manifest["leaves"].items()))
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(CheckpointError, match=r"manifest.json is not what was written"):
+        read(tmp_path / "1")
 
 
 @pytest.mark.parametrize("size", [0, 100, 3_000])

@@ -21,7 +21,7 @@ import evoae
 from evoae.cli.commands import main
 from evoae.mutations import Gaussian
 from evoae.report.recorder import FrameRecorder
-from evoae.runs import resume, resuming, task, train
+from evoae.runs import checkpoint, resume, resuming, task, train
 from evoae.runs.clock import Pace
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig, to_json
 from evoae.runs.folders import read_config
@@ -332,6 +332,26 @@ def test_damage_to_settings_or_metrics_is_never_a_wrong_resume(name, stopped, mo
             assert isinstance(found, str) or found in kept
             refused += isinstance(found, str)
     assert refused > 60
+
+
+@pytest.mark.parametrize("part", ["config", "environment", "images", "history", "seconds"])
+def test_a_record_of_nonsense_that_is_sealed_is_one_line(part, stopped, monkeypatch):
+    intact = task.prepare(read_config(stopped))
+    monkeypatch.setattr(resuming, "prepare", lambda config: intact._replace(config=config))
+    before = outcome(stopped)
+    manifests = [*stopped.glob("checkpoints/[0-9]*/manifest.json")]
+    contents = [json.loads(path.read_text()) for path in manifests]
+    values = [None, -1, 2**62, 10**400, float("nan"), "x", [], {}, {"jax": 3}, {"seed": []}]
+    values += [{"bytes": count, "sha256": "x"} for count in (None, True, -1, 10**15)]
+    for value in values:
+        for path, content in zip(manifests, contents, strict=True):
+            changed = {**content, "record": {**content["record"], part: value}}
+            del changed["sha256"]
+            path.write_text(json.dumps({"sha256": checkpoint._seal(changed), **changed}))
+        found = outcome(stopped)
+        # Of another time or environment a run goes on; of nothing else.
+        assert isinstance(found, str) or (part in ("seconds", "environment") and found == before)
+        assert "\n" not in str(found)
 
 
 def test_other_images_are_refused(stopped, images, monkeypatch):

@@ -239,7 +239,7 @@ def test_values_are_read_as_the_options_of_a_run(preset, words, values, seeds):
     [
         ("paper-two --sweep.seeds 3", "PRESET must be one of paper-one, paper-ten"),
         ("paper-ten", "--sweep.SETTING or --sweep.seeds must be given, got neither"),
-        ("paper-ten --sweep.seeds x", "--sweep.seeds must be a number of seeds, or several seeds"),
+        ("paper-ten --sweep.seeds x", "arguments: ['x']; it must be --sweep.seeds [INT"),
         ("paper-ten --sweep.scale", "--sweep.scale must have values after it, got none"),
         ("paper-ten --sweep.scale x", "scale"),
         ("paper-ten --sweep.scale 0", "scale must be"),

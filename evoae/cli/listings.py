@@ -1,0 +1,70 @@
+"""The commands that list what there is: `presets` and `data`."""
+
+import dataclasses
+from typing import Annotated, Literal
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from evoae import data
+from evoae.cli.options import parse
+from evoae.runs.config import DEFAULT_PRESET, DESCRIPTIONS, PRESETS
+
+
+@dataclasses.dataclass(frozen=True)
+class PresetsQuery:
+    """List the presets."""
+
+
+def list_presets(arguments: list[str]) -> int:
+    """Lists the presets."""
+    parse(PresetsQuery, arguments, prog="evoae presets")
+    table = Table("preset", "what it evolves", "until", box=None)
+    for name, config in PRESETS.items():
+        description = DESCRIPTIONS[name] + (" (default)" if name == DEFAULT_PRESET else "")
+        ends = {"generations": config.num_generations, "minutes": config.minutes}
+        until = " or ".join(f"{value:,g} {unit}" for unit, value in ends.items() if value)
+        table.add_row(name, description, until)
+    Console().print(table)
+    return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class DataQuery:
+    """List the data sets, or load one, downloaded if need be, and describe it.
+
+    Attributes:
+      source: a name, an .npz file, or a folder of IDX or PNG files; all names without it.
+      split: which of its splits.
+    """
+
+    source: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")] = None
+    split: Literal["train", "test"] = "train"
+
+
+def describe_data(arguments: list[str]) -> int:
+    """Lists the named data sets, or loads and describes one."""
+    query = parse(DataQuery, arguments, prog="evoae data")
+    console = Console(highlight=False, markup=False)
+    if query.source is None:
+        table = Table("name", "train", "test", "", "what it is", box=None)
+        for info in data.available():
+            where = "bundled" if info.bundled else "downloaded"
+            sizes = f"{info.num_train:,}", f"{info.num_test:,}"
+            table.add_row(info.name, *sizes, where, info.description)
+        console.print(table)
+        return 0
+    dataset = data.load(query.source, split=query.split, dtype="uint8")
+    number, height, width, channels = dataset.images.shape
+    colour = "grey" if channels == 1 else f"{channels} channels"
+    console.print(f"{dataset.name}, {query.split}: {number:,} images, {height}x{width}, {colour}")
+    if dataset.labels is not None:
+        values, counts = np.unique(dataset.labels, return_counts=True)
+        pairs = zip(values, counts, strict=True)
+        console.print("labels: " + ", ".join(f"{value} ({count:,})" for value, count in pairs))
+    for info in data.available():
+        if info.name == dataset.name == query.source:
+            console.print(f"licence: {info.licence}\nsource: {info.source}")
+    return 0
