@@ -9,7 +9,7 @@ from evoae.report.comparison import Course, comparison
 from evoae.report.curve import curve
 from evoae.report.galleries import galleries
 from evoae.report.gallery import gallery
-from evoae.report.growth import growth
+from evoae.report.growth import draw_growth
 from evoae.report.latent import latent_map
 from evoae.report.metrics import write_metrics
 from evoae.report.principal_components import pca_error
@@ -24,9 +24,9 @@ __all__ = [
     "comparison",
     "curve",
     "diversity",
+    "draw_growth",
     "galleries",
     "gallery",
-    "growth",
     "latent_map",
     "pca_error",
     "write_metrics",

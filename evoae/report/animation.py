@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from evoae.checks import check_range, check_whole
 from evoae.report.checks import check_pair
-from evoae.report.files import destination, replacing
+from evoae.report.files import check_destination, replacing
 from evoae.report.gallery import MARGIN, gallery
 from evoae.report.recorder import Frame
 
@@ -59,7 +59,7 @@ def animation(
     ...         print(film.n_frames)
     2
     """
-    file = destination(path, ".gif")
+    file = check_destination(path, ".gif")
     if not frames:
         raise ValueError("frames: got none; allowed: one frame or more")
     pairs = [check_pair(targets, frame.images, f"frames[{i}]") for i, frame in enumerate(frames)]

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from evoae.report import style
 from evoae.report.curve import scale_errors
-from evoae.report.files import destination
+from evoae.report.files import check_destination
 from evoae.report.labels import Label, label_right_edge
 
 WIDTH, HEIGHT = 3.6, 3.2  # of each of the axes, in inches
@@ -69,7 +69,7 @@ def comparison(
     >>> [axes.get_xlabel() for axes in figure.axes]
     ['evaluations of one network on one image', 'seconds']
     """
-    file = destination(path, ".png")
+    file = check_destination(path, ".png")
     if not 1 <= len(courses) <= len(style.PALETTE):
         raise ValueError(f"courses: got {len(courses)}; allowed: 1 to {len(style.PALETTE)}")
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from evoae.report import style
-from evoae.report.files import destination
+from evoae.report.files import check_destination
 from evoae.report.labels import Label, label_right_edge
 
 WIDTH, HEIGHT = 5.6, 3.2  # of the axes, in inches
@@ -57,7 +57,7 @@ def curve(
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['mean image 0.103', 'best 0.15']
     """
-    file = destination(path, ".png")
+    file = check_destination(path, ".png")
     steps, lines = _checked(generations, series, baselines)
 
     figure, axes = style.new_figure(WIDTH, HEIGHT)

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def destination(path: str | os.PathLike[str], suffix: str) -> Path:
+def check_destination(path: str | os.PathLike[str], suffix: str) -> Path:
     """Return `path` as a `Path` whose name ends in `suffix` and whose folder exists.
 
-    >>> destination("curve.png", ".png").name
+    >>> check_destination("curve.png", ".png").name
     'curve.png'
 
     Raises:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from evoae.checks import check_range
 from evoae.report import style
 from evoae.report.checks import check_images
-from evoae.report.files import destination
+from evoae.report.files import check_destination
 
 SIDE = 5.0  # of the axes, in inches
 GRID = 15  # decoded images along a side
@@ -49,7 +49,7 @@ def latent_map(
     >>> len(figure.axes[0].collections)
     2
     """
-    file = destination(path, ".png")
+    file = check_destination(path, ".png")
     points, digits = np.asarray(latent, np.float32), np.asarray(labels)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
         raise ValueError(f"latent: got shape {points.shape}; allowed: [N, 2], N from 1")

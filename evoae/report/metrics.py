@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evoae.report.files import destination, replacing
+from evoae.report.files import check_destination, replacing
 
 
 def write_metrics(
@@ -37,7 +37,7 @@ def write_metrics(
     ...     print(pathlib.Path(file).read_text().split())
     ['generation,best', '0,0.3', '1,0.1', '2,0.05']
     """
-    file = destination(path, ".csv")
+    file = check_destination(path, ".csv")
     arrays = {name: np.asarray(values) for name, values in columns.items()}
     for name, array in arrays.items():
         if array.ndim != 1 or array.dtype.kind not in "iuf":

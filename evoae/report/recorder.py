@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae.data import scale
-from evoae.report.files import destination, replacing
+from evoae.report.files import check_destination, replacing
 from evoae.report.gallery import levels
 
 
@@ -83,7 +83,7 @@ class FrameRecorder:
 
     def save(self, path: str | os.PathLike[str], low: float, high: float) -> None:
         """Write the frames as an .npz, in 256 levels from `low` to `high` as pictures have."""
-        frames, file = self.frames, destination(path, ".npz")
+        frames, file = self.frames, check_destination(path, ".npz")
         with replacing(file) as temporary, temporary.open("wb") as opened:
             np.savez(
                 opened,

@@ -14,7 +14,7 @@ from matplotlib.ticker import NullFormatter, NullLocator
 
 from evoae.report import style
 from evoae.report.curve import scale_errors
-from evoae.report.files import destination
+from evoae.report.files import check_destination
 from evoae.report.labels import Label, label_right_edge
 
 WIDTH, HEIGHT = 4.6, 3.2  # of the axes of a curve, in inches
@@ -78,7 +78,7 @@ def sensitivity(
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['median 0.15', 'best 0.1', 'worst 0.2']
     """
-    file = destination(path, ".png")
+    file = check_destination(path, ".png")
     table = _checked(errors, (len(setting.values), None))
     figure, axes = style.new_figure(WIDTH, HEIGHT)
     axes.set(xlabel=setting.name, ylabel=ylabel)
@@ -141,7 +141,7 @@ def heatmap(
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['0.300', '0.200', 'inf']
     """
-    file = destination(path, ".png")
+    file = check_destination(path, ".png")
     table = _checked(errors, (len(down.values), len(across.values)))
     rows, columns = table.shape
     figure, axes = style.new_figure(columns * CELL_WIDTH, rows * CELL_HEIGHT)

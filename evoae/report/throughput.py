@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from evoae.report import style
-from evoae.report.files import destination
+from evoae.report.files import check_destination
 
 WIDTH = 4.6  # of the axes, in inches
 BAR = 0.19  # from one bar to the next, in inches
@@ -154,7 +154,7 @@ def throughput(path: str | os.PathLike[str], cases: Sequence[Throughput]) -> Fig
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['1,000', '50, 20 times slower']
     """
-    file = destination(path, ".png")
+    file = check_destination(path, ".png")
     if not cases:
         raise ValueError("cases: got none; allowed: one or more")
     cases = [case for case in cases if case.others] or cases

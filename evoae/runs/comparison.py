@@ -10,9 +10,10 @@ from evoae.engine.environment import environment
 from evoae.report.baselines import baselines
 from evoae.report.comparison import Course, comparison
 from evoae.report.principal_components import pca_error
-from evoae.report.summary import error_name, new_console, print_start
 from evoae.report.table import print_table, write_table
+from evoae.report.words import name_error
 from evoae.runs.config import DataConfig, RunConfig, to_json
+from evoae.runs.console import new_console, print_start
 from evoae.runs.contenders import Trained, descended, evolved, finite, tuned_learning_rate
 from evoae.runs.denoising import FILE as DENOISING
 from evoae.runs.denoising import denoising
@@ -102,7 +103,7 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
         num_weights=size(task.decoder.like),
         num_genes=size(task.state.best),
         baselines=_yardsticks(task, task.images),
-        error_name=error_name(config.error, config.kl_weight),
+        error_name=name_error(config.error, config.kl_weight),
     )
     console.print(f"test images  {f'none: {missing}' if tested is None else f'{len(tested):,}'}")
     with writing(folder):
@@ -134,7 +135,7 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
             folder / "compare.png",
             courses,
             baselines={name: errors[name] for name in errors if name not in costs},
-            ylabel=error_name(config.error, config.kl_weight),
+            ylabel=name_error(config.error, config.kl_weight),
         )
     if task.config.noise is not None:
         networks = {

@@ -18,10 +18,11 @@ from evoae.engine.evolution import InvalidFitnessError
 from evoae.engine.hosts import any_of, check_same, of_first
 from evoae.models.networks import applied
 from evoae.report.page import PAGE
-from evoae.report.summary import error_name, print_end, print_start
 from evoae.report.table import write_table
+from evoae.report.words import name_error
 from evoae.runs.clock import BEGINNING, Pace, interrupts
 from evoae.runs.config import to_json
+from evoae.runs.console import print_end, print_start
 from evoae.runs.denoising import FILE as DENOISING
 from evoae.runs.denoising import denoising
 from evoae.runs.folder import RunFolder
@@ -78,7 +79,7 @@ def conduct(
         num_weights=size(task.decoder.like),
         num_genes=size(task.state.best),
         baselines=baselines,
-        error_name=error_name(config.error, config.kl_weight),
+        error_name=name_error(config.error, config.kl_weight),
     )
 
     targets = pixels[:NUM_SHOWN]
@@ -89,7 +90,7 @@ def conduct(
         low=low,
         high=high,
         baselines=baselines,
-        error_name=error_name(config.error, config.kl_weight),
+        error_name=name_error(config.error, config.kl_weight),
         minibatches=not config.same_data,
         inputs=inputs if config.noise is not None else None,
     )

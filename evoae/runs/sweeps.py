@@ -21,11 +21,12 @@ from evoae.engine.environment import device, environment
 from evoae.engine.evaluation import equal_size
 from evoae.engine.side_by_side import evolve_runs
 from evoae.models.networks import applied
-from evoae.report.summary import error_name, new_console
 from evoae.report.sweep import draw_galleries, draw_sweep, print_sweep, shown_settings
 from evoae.report.table import write_table
+from evoae.report.words import name_error
 from evoae.runs.clock import BLOCK_SIZE, Pace, in_blocks, interrupts
 from evoae.runs.config import Grid, RunConfig, grid, setting, to_json
+from evoae.runs.console import new_console
 from evoae.runs.folder import BEST, free_folder, write_settings, writing
 from evoae.runs.progress import ProgressBar, Status
 from evoae.runs.saving import portable
@@ -285,7 +286,7 @@ def _write_pictures(
     shown, swept = shown_settings(points.settings), {name.split(".")[0] for name in points.settings}
     # Errors of several kinds have no name in common, images of several data no picture.
     several = {"error", "kl_weight"} & swept
-    name = "error" if several else error_name(config.error, config.kl_weight)
+    name = "error" if several else name_error(config.error, config.kl_weight)
     draw_sweep(folder, shown, errors, error_name=name)
     if "data" not in swept:
         low, high = config.data.low, config.data.high

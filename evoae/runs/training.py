@@ -5,9 +5,9 @@ import warnings
 from pathlib import Path
 
 from evoae.engine.hosts import is_first
-from evoae.report.summary import new_console
 from evoae.runs.conducting import conduct, follow
 from evoae.runs.config import RunConfig
+from evoae.runs.console import new_console
 from evoae.runs.folder import CHECKPOINTS, CONFIG, free_folder, writing
 from evoae.runs.lock import locked
 from evoae.runs.result import Result

@@ -5,12 +5,13 @@ from typing import Any
 import jax
 import numpy as np
 import numpy.typing as npt
+from flax.traverse_util import flatten_dict
 
 from evoae import data
 from evoae.models.networks import applied, random_networks
 from evoae.report.page.images import maps_of_layer, to_bytes
 from evoae.report.page.latent import GRID, latent_grid
-from evoae.report.page.weights import pictures_of_weights
+from evoae.report.page.weights import draw_weights
 from evoae.runs.evidence import prior_samples
 from evoae.runs.task import Task
 from evoae.types import Genes, Params
@@ -66,7 +67,8 @@ def views_of_genes(task: Task, genes: Genes, params: Params) -> dict[str, npt.ND
     # The network from which the first genes were made.
     key = jax.random.split(jax.random.key(task.config.seed))[0]
     raw = random_networks(key, task.model, image, None)
-    found = pictures_of_weights(raw, params)
+    random, made = (flatten_dict(tree["params"], sep="/") for tree in (raw, params))
+    found = draw_weights({name: (random[name], made[name]) for name in random})
     encoding: Any = task.config.encoding
     if hasattr(encoding, "architecture"):
         parts = encoding.architecture(genes, task.decoder.like)

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from evoae import report
-from evoae.report.files import destination, replacing
+from evoae.report.files import check_destination, replacing
 from evoae.report.table import print_table, write_table
 
 
@@ -66,7 +66,7 @@ def test_metrics_refuse_what_would_spoil_the_file(tmp_path):
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path):
-    path = destination(tmp_path / "note.txt", ".txt")
+    path = check_destination(tmp_path / "note.txt", ".txt")
     path.write_text("old")
 
     def write():

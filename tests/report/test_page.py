@@ -23,7 +23,7 @@ from evoae.report.page.chart import BOTTOM, LEFT, NUM_POINTS, RIGHT, TOP, Line, 
 from evoae.report.page.html import _source
 from evoae.report.page.latent import latent_map
 from evoae.report.page.record import write_pictures, write_result
-from evoae.report.page.weights import MOST_TILES, coloured, pictures_of_weights
+from evoae.report.page.weights import MOST_TILES, colour_tiles, draw_weights
 from evoae.report.recorder import Frame
 from evoae.runs.live import in_notebook, watched
 
@@ -532,22 +532,14 @@ def test_it_works_in_a_browser(tmp_path):
 
 def test_a_run_with_an_encoding_shows_its_weights_and_its_architecture():
     shapes = {
-        "encoder": {
-            "10_Dense": {"kernel": (3, 5), "bias": (3,)},
-            "2_Conv": {"kernel": (8, 4, 3, 3)},
-        },
-        "decoder": {"0_Dense": {"kernel": (784, 3)}},
+        "decoder/0_Dense/kernel": (784, 3),
+        "encoder/10_Dense/bias": (3,),
+        "encoder/10_Dense/kernel": (3, 5),
+        "encoder/2_Conv/kernel": (8, 4, 3, 3),
     }
-    of_size = lambda value: {  # noqa: E731
-        "params": {
-            stack: {
-                layer: {name: np.full(shape, value) for name, shape in arrays.items()}
-                for layer, arrays in layers.items()
-            }
-            for stack, layers in shapes.items()
-        }
-    }
-    made = pictures_of_weights(of_size(0.5), of_size(-2.0))
+    made = draw_weights(
+        {name: (np.full(shape, 0.5), np.full(shape, -2.0)) for name, shape in shapes.items()}
+    )
     names = [name.partition("/kernel")[0] for name in made["weight_names"]]
     assert names == ["encoder/2_Conv", "encoder/10_Dense", "decoder/0_Dense"]
     found = record()
@@ -576,7 +568,7 @@ def test_a_run_with_an_encoding_shows_its_weights_and_its_architecture():
 
 
 def test_weights_are_drawn_by_sign_and_size():
-    picture, largest = coloured(np.array([[0.5, 0.0, -0.25]]))
+    picture, largest = colour_tiles(np.array([[0.5, 0.0, -0.25]]))
     assert largest == 0.5
     assert picture.shape == (1, 3, 4)
     assert picture[0].tolist() == [
@@ -584,7 +576,7 @@ def test_weights_are_drawn_by_sign_and_size():
         [0xF7, 0xF7, 0xF7, 255],
         [124, 180, 212, 255],  # half way to blue
     ]
-    picture, largest = coloured(np.zeros((40, 2, 3, 3)))
+    picture, largest = colour_tiles(np.zeros((40, 2, 3, 3)))
     assert largest == 0
     assert (picture[..., 3] > 0).sum() == MOST_TILES * 9
-    assert np.isfinite(coloured(np.full((2, 3), np.nan))[1])
+    assert np.isfinite(colour_tiles(np.full((2, 3), np.nan))[1])

@@ -13,10 +13,10 @@ from PIL import Image
 
 import evoae
 from evoae.mutations import Gaussian
-from evoae.report.summary import new_console
 from evoae.runs import contenders as training
 from evoae.runs.comparison import compare
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig, from_json
+from evoae.runs.console import new_console
 from evoae.runs.progress import ProgressBar
 from evoae.runs.task import error_on, prepare
 from evoae.strategies import GeneticAlgorithm

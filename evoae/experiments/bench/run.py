@@ -23,9 +23,9 @@ from evoae.experiments.bench.measure import (
     product_rate,
 )
 from evoae.report.files import replacing
-from evoae.report.summary import new_console
 from evoae.report.table import print_table
 from evoae.report.throughput import Other, Throughput, markdown, tables, throughput
+from evoae.runs.console import new_console
 from evoae.runs.folder import free_folder, writing
 
 LARGE = 256  # populations whose memory is worth a process of its own

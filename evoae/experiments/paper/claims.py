@@ -16,7 +16,7 @@ from evoae.experiments.paper.parts import Arrays, Parts
 from evoae.experiments.paper.pictures import save_both
 from evoae.report.baselines import baselines
 from evoae.report.sensitivity import Setting, heatmap, sensitivity
-from evoae.report.summary import ERROR_NAMES
+from evoae.report.words import ERROR_NAMES
 from evoae.runs.config import PRESETS, RunConfig, with_settings
 from evoae.runs.task import prepare
 

@@ -14,7 +14,7 @@ from evoae.report import style
 from evoae.report.baselines import baselines
 from evoae.report.curve import scale_errors
 from evoae.report.labels import Label, label_right_edge
-from evoae.report.summary import ERROR_NAMES
+from evoae.report.words import ERROR_NAMES
 
 WIDTH, HEIGHT = 5.0, 3.6  # of the axes, in inches
 BASELINE = "median image"

@@ -16,7 +16,7 @@ from evoae.experiments.paper.verdicts import Claim, Statement, share, smaller, s
 from evoae.report import style
 from evoae.report.baselines import ERRORS, baselines
 from evoae.report.labels import Label, label_right_edge
-from evoae.report.summary import COLLAPSED
+from evoae.report.words import COLLAPSED
 from evoae.runs.config import PRESETS, RunConfig
 from evoae.runs.task import prepare
 

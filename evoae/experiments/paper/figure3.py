@@ -12,7 +12,7 @@ from evoae.experiments.paper.parts import Arrays, Parts, of_networks
 from evoae.experiments.paper.pictures import image_rows, median_run, save_both
 from evoae.experiments.paper.verdicts import Claim, Statement, smaller, spread
 from evoae.report.baselines import diversity
-from evoae.report.summary import COLLAPSED
+from evoae.report.words import COLLAPSED
 from evoae.runs.config import PRESETS
 from evoae.runs.task import Task, prepare
 

@@ -18,7 +18,7 @@ from evoae.experiments.paper.verdicts import Claim, Statement, spread
 from evoae.fitness import Reconstruction
 from evoae.report.baselines import baselines
 from evoae.report.comparison import Course, comparison
-from evoae.report.summary import COLLAPSED, ERROR_NAMES
+from evoae.report.words import COLLAPSED, ERROR_NAMES
 from evoae.runs.config import PRESETS, RunConfig
 from evoae.runs.contenders import Trained, descended, evolved, tuned_learning_rate
 from evoae.runs.task import Task, prepare

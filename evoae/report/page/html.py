@@ -15,7 +15,7 @@ from evoae.report.page.chart import Line, chart
 from evoae.report.page.images import png, sheet
 from evoae.report.page.latent import latent_map
 from evoae.report.page.record import Record
-from evoae.report.summary import COLLAPSED, ERROR_NAMES, against, bound, error_name
+from evoae.report.words import COLLAPSED, ERROR_NAMES, describe_bound, describe_error, name_error
 
 MARK = '<meta name="generator" content="evoae">'
 # Text in an SVG picture shrinks with it: a phone gets a picture of its own.
@@ -131,7 +131,7 @@ def _run(record: Record, rank: int) -> dict[str, Any]:
     result, pictures = record.result, record.pictures
     settings, name = record.settings, "error"
     if settings.get("error") in ERROR_NAMES:
-        name = error_name(settings["error"], settings.get("kl_weight"))
+        name = name_error(settings["error"], settings.get("kl_weight"))
     baselines = result.get("baselines", {})
     return {
         "name": record.name,
@@ -159,13 +159,13 @@ def _run(record: Record, rank: int) -> dict[str, Any]:
 
 def _headline(record: Record, error_name: str) -> str:
     if "error" in record.result:
-        text = against(record.result["error"], record.result["baselines"])
+        text = describe_error(record.result["error"], record.result["baselines"])
         return _sentence(f"{error_name} {text}")
     if not record.columns or not len(record.columns["generation"]):
         return "No generation is done yet"
     best = np.fmin.reduce(record.columns["best_fitness"])
     if record.result:  # of a run that goes on
-        return _sentence(f"{error_name} {against(best, record.result['baselines'])}, so far")
+        return _sentence(f"{error_name} {describe_error(best, record.result['baselines'])}, so far")
     return _sentence(f"{error_name} {best:.4f} at best; the run did not come to its end")
 
 
@@ -181,9 +181,9 @@ def _figures(record: Record) -> list[tuple[str, str]]:
     if "error" not in result:
         return found
     if result["absolute_error"] is not None:
-        found.insert(0, (ERROR_NAMES["mae"], against(*result["absolute_error"])))
+        found.insert(0, (ERROR_NAMES["mae"], describe_error(*result["absolute_error"])))
     if result.get("evidence") is not None:
-        found.append(("evidence lower bound", bound(**result["evidence"])))
+        found.append(("evidence lower bound", describe_bound(**result["evidence"])))
     if result["diversity"] is not None:
         found.append(("diversity of the outputs", f"{result['diversity']:.2f} of the images'"))
     minutes, seconds = divmod(round(result["seconds"]), 60)
