@@ -70,7 +70,7 @@ def main():
     }
     name = run_name(options.model, options.generations, options.seed)
     (options.out / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
-    evoae.report.curve(
+    evoae.report.draw_curve(
         options.out / f"{name}.png",
         np.linspace(0, course.generations, len(course.errors) + 1)[1:],
         {"evolved": course.errors},

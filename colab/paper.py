@@ -90,7 +90,7 @@ evoae.report.baselines(digits.images, error="mae", low=0.1, high=0.9)
 # ## The error over the generations
 
 # %%
-evoae.report.curve(
+evoae.report.draw_curve(
     "curve.png",
     np.arange(1, generations_ten + 1),
     {

@@ -85,7 +85,7 @@ Image.open(found.folder / "galleries.png")
 
 # %%
 digits = evoae.data.load("digits10", low=0.1, high=0.9)
-evoae.report.curve(
+evoae.report.draw_curve(
     "curve.png",
     np.arange(1, num_generations + 1),
     {
@@ -108,4 +108,4 @@ values = [list(its)[i] for its, i in zip(found.settings.values(), place[:-1], st
 print(dict(zip(found.settings, values, strict=True)), "seed", found.seeds[place[-1]])
 model = evoae.models.varadi2021()
 outputs = model.apply(found.best[place], digits.images)
-evoae.report.gallery(digits.images, outputs, name="best", low=0.1, high=0.9)
+evoae.report.draw_gallery(digits.images, outputs, name="best", low=0.1, high=0.9)

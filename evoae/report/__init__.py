@@ -3,14 +3,14 @@
 Host side only: NumPy arrays (or what turns into them) come in, files and pictures go out.
 """
 
-from evoae.report.animation import animation
+from evoae.report.animation import write_animation
 from evoae.report.baselines import baselines, diversity
-from evoae.report.comparison import Course, comparison
-from evoae.report.curve import curve
-from evoae.report.galleries import galleries
-from evoae.report.gallery import gallery
+from evoae.report.comparison import Course, draw_comparison
+from evoae.report.curve import draw_curve
+from evoae.report.galleries import draw_galleries
+from evoae.report.gallery import draw_gallery
 from evoae.report.growth import draw_growth
-from evoae.report.latent import latent_map
+from evoae.report.latent import draw_latent_map
 from evoae.report.metrics import write_metrics
 from evoae.report.principal_components import pca_error
 from evoae.report.recorder import Frame, FrameRecorder
@@ -19,15 +19,15 @@ __all__ = [
     "Course",
     "Frame",
     "FrameRecorder",
-    "animation",
     "baselines",
-    "comparison",
-    "curve",
     "diversity",
+    "draw_comparison",
+    "draw_curve",
+    "draw_galleries",
+    "draw_gallery",
     "draw_growth",
-    "galleries",
-    "gallery",
-    "latent_map",
+    "draw_latent_map",
     "pca_error",
+    "write_animation",
     "write_metrics",
 ]

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from evoae.checks import check_range, check_whole
 from evoae.report.checks import check_pair
 from evoae.report.files import check_destination, replacing
-from evoae.report.gallery import MARGIN, gallery
+from evoae.report.gallery import MARGIN, draw_gallery
 from evoae.report.recorder import Frame
 
 CAPTION_SIZE = 14
@@ -19,7 +19,7 @@ HOLD_SECONDS = 2.0
 GREY_LEVELS = 24  # looks much the same as 256 in motion, and the file is a good deal smaller
 
 
-def animation(
+def write_animation(
     path: str | os.PathLike[str],
     targets: npt.ArrayLike,
     frames: Sequence[Frame],
@@ -54,7 +54,7 @@ def animation(
     >>> digits = np.zeros((10, 28, 28, 1))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     frames = [Frame(0, digits, "before"), Frame(5, digits + 1, "after")]
-    ...     animation(f"{folder}/evolution.gif", digits, frames)
+    ...     write_animation(f"{folder}/evolution.gif", digits, frames)
     ...     with Image.open(f"{folder}/evolution.gif") as film:
     ...         print(film.n_frames)
     2
@@ -75,7 +75,9 @@ def animation(
     caption_width = math.ceil(max(font.getlength(frame.caption) for frame in frames)) + 2 * MARGIN
     pictures = []
     for (above, below), frame in zip(pairs, frames, strict=True):
-        images = gallery(above, below, name=name, low=low, high=high, columns=columns, scale=scale)
+        images = draw_gallery(
+            above, below, name=name, low=low, high=high, columns=columns, scale=scale
+        )
         size = (max(images.width, caption_width), images.height + CAPTION_SIZE + MARGIN)
         picture = Image.new(images.mode, size, "white")
         picture.paste(images, (0, CAPTION_SIZE + MARGIN))

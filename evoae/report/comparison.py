@@ -38,7 +38,7 @@ class Course(NamedTuple):
     error: npt.NDArray[Any]
 
 
-def comparison(
+def draw_comparison(
     path: str | os.PathLike[str],
     courses: Sequence[Course],
     *,
@@ -65,7 +65,8 @@ def comparison(
     >>> import tempfile
     >>> course = Course("evolution", np.array([10, 99]), np.array([1, 9]), np.array([0.3, 0.2]))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     figure = comparison(f"{folder}/compare.png", [course], baselines={}, ylabel="error")
+    ...     path = f"{folder}/compare.png"
+    ...     figure = draw_comparison(path, [course], baselines={}, ylabel="error")
     >>> [axes.get_xlabel() for axes in figure.axes]
     ['evaluations of one network on one image', 'seconds']
     """

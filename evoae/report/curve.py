@@ -18,7 +18,7 @@ WIDTH, HEIGHT = 5.6, 3.2  # of the axes, in inches
 Array = npt.NDArray[np.float64]
 
 
-def curve(
+def draw_curve(
     path: str | os.PathLike[str],
     generations: npt.ArrayLike,
     series: Mapping[str, npt.ArrayLike],
@@ -50,7 +50,7 @@ def curve(
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     figure = curve(
+    ...     figure = draw_curve(
     ...         f"{folder}/curve.png", [0, 1, 2], {"best": [0.3, 0.2, 0.15]},
     ...         baselines={"mean image": 0.103}, ylabel="error",
     ...     )

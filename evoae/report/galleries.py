@@ -8,13 +8,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from evoae.checks import check_range
 from evoae.report.checks import check_images, check_pair
-from evoae.report.gallery import GUTTER, MARGIN, tiles
+from evoae.report.gallery import GUTTER, MARGIN, draw_tiles
 
 FONT_SIZE = 13
 WIDTH = 700  # of the images in a row, about, in pixels of the picture
 
 
-def galleries(
+def draw_galleries(
     targets: npt.ArrayLike,
     rows: Mapping[str, npt.ArrayLike],
     *,
@@ -37,7 +37,7 @@ def galleries(
 
     >>> import numpy as np
     >>> digits = np.zeros((10, 28, 28, 1))
-    >>> galleries(digits, {"scale 0.1": digits, "scale 1": digits}).height
+    >>> draw_galleries(digits, {"scale 0.1": digits, "scale 1": digits}).height
     196
     """
     images = {"target": check_images("targets", targets)}
@@ -63,6 +63,6 @@ def galleries(
         top = MARGIN + row * step_y + (MARGIN if row else 0)
         middle = (MARGIN, top + height * scale // 2)
         draw.text(middle, label, fill="black", font=font, anchor="lm")
-        for column, tile in enumerate(tiles(its, low, high, scale)):
+        for column, tile in enumerate(draw_tiles(its, low, high, scale)):
             picture.paste(tile, (MARGIN + label_width + column * step_x, top))
     return picture

@@ -13,24 +13,24 @@ GUTTER = 2  # between neighbouring images, in pixels of the picture
 MARGIN = 8  # around the picture and between double rows
 
 
-def levels(images: npt.ArrayLike, low: float, high: float) -> npt.NDArray[np.uint8]:
+def to_levels(images: npt.ArrayLike, low: float, high: float) -> npt.NDArray[np.uint8]:
     """Values as 0..255: `low` and smaller ones as 0, `high` and larger ones as 255."""
     # float64, so that `low + (high - low) * k / 255` comes back as exactly k
     unit = (np.clip(images, low, high).astype(np.float64) - low) / (high - low)
     return np.round(unit * 255).astype(np.uint8)
 
 
-def tiles(
+def draw_tiles(
     images: npt.NDArray[np.floating], low: float, high: float, scale: int
 ) -> list[Image.Image]:
     """The images, each pixel as a square of `scale` x `scale`; `low` is black, `high` white."""
-    large = levels(images, low, high).repeat(scale, axis=1).repeat(scale, axis=2)
+    large = to_levels(images, low, high).repeat(scale, axis=1).repeat(scale, axis=2)
     return [
         Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image) for image in large
     ]
 
 
-def gallery(
+def draw_gallery(
     targets: npt.ArrayLike,
     reconstructions: npt.ArrayLike,
     *,
@@ -62,7 +62,7 @@ def gallery(
         ValueError: shapes that do not match, no images, NaN or infinite values, a bad number.
 
     >>> digits = np.zeros((10, 28, 28, 1))
-    >>> gallery(digits, digits, scale=2).mode
+    >>> draw_gallery(digits, digits, scale=2).mode
     'L'
     """
     targets, reconstructions = check_pair(targets, reconstructions)
@@ -87,7 +87,7 @@ def gallery(
 
     draw = ImageDraw.Draw(picture)
     for line, (label, images) in enumerate(rows_of.items()):
-        for index, tile in enumerate(tiles(images, low, high, scale)):
+        for index, tile in enumerate(draw_tiles(images, low, high, scale)):
             row, column = divmod(index, columns)
             top = MARGIN + row * block + line * step_y
             picture.paste(tile, (MARGIN + label_width + column * step_x, top))

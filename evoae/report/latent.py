@@ -16,7 +16,7 @@ SIDE = 5.0  # of the axes, in inches
 GRID = 15  # decoded images along a side
 
 
-def latent_map(
+def draw_latent_map(
     path: str | os.PathLike[str],
     latent: npt.ArrayLike,
     labels: npt.ArrayLike,
@@ -45,7 +45,7 @@ def latent_map(
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     figure = latent_map(f"{folder}/latent.png", [[0.1, 0.9], [0.8, 0.2]], [3, 7])
+    ...     figure = draw_latent_map(f"{folder}/latent.png", [[0.1, 0.9], [0.8, 0.2]], [3, 7])
     >>> len(figure.axes[0].collections)
     2
     """

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from evoae.data import scale
 from evoae.report.files import check_destination, replacing
-from evoae.report.gallery import levels
+from evoae.report.gallery import to_levels
 
 
 class Frame(NamedTuple):
@@ -87,7 +87,7 @@ class FrameRecorder:
         with replacing(file) as temporary, temporary.open("wb") as opened:
             np.savez(
                 opened,
-                images=levels([frame.images for frame in frames], low, high),
+                images=to_levels([frame.images for frame in frames], low, high),
                 generations=np.array([frame.generation for frame in frames], np.int64),
                 captions=np.array([frame.caption for frame in frames], str),
                 stride=self._stride,

@@ -40,7 +40,7 @@ class Setting(NamedTuple):
         return [f"{v:g}" if isinstance(v, float) else str(v) for v in self.values]
 
 
-def sensitivity(
+def draw_sensitivity(
     path: str | os.PathLike[str],
     setting: Setting,
     errors: npt.ArrayLike,
@@ -71,7 +71,7 @@ def sensitivity(
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     figure = sensitivity(
+    ...     figure = draw_sensitivity(
     ...         f"{folder}/s.png", Setting("scale", [0.1, 1.0]), [[0.3, 0.2], [0.1, 0.2]],
     ...         ylabel="error",
     ...     )
@@ -109,7 +109,7 @@ def sensitivity(
     return figure
 
 
-def heatmap(
+def draw_heatmap(
     path: str | os.PathLike[str],
     down: Setting,
     across: Setting,
@@ -134,7 +134,7 @@ def heatmap(
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     figure = heatmap(
+    ...     figure = draw_heatmap(
     ...         f"{folder}/map.png", Setting("scale", [0.1, 1.0]), Setting("weights", [1, 2]),
     ...         [[0.3, 0.2], [np.inf, np.nan]], title="error",
     ...     )

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from rich.console import Console
 
 from evoae.report.files import replacing
-from evoae.report.galleries import galleries
-from evoae.report.sensitivity import Setting, heatmap, sensitivity
+from evoae.report.galleries import draw_galleries
+from evoae.report.sensitivity import Setting, draw_heatmap, draw_sensitivity
 from evoae.report.table import print_table
 
 MOST_GALLERIES = 24
@@ -19,10 +19,10 @@ MOST_GALLERIES = 24
 Errors = npt.NDArray[np.float64]
 
 
-def shown_settings(settings: Mapping[str, Sequence[Any]]) -> list[Setting]:
+def name_settings(settings: Mapping[str, Sequence[Any]]) -> list[Setting]:
     """Settings with their values by whole names, as tables and pictures name them.
 
-    >>> shown_settings({"strategy.mutation.num_weights": [1, 2]})
+    >>> name_settings({"strategy.mutation.num_weights": [1, 2]})
     [Setting(name='num weights', values=[1, 2])]
     """
     ends = [name.rpartition(".")[2] for name in settings]
@@ -81,15 +81,17 @@ def draw_sweep(
     if not np.isfinite(table).any():
         return
     if len(names) == 1:
-        sensitivity(folder / "sensitivity.png", names[0], table, ylabel=error_name)
+        draw_sensitivity(folder / "sensitivity.png", names[0], table, ylabel=error_name)
     elif len(names) == 2:
         median = np.median(table, axis=-1)
         if np.isfinite(median).any():
             over = f"median of {errors.shape[-1]} seeds, " if errors.shape[-1] > 1 else ""
-            heatmap(folder / "heatmap.png", names[0], names[1], median, title=f"{over}{error_name}")
+            draw_heatmap(
+                folder / "heatmap.png", names[0], names[1], median, title=f"{over}{error_name}"
+            )
 
 
-def draw_galleries(
+def draw_sweep_galleries(
     folder: Path,
     settings: Sequence[Setting],
     errors: Errors,
@@ -125,7 +127,7 @@ def draw_galleries(
     if not rows:
         return
     kept = sorted(np.argsort(medians, kind="stable")[:MOST_GALLERIES])
-    picture = galleries(targets, dict(rows[i] for i in kept), low=low, high=high)
+    picture = draw_galleries(targets, dict(rows[i] for i in kept), low=low, high=high)
     with replacing(folder / "galleries.png") as temporary:
         picture.save(temporary, format="png")
 

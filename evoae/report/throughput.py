@@ -85,7 +85,7 @@ class Throughput(NamedTuple):
 Table = tuple[list[str], list[list[str]]]  # the names of the columns, the rows
 
 
-def tables(cases: Sequence[Throughput]) -> tuple[Table, Table]:
+def tabulate(cases: Sequence[Throughput]) -> tuple[Table, Table]:
     """How fast ours is; and by how many times others are slower, and what ours costs besides."""
     names = _names(cases)
     speeds, costs = [], []
@@ -116,14 +116,14 @@ def tables(cases: Sequence[Throughput]) -> tuple[Table, Table]:
     )
 
 
-def markdown(machine: Mapping[str, object], cases: Sequence[Throughput]) -> str:
+def format_markdown(machine: Mapping[str, object], cases: Sequence[Throughput]) -> str:
     """The tables and the picture throughput.png as a page, with what was measured and where.
 
-    >>> print(markdown({"date": "2026-11-24", "cores": 2}, []).splitlines()[2])
+    >>> print(format_markdown({"date": "2026-11-24", "cores": 2}, []).splitlines()[2])
     date 2026-11-24, cores 2
     """
     lines = ["# Throughput", "", ", ".join(f"{name} {value}" for name, value in machine.items())]
-    for columns, rows in tables(cases):
+    for columns, rows in tabulate(cases):
         rule = ["---", *["---:"] * (len(columns) - 1)]
         lines += ["", *map(_row, (columns, rule, *rows))]
     return "\n".join([*lines, "", NOTES, "", "![evaluations a second](throughput.png)", ""])
@@ -133,7 +133,7 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def throughput(path: str | os.PathLike[str], cases: Sequence[Throughput]) -> Figure:
+def draw_throughput(path: str | os.PathLike[str], cases: Sequence[Throughput]) -> Figure:
     """Write a PNG of evaluations a second, on a logarithmic axis: our bars and those of others.
 
     Args:
@@ -150,7 +150,7 @@ def throughput(path: str | os.PathLike[str], cases: Sequence[Throughput]) -> Fig
     >>> others = [Other("loop", 50.0, 20.0, 0.1, [0.2])]
     >>> case = Throughput("mlp", "Gaussian", 5, 2, 9, 9, 100.0, 1e3, 0.5, 1024, 1.0, [0.01], others)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     figure = throughput(f"{folder}/throughput.png", [case])
+    ...     figure = draw_throughput(f"{folder}/throughput.png", [case])
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['1,000', '50, 20 times slower']
     """

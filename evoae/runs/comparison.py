@@ -8,7 +8,7 @@ import numpy as np
 from evoae import data
 from evoae.engine.environment import environment
 from evoae.report.baselines import baselines
-from evoae.report.comparison import Course, comparison
+from evoae.report.comparison import Course, draw_comparison
 from evoae.report.principal_components import pca_error
 from evoae.report.table import print_table, write_table
 from evoae.report.words import name_error
@@ -131,7 +131,7 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
         write_table(folder / "compare.csv", Row._fields, rows)
         points = [(c.name, *point) for c in courses for point in zip(*c[1:], strict=True)]
         write_table(folder / "courses.csv", Course._fields, points)
-        comparison(
+        draw_comparison(
             folder / "compare.png",
             courses,
             baselines={name: errors[name] for name in errors if name not in costs},

@@ -206,5 +206,7 @@ def _logged(
 ) -> tuple[dict[str, float], Callable[[], Image]]:
     """The scalars of the last generation, and what draws its gallery."""
     scalars = {name: float(values[-1]) for name, values in trace._asdict().items()}
-    draw = functools.partial(report.gallery, targets, outputs, name="evolved", low=low, high=high)
+    draw = functools.partial(
+        report.draw_gallery, targets, outputs, name="evolved", low=low, high=high
+    )
     return scalars | {"generations_per_second": pace.speed}, draw

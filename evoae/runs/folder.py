@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evoae.report.animation import animation
-from evoae.report.curve import curve
+from evoae.report.animation import write_animation
+from evoae.report.curve import draw_curve
 from evoae.report.files import replacing
-from evoae.report.gallery import gallery
+from evoae.report.gallery import draw_gallery
 from evoae.report.metrics import read_metrics, write_metrics
 from evoae.report.page import Record, read_record, write_page
-from evoae.report.page.images import thinned, to_bytes
+from evoae.report.page.images import thin_frames, to_bytes
 from evoae.report.page.record import (
     CONFIG,
     METRICS,
@@ -209,7 +209,7 @@ class RunFolder:
         if not self._minibatches:
             series = {"best so far": np.fmin.accumulate(best), "mean": mean}
         with writing(self.path):
-            picture = gallery(
+            picture = draw_gallery(
                 self._targets,
                 frames[-1].images,
                 inputs=self._inputs,
@@ -219,14 +219,14 @@ class RunFolder:
             )
             with replacing(self.path / "gallery.png") as temporary:
                 picture.save(temporary, format="png")
-            curve(
+            draw_curve(
                 self.path / "curve.png",
                 generations,
                 series,
                 baselines=self._baselines,
                 ylabel=self._error_name,
             )
-            animation(
+            write_animation(
                 self.path / "evolution.gif",
                 self._targets,
                 frames,
@@ -266,7 +266,7 @@ class RunFolder:
         with writing(self.path):
             if result is not None:
                 write_result(self.path / RESULT, result)
-            film = self._film(thinned(self._recorder.frames))
+            film = self._film(thin_frames(self._recorder.frames))
             write_pictures(self.path / PICTURES, {**film, **(views or {})})
             write_page(self.path / PAGE, [read_record(self.path)])
 

@@ -16,7 +16,7 @@ from evoae.engine.evolution import generation
 from evoae.fitness import reconstruction
 from evoae.fitness.batches import prepared
 from evoae.fitness.noises import GaussianNoise, MaskingNoise, SaltAndPepperNoise
-from evoae.report import gallery
+from evoae.report import draw_gallery
 from evoae.report.baselines import ERRORS
 from evoae.runs import backprop, task
 from evoae.runs.comparison import compare
@@ -209,13 +209,13 @@ def test_a_comparison_has_adam_at_all_levels(config, tmp_path):
 
 def test_a_gallery_has_rows_of_noisy_reconstructed_and_clean_images():
     clean, black = np.ones((2, 4, 4, 1)), np.zeros((2, 4, 4, 1))
-    picture = np.asarray(gallery(clean, clean / 2, inputs=black, scale=1))
-    two = np.asarray(gallery(clean, clean / 2, scale=1))
+    picture = np.asarray(draw_gallery(clean, clean / 2, inputs=black, scale=1))
+    two = np.asarray(draw_gallery(clean, clean / 2, scale=1))
     assert picture.shape[0] == two.shape[0] + 6
     column = picture[:, -9]  # through the last image of each row
     assert [int(column[8 + 6 * row]) for row in range(3)] == [0, 128, 255]
     with pytest.raises(ValueError, match=r"inputs: got shape \(1, 4, 4, 1\)"):
-        gallery(clean, clean, inputs=black[:1])
+        draw_gallery(clean, clean, inputs=black[:1])
 
 
 def test_noise_is_a_setting(config):

@@ -17,7 +17,7 @@ from evoae.experiments.paper.pictures import image_rows, median_run, save_both
 from evoae.experiments.paper.verdicts import Claim, Statement, spread
 from evoae.fitness import Reconstruction
 from evoae.report.baselines import baselines
-from evoae.report.comparison import Course, comparison
+from evoae.report.comparison import Course, draw_comparison
 from evoae.report.words import COLLAPSED, ERROR_NAMES
 from evoae.runs.config import PRESETS, RunConfig
 from evoae.runs.contenders import Trained, descended, evolved, tuned_learning_rate
@@ -225,7 +225,7 @@ def draw(found: Arrays, folder: Path) -> None:
             courses.append(Course(name, *cost, run["errors"][:, 0]))
     save_both(image_rows(lines, names, low=0.1, high=0.9), folder / "fig4")
     path, known = folder / "fig4-courses.png", _baselines(found)
-    figure = comparison(path, courses, baselines=known, ylabel=ERROR_NAMES["mae"])
+    figure = draw_comparison(path, courses, baselines=known, ylabel=ERROR_NAMES["mae"])
     save_both(figure, path.with_suffix(""))
 
 

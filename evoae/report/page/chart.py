@@ -66,7 +66,7 @@ class Chart(NamedTuple):
     drawn: list[Drawn]
 
 
-def chart(
+def lay_out_chart(
     lines: Sequence[Line],
     baselines: Mapping[str, float],
     *,
@@ -77,7 +77,7 @@ def chart(
 ) -> Chart | None:
     """Lay out the picture; None where there is no finite value to draw.
 
-    The axes are logarmithic by the rules of `evoae.report.curve`.
+    The axes are logarmithic by the rules of `evoae.report.draw_curve`.
 
     Args:
       lines: values by generation, increasing; those that are not finite are left out.

@@ -11,9 +11,9 @@ import jinja2
 import numpy as np
 
 from evoae.report.files import replacing
-from evoae.report.page.chart import Line, chart
-from evoae.report.page.images import png, sheet
-from evoae.report.page.latent import latent_map
+from evoae.report.page.chart import Line, lay_out_chart
+from evoae.report.page.images import encode_png, encode_sheet
+from evoae.report.page.latent import lay_out_latents
 from evoae.report.page.record import Record
 from evoae.report.words import COLLAPSED, ERROR_NAMES, describe_bound, describe_error, name_error
 
@@ -65,7 +65,7 @@ def render(
     charts = [
         found
         for size, labelled in ((WIDE, True), (NARROW, False))
-        if (found := chart(lines, baselines, ylabel=ylabel, labelled=labelled, **size))
+        if (found := lay_out_chart(lines, baselines, ylabel=ylabel, labelled=labelled, **size))
     ]
     several = len(runs) > 1
     title = f"{len(runs)} runs side by side" if several else runs[0]["name"]
@@ -146,11 +146,13 @@ def _run(record: Record, rank: int) -> dict[str, Any]:
         "settings": _flat(record.settings),
         "environment": list(record.environment.items()),
         "film": _film(pictures) if "frames" in pictures else None,
-        "latent": latent_map(pictures["latent"], pictures.get("labels"))
+        "latent": lay_out_latents(pictures["latent"], pictures.get("labels"))
         if "latent" in pictures
         else None,
-        "backdrop": png(pictures["backdrop"]) if "backdrop" in pictures else "",
-        "samples": [png(sample) for sample in pictures["samples"]] if "samples" in pictures else [],
+        "backdrop": encode_png(pictures["backdrop"]) if "backdrop" in pictures else "",
+        "samples": [encode_png(sample) for sample in pictures["samples"]]
+        if "samples" in pictures
+        else [],
         "layers": _layers(pictures) if "layer_names" in pictures else [],
         "weights": _weights(pictures) if "weight_names" in pictures else [],
         "architecture": pictures["architecture"].tolist() if "architecture" in pictures else [],
@@ -218,10 +220,10 @@ def _differences(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]
 def _film(pictures: Mapping[str, Any]) -> dict[str, Any]:
     targets, frames = pictures["targets"], pictures["frames"]
     return {
-        "pairs": [(png(t), png(e)) for t, e in zip(targets, frames[-1], strict=True)],
+        "pairs": [(encode_png(t), encode_png(e)) for t, e in zip(targets, frames[-1], strict=True)],
         "height": targets.shape[1],
         "width": targets.shape[2],
-        "sheet": sheet(frames) if len(frames) > 1 else "",
+        "sheet": encode_sheet(frames) if len(frames) > 1 else "",
         "captions": [", ".join(str(text).split("   ")) for text in pictures["captions"]],
         "generations": [int(generation) for generation in pictures["generations"]],
     }
@@ -240,7 +242,7 @@ def _layers(pictures: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "number": number,
                 "height": height,
                 "width": width,
-                "sheet": sheet(maps),
+                "sheet": encode_sheet(maps),
                 "low": f"{low:.3g}",
                 "high": f"{high:.3g}",
             }
@@ -257,7 +259,7 @@ def _weights(pictures: Mapping[str, Any]) -> list[dict[str, Any]]:
         rows.append(
             {
                 "name": str(name),
-                "pictures": [png(picture) for picture in pair],
+                "pictures": [encode_png(picture) for picture in pair],
                 "sizes": [f"{size:.3g}" for size in pictures["weight_sizes"][index]],
                 "width": scale * width,
                 "height": scale * height,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from evoae.report.gallery import levels
+from evoae.report.gallery import to_levels
 from evoae.report.recorder import Frame
 
 LARGEST_SIDE = 64  # of an image on the page; larger ones are averaged over blocks
@@ -32,10 +32,10 @@ def to_bytes(images: npt.NDArray[np.floating], low: float, high: float) -> Bytes
         rows, columns = padded.shape[-3] // block, padded.shape[-2] // block
         blocks = padded.reshape(*images.shape[:-3], rows, block, columns, block, channels)
         images = blocks.mean(axis=(-4, -2))
-    return levels(images, low, high)
+    return to_levels(images, low, high)
 
 
-def thinned(frames: Sequence[Frame]) -> list[Frame]:
+def thin_frames(frames: Sequence[Frame]) -> list[Frame]:
     """As many frames, evenly chosen with the first and the last, as a page has room for."""
     number, height, width, channels = frames[0].images.shape
     sides = [min(side, LARGEST_SIDE) for side in (height, width)]
@@ -45,7 +45,7 @@ def thinned(frames: Sequence[Frame]) -> list[Frame]:
     return [frames[i] for i in np.linspace(0, len(frames) - 1, most).round().astype(int)]
 
 
-def maps_of_layer(values: npt.NDArray[np.floating]) -> tuple[Bytes, float, float]:
+def draw_maps(values: npt.NDArray[np.floating]) -> tuple[Bytes, float, float]:
     """The output of one layer as bytes, with the values that are black and white.
 
     Args:
@@ -63,10 +63,10 @@ def maps_of_layer(values: npt.NDArray[np.floating]) -> tuple[Bytes, float, float
     return scaled[:most].transpose(0, 3, 1, 2), low, high
 
 
-def png(image: Bytes) -> str:
+def encode_png(image: Bytes) -> str:
     """A data URI of one image [H, W, C] or [H, W].
 
-    >>> png(np.zeros((2, 2), np.uint8))[:22]
+    >>> encode_png(np.zeros((2, 2), np.uint8))[:22]
     'data:image/png;base64,'
     """
     file = io.BytesIO()
@@ -74,10 +74,10 @@ def png(image: Bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def sheet(rows: Bytes) -> str:
+def encode_sheet(rows: Bytes) -> str:
     """A data URI of images [rows, columns, H, W, ...] in one picture without gaps."""
     number, columns, height, width = rows.shape[:4]
     whole = rows.swapaxes(1, 2)
-    return png(
+    return encode_png(
         np.ascontiguousarray(whole.reshape(number * height, columns * width, *rows.shape[4:]))
     )
