@@ -162,7 +162,7 @@ evoae.report.draw_curve(
         "SNES (evosax)": snes_trace.best_fitness,
         "probes": np.array(probe_errors),
     },
-    baselines=evoae.report.baselines(images, error="logit_huber", low=0.1, high=0.9),
+    baselines=evoae.fitness.compute_baselines(images, error="logit_huber", low=0.1, high=0.9),
     ylabel="Huber error of logits per pixel",
 )
 

@@ -46,7 +46,7 @@ print(digits.images.shape, digits.labels)
 # are black, so that even a black image does not look bad in numbers.
 
 # %%
-evoae.report.baselines(digits.images, error="mae", low=0.1, high=0.9)
+evoae.fitness.compute_baselines(digits.images, error="mae", low=0.1, high=0.9)
 
 # %% [markdown]
 # ## Evolve

@@ -117,7 +117,7 @@ evoae.report.draw_curve(
     "curve.png",
     generations_each * np.arange(1, num_rounds + 1),
     {"validation": validated, "minibatches": training},
-    baselines=evoae.report.baselines(
+    baselines=evoae.fitness.compute_baselines(
         evoae.data.scale(validation, 0.0, 1.0), error="bce", fitted_to=scaled_train
     ),
     ylabel="binary cross entropy per pixel",
@@ -134,8 +134,8 @@ evoae.report.draw_curve(
 test = evoae.data.load(source, split="test").images
 squared = jax.jit(evoae.fitness.reconstruction(model, error="mse"))
 results = {
-    **evoae.report.baselines(test, error="mse", fitted_to=scaled_train),
-    f"{latent_size} principal components": evoae.report.pca_error(
+    **evoae.fitness.compute_baselines(test, error="mse", fitted_to=scaled_train),
+    f"{latent_size} principal components": evoae.fitness.compute_pca_error(
         test, latent_size, error="mse", fitted_to=scaled_train
     ),
     "evolved": float(squared(best, test)),

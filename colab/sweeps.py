@@ -92,7 +92,7 @@ evoae.report.draw_curve(
         f"{number} changed": np.fmin.accumulate(np.median(errors[-1], axis=0))
         for number, errors in zip([1, 4], found.best_fitness, strict=True)
     },
-    baselines=evoae.report.baselines(digits.images, error="mae", low=0.1, high=0.9),
+    baselines=evoae.fitness.compute_baselines(digits.images, error="mae", low=0.1, high=0.9),
     ylabel="mean absolute error per pixel",
 )
 

@@ -136,7 +136,7 @@ evoae.report.draw_curve(
     "curve.png",
     np.arange(1, num_generations + 1),
     {"layers": trace.best_fitness, "Flax module": plain_trace.best_fitness},
-    baselines=evoae.report.baselines(images, error="bce"),
+    baselines=evoae.fitness.compute_baselines(images, error="bce"),
     ylabel="binary cross entropy per pixel",
 )
 

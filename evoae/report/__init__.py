@@ -4,7 +4,6 @@ Host side only: NumPy arrays (or what turns into them) come in, files and pictur
 """
 
 from evoae.report.animation import write_animation
-from evoae.report.baselines import baselines, diversity
 from evoae.report.comparison import Course, draw_comparison
 from evoae.report.curve import draw_curve
 from evoae.report.galleries import draw_galleries
@@ -12,22 +11,18 @@ from evoae.report.gallery import draw_gallery
 from evoae.report.growth import draw_growth
 from evoae.report.latent import draw_latent_map
 from evoae.report.metrics import write_metrics
-from evoae.report.principal_components import pca_error
 from evoae.report.recorder import Frame, FrameRecorder
 
 __all__ = [
     "Course",
     "Frame",
     "FrameRecorder",
-    "baselines",
-    "diversity",
     "draw_comparison",
     "draw_curve",
     "draw_galleries",
     "draw_gallery",
     "draw_growth",
     "draw_latent_map",
-    "pca_error",
     "write_animation",
     "write_metrics",
 ]

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from evoae.checks import check_range, check_whole
-from evoae.report.checks import check_pair
+from evoae.checks import check_pair, check_range, check_whole
 from evoae.report.files import check_destination, replacing
 from evoae.report.gallery import MARGIN, draw_gallery
 from evoae.report.recorder import Frame

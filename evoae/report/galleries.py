@@ -6,8 +6,7 @@ from collections.abc import Mapping
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from evoae.checks import check_range
-from evoae.report.checks import check_images, check_pair
+from evoae.checks import check_images, check_pair, check_range
 from evoae.report.gallery import GUTTER, MARGIN, draw_tiles
 
 FONT_SIZE = 13

@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from evoae.checks import check_range, check_whole
-from evoae.report.checks import check_pair
+from evoae.checks import check_pair, check_range, check_whole
 
 GUTTER = 2  # between neighbouring images, in pixels of the picture
 MARGIN = 8  # around the picture and between double rows

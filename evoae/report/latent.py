@@ -7,9 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from evoae.checks import check_range
+from evoae.checks import check_images, check_range
 from evoae.report import style
-from evoae.report.checks import check_images
 from evoae.report.files import check_destination
 
 SIDE = 5.0  # of the axes, in inches

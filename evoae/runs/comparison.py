@@ -7,9 +7,8 @@ import numpy as np
 
 from evoae import data
 from evoae.engine.environment import environment
-from evoae.report.baselines import baselines
+from evoae.fitness.baselines import compute_baselines, compute_pca_error
 from evoae.report.comparison import Course, draw_comparison
-from evoae.report.principal_components import pca_error
 from evoae.report.table import print_table, write_table
 from evoae.report.words import name_error
 from evoae.runs.config import DataConfig, RunConfig, to_json
@@ -189,7 +188,7 @@ def _yardsticks(task: Task, images: Images) -> dict[str, float]:
     learnt, shown = data.scale(task.images, low, high), data.scale(images, low, high)
     latent_size = task.model.latent_size(learnt.shape[1:])
     components = "1 component" if latent_size == 1 else f"{latent_size} components"
-    pca = pca_error(shown, latent_size, error=config.error, fitted_to=learnt)
-    constants = baselines(shown, error=config.error, low=low, high=high, fitted_to=learnt)
+    pca = compute_pca_error(shown, latent_size, error=config.error, fitted_to=learnt)
+    constants = compute_baselines(shown, error=config.error, low=low, high=high, fitted_to=learnt)
     noisy = {} if config.noise is None else {NOISY: error_of_inputs(task.fitness, images)}
     return {f"PCA ({components})": pca, **constants, **noisy}

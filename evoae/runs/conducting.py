@@ -16,6 +16,7 @@ from evoae import data, report
 from evoae.engine.environment import environment
 from evoae.engine.evolution import InvalidFitnessError
 from evoae.engine.hosts import any_of, check_same, of_first
+from evoae.fitness import compute_diversity
 from evoae.models.networks import applied
 from evoae.report.page import PAGE
 from evoae.report.table import write_table
@@ -154,7 +155,7 @@ def conduct(
             folder=path,
             error=error_on(task.fitness, best, task.images),
             baselines=baselines,
-            diversity=report.diversity(outputs, targets),
+            diversity=compute_diversity(outputs, targets),
             num_evaluations=pace.steps * task.population_size,
             seconds=pace.seconds,
             stopped=stopped,

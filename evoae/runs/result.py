@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evoae import report
+from evoae.fitness import compute_baselines
 from evoae.fitness.errors import ErrorName
 from evoae.runs.config.command import command
 from evoae.runs.evidence import evidence
@@ -25,7 +25,7 @@ class Result(NamedTuple):
       error: of the best weights on all images, computed anew.
       baselines: the errors of the black, the mean and the median image.
       diversity: how much the outputs differ from each other, by how much the images do; NaN for
-        one image. See `evoae.report.diversity`.
+        one image. See `evoae.fitness.compute_diversity`.
       num_evaluations: candidates evaluated.
       seconds: spent on the generations, without the files that were written in between.
       stopped: whether Ctrl-C or SIGTERM ended it.
@@ -72,7 +72,7 @@ def baselines_of(task: Task, pixels: Images, error: ErrorName) -> dict[str, floa
     Pixels are the images of the task as floats [N, H, W, C].
     """
     low, high = task.config.data.low, task.config.data.high
-    found = report.baselines(pixels, error=error, low=low, high=high)
+    found = compute_baselines(pixels, error=error, low=low, high=high)
     if len(pixels) == 1:  # which is its own mean and median
         found = {"black image": found["black image"]}
     if task.config.noise is not None:

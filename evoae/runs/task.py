@@ -16,12 +16,11 @@ from evoae.engine.devices import replicated
 from evoae.engine.evolution import InvalidFitnessError, evolve, working_mesh
 from evoae.engine.hosts import seconds_of_first
 from evoae.engine.memory import Memory, check_memory, memory_estimate
-from evoae.fitness import Reconstruction, reconstruction
+from evoae.fitness import Reconstruction, compute_error, reconstruction
 from evoae.fitness.batches import prepared
 from evoae.fitness.errors import check_sides
 from evoae.models import Autoencoder, variational
 from evoae.models.networks import random_networks
-from evoae.report.baselines import ERRORS as NUMPY_ERRORS
 from evoae.runs.clock import BEGINNING, BLOCK_SIZE, Pace, in_blocks
 from evoae.runs.config import DataConfig, RunConfig
 from evoae.runs.progress import Status
@@ -262,10 +261,13 @@ def error_on(fitness: Reconstruction, params: Params, images: Images) -> float:
 
 def error_of_inputs(fitness: Reconstruction, images: Images) -> float:
     """The error of the noisy images themselves, in which `error_on` gives them to a network."""
-    parts, error = _parts(images), NUMPY_ERRORS[fitness.error]
-    clean = [np.asarray(data.scale(part, fitness.low, fitness.high), np.float64) for part in parts]
+    parts = _parts(images)
+    clean = [data.scale(part, fitness.low, fitness.high) for part in parts]
     noisy = [fitness.noisy(_noise_key(i), jnp.asarray(part)) for i, part in enumerate(parts)]
-    errors = [error(a, np.asarray(b, np.float64)) for a, b in zip(clean, noisy, strict=True)]
+    errors = [
+        compute_error(a, np.asarray(b), error=fitness.error)
+        for a, b in zip(clean, noisy, strict=True)
+    ]
     return _mean_error(fitness, errors, parts)
 
 

@@ -14,7 +14,7 @@ from evoae.experiments.paper.experiment import Experiment, Table
 from evoae.experiments.paper.figure3 import diversities, outputs_of
 from evoae.experiments.paper.parts import Arrays, Parts
 from evoae.experiments.paper.pictures import save_both
-from evoae.report.baselines import baselines
+from evoae.fitness.baselines import compute_baselines
 from evoae.report.sensitivity import Setting, draw_heatmap, draw_sensitivity
 from evoae.report.words import ERROR_NAMES
 from evoae.runs.config import PRESETS, RunConfig, with_settings
@@ -56,7 +56,7 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
     one_task, ten_task = prepare(one), prepare(ten)
     digit = np.asarray(data.scale(one_task.images, one.data.low, one.data.high))
     digits = np.asarray(data.scale(ten_task.images, ten.data.low, ten.data.high))
-    black = baselines(digit, error="mae", low=0.1, high=0.9)["black image"]
+    black = compute_baselines(digit, error="mae", low=0.1, high=0.9)["black image"]
     evaluations = AGENTS * budget.generations
 
     grid = []

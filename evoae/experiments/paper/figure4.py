@@ -16,7 +16,7 @@ from evoae.experiments.paper.parts import Arrays, Parts
 from evoae.experiments.paper.pictures import image_rows, median_run, save_both
 from evoae.experiments.paper.verdicts import Claim, Statement, spread
 from evoae.fitness import Reconstruction
-from evoae.report.baselines import baselines
+from evoae.fitness.baselines import compute_baselines
 from evoae.report.comparison import Course, draw_comparison
 from evoae.report.words import COLLAPSED, ERROR_NAMES
 from evoae.runs.config import PRESETS, RunConfig
@@ -157,7 +157,7 @@ def summary(found: Arrays) -> Table:
 
 
 def _baselines(found: Arrays) -> dict[str, float]:
-    return baselines(found["images"], error="mae", low=0.1, high=0.9)
+    return compute_baselines(found["images"], error="mae", low=0.1, high=0.9)
 
 
 def claims(found: Arrays) -> list[Claim]:
