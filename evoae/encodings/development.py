@@ -206,7 +206,7 @@ def record_growth(tree: Genes, *, num_units: int, lives: int) -> Growth:
     >>> from evoae.encodings.grammar_tree import written
     >>> growth = record_growth(written("SEQ PAR END REC END", 8), num_units=9, lives=2)
     >>> [int(cells.num_cells) for cells in growth.steps]
-    [1, 2, 3, 4, 5, 5]
+    [1, 2, 3, 3, 4, 5, 5]
     """
     check_whole("num_units", num_units, 1)
     check_whole("lives", lives, 1)

@@ -20,19 +20,19 @@ def draw_galleries(
     low: float = 0.0,
     high: float = 1.0,
 ) -> Image.Image:
-    """Draw the targets, and below them a row of reconstructions for each network.
+    """Draws the targets, and below them a row of reconstructions for each network.
 
     Args:
-        targets: [N, H, W, C], C = 1 (grey) or 3 (RGB).
-        rows: reconstructions of the same shape, by what is written beside them.
-        low: the value that is drawn black; smaller ones are, too.
-        high: the value that is drawn white (or full colour); larger ones are, too.
+      targets: [N, H, W, C], C = 1 (grey) or 3 (RGB).
+      rows: reconstructions of the same shape, by what is written beside them.
+      low: the value that is drawn black; smaller ones are, too.
+      high: the value that is drawn white (or full colour); larger ones are, too.
 
     Returns:
-        A picture of mode "L" or "RGB" on white.
+      A picture of mode "L" or "RGB" on white.
 
     Raises:
-        ValueError: shapes that do not match, no rows, NaN or infinite values.
+      ValueError: shapes that do not match, no rows, NaN or infinite values.
 
     >>> import numpy as np
     >>> digits = np.zeros((10, 28, 28, 1))
@@ -42,7 +42,7 @@ def draw_galleries(
     images = {"target": check_images("targets", targets)}
     check_range(low, high)
     if not rows:
-        raise ValueError("rows: got none; allowed: one or more")
+        raise ValueError("rows must be one or more, got none")
     for label, reconstructions in rows.items():
         images[label] = check_pair(targets, reconstructions, f"rows[{label!r}]")[1]
 

@@ -49,25 +49,25 @@ def draw_sensitivity(
     ends: tuple[str, str] = ("best", "worst"),
     linear: bool = False,
 ) -> Figure:
-    """Write a PNG of the errors by the values of one setting: a dot a run, the median, the range.
+    """Writes a PNG of the errors by the values of one setting: a dot a run, the median, the range.
 
     The axis of a number is logarithmic when its values differ more than tenfold. Runs without a
     finite error are left out, also of the range; they count for the median.
 
     Args:
-        path: a file name that ends in .png; 200 dots an inch.
-        setting: with V values.
-        errors: [V, R], of R runs for each value.
-        ylabel: what the errors are, such as "mean absolute error per pixel".
-        ends: the names of the smallest and the largest.
-        linear: keep the axis of the errors linear and let it begin at 0; otherwise it is
-            logarithmic where they differ more than tenfold.
+      path: a file name that ends in .png; 200 dots an inch.
+      setting: with V values.
+      errors: [V, R], of R runs for each value.
+      ylabel: what the errors are, such as "mean absolute error per pixel".
+      ends: the names of the smallest and the largest.
+      linear: keep the axis of the errors linear and let it begin at 0; otherwise it is
+        logarithmic where they differ more than tenfold.
 
     Returns:
-        The figure, for a notebook or a change.
+      The figure, for a notebook or a change.
 
     Raises:
-        ValueError: another shape, or no finite error.
+      ValueError: another shape, or no finite error.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -117,20 +117,20 @@ def draw_heatmap(
     *,
     title: str,
 ) -> Figure:
-    """Write a PNG of an error for each pair of values, written into its cell; the best is framed.
+    """Writes a PNG of an error for each pair of values, written into its cell; the best is framed.
 
     Args:
-        path: a file name that ends in .png; 200 dots an inch.
-        down: the setting of the rows, with V values.
-        across: that of the columns, with W values.
-        errors: [V, W]; cells of NaN stay empty, those of infinity grey.
-        title: what the errors are, above the map.
+      path: a file name that ends in .png; 200 dots an inch.
+      down: the setting of the rows, with V values.
+      across: that of the columns, with W values.
+      errors: [V, W]; cells of NaN stay empty, those of infinity grey.
+      title: what the errors are, above the map.
 
     Returns:
-        The figure, for a notebook or a change.
+      The figure, for a notebook or a change.
 
     Raises:
-        ValueError: another shape, or no finite error.
+      ValueError: another shape, or no finite error.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -198,7 +198,7 @@ def _checked(errors: npt.ArrayLike, shape: tuple[int, int | None]) -> Array:
     table = np.asarray(errors, np.float64)
     if table.ndim != 2 or any(n not in (None, m) for n, m in zip(shape, table.shape, strict=True)):
         allowed = tuple("R" if n is None else n for n in shape)
-        raise ValueError(f"errors: got shape {table.shape}; allowed: {allowed}, a row a value")
+        raise ValueError(f"errors must have shape {allowed}, a row a value, got {table.shape}")
     if not np.isfinite(table).any():
-        raise ValueError("errors: got no finite error; allowed: one or more")
+        raise ValueError("errors must be finite somewhere, got none that is")
     return table

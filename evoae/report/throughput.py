@@ -86,7 +86,7 @@ Table = tuple[list[str], list[list[str]]]  # the names of the columns, the rows
 
 
 def tabulate(cases: Sequence[Throughput]) -> tuple[Table, Table]:
-    """How fast ours is; and by how many times others are slower, and what ours costs besides."""
+    """Tells how fast ours is; and how many times slower others are, and what ours costs."""
     names = _names(cases)
     speeds, costs = [], []
     for case in cases:
@@ -117,7 +117,7 @@ def tabulate(cases: Sequence[Throughput]) -> tuple[Table, Table]:
 
 
 def format_markdown(machine: Mapping[str, object], cases: Sequence[Throughput]) -> str:
-    """The tables and the picture throughput.png as a page, with what was measured and where.
+    """Writes the page: the tables, the picture throughput.png, and what was measured and where.
 
     >>> print(format_markdown({"date": "2026-11-24", "cores": 2}, []).splitlines()[2])
     date 2026-11-24, cores 2
@@ -134,17 +134,17 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def draw_throughput(path: str | os.PathLike[str], cases: Sequence[Throughput]) -> Figure:
-    """Write a PNG of evaluations a second, on a logarithmic axis: our bars and those of others.
+    """Writes a PNG of evaluations a second, on a logarithmic axis: our bars and those of others.
 
     Args:
-        path: a file name that ends in .png; 200 dots an inch.
-        cases: those without others are left out, unless none has any.
+      path: a file name that ends in .png; 200 dots an inch.
+      cases: those without others are left out, unless none has any.
 
     Returns:
-        The figure, for a notebook or a change.
+      The figure, for a notebook or a change.
 
     Raises:
-        ValueError: no cases.
+      ValueError: no cases.
 
     >>> import tempfile
     >>> others = [Other("loop", 50.0, 20.0, 0.1, [0.2])]
@@ -156,7 +156,7 @@ def draw_throughput(path: str | os.PathLike[str], cases: Sequence[Throughput]) -
     """
     file = check_destination(path, ".png")
     if not cases:
-        raise ValueError("cases: got none; allowed: one or more")
+        raise ValueError("cases must be one or more, got none")
     cases = [case for case in cases if case.others] or cases
     names = [OURS, *_names(cases)]
     colors = dict(zip(names, style.PALETTE, strict=False))

@@ -9,8 +9,8 @@ from flax.traverse_util import flatten_dict
 
 from evoae import data
 from evoae.models.networks import applied, random_networks
+from evoae.report.latent import GRID, place_grid
 from evoae.report.page.images import draw_maps, to_bytes
-from evoae.report.page.latent import GRID, place_grid
 from evoae.report.page.weights import draw_weights
 from evoae.runs.evidence import prior_samples
 from evoae.runs.task import Task

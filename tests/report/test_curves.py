@@ -113,12 +113,18 @@ def test_curve_draws_across_missing_values_and_names_hopeless_lines(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"path": "curve.jpg"}, "path: got .*; allowed: a name that ends in .png"),
-        ({"generations": []}, r"generations: got shape \(0,\)"),
-        ({"generations": [0, 2, 2]}, "generations: got values that do not increase"),
-        ({"series": {}}, "series: got 0; allowed: 1 to 6"),
-        ({"series": {"best": [1, 2]}}, r"series\['best'\]: got shape \(2,\); allowed: \(3,\)"),
-        ({"baselines": {"mean image": math.nan}}, r"baselines\['mean image'\]: got nan"),
+        ({"path": "curve.jpg"}, "path must end in .png, got .*curve.jpg"),
+        ({"generations": []}, r"generations must have shape \[G\], G from 1, got \(0,\)"),
+        ({"generations": [0, 2, 2]}, r"generations must increase from 0 or more, got \[0, 2, 2\]"),
+        ({"series": {}}, "series must be 1 to 6, got 0"),
+        (
+            {"series": {"best": [1, 2]}},
+            r"series\['best'\] must have the shape .*\(3,\), got \(2,\)",
+        ),
+        (
+            {"baselines": {"mean image": math.nan}},
+            r"baselines\['mean image'\] must be a finite number, got nan",
+        ),
     ],
 )
 def test_curve_refuses_bad_input(tmp_path, change, message):
@@ -205,7 +211,7 @@ def test_comparison_names_a_course_that_failed(tmp_path):
 
 def test_comparison_refuses_bad_input(tmp_path):
     for wrong in ([], 7 * courses()[:1]):
-        with pytest.raises(ValueError, match=f"courses: got {len(wrong)}; allowed: 1 to 6"):
+        with pytest.raises(ValueError, match=f"courses must be 1 to 6, got {len(wrong)}"):
             draw_comparison(tmp_path / "compare.png", wrong, baselines={}, ylabel="error")
     assert list(tmp_path.iterdir()) == []
 
@@ -248,12 +254,12 @@ def test_latent_map_of_a_collapsed_encoder(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"latent": np.zeros((3, 3))}, r"latent: got shape \(3, 3\); allowed: \[N, 2\]"),
-        ({"latent": np.full((3, 2), math.nan)}, "latent: got NaN"),
-        ({"labels": [1, 2]}, r"labels: got shape \(2,\)"),
-        ({"labels": [0.5, 1, 2]}, "labels: got .*float64; allowed: 3 whole numbers"),
-        ({"labels": [-1, 1, 2]}, "allowed: 3 whole numbers from 0"),
-        ({"decode": lambda points: np.zeros((9, 4, 4, 1))}, "decode: got images of shape"),
+        ({"latent": np.zeros((3, 3))}, r"latent must have shape \[N, 2\], N from 1, got \(3, 3\)"),
+        ({"latent": np.full((3, 2), math.nan)}, "latent must be finite, got NaN"),
+        ({"labels": [1, 2]}, r"labels must be 3 whole numbers from 0, got shape \(2,\)"),
+        ({"labels": [0.5, 1, 2]}, "labels must be 3 whole numbers from 0, got .*float64"),
+        ({"labels": [-1, 1, 2]}, "labels must be 3 whole numbers from 0"),
+        ({"decode": lambda points: np.zeros((9, 4, 4, 1))}, "decode must make images of shape"),
         ({"high": 0.0}, "low must be below high, got 0.0 and 0.0"),
     ],
 )

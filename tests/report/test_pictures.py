@@ -89,13 +89,19 @@ def test_gallery_chooses_a_readable_size(number):
     [
         (
             {"reconstructions": images(9)},
-            r"reconstructions: got shape \(9, 28, 28, 1\); .*\(10, 28",
+            r"reconstructions must have .*\(10, 28, 28, 1\), got \(9",
         ),
-        ({"targets": images(0)}, r"targets: got shape \(0, 28, 28, 1\)"),
-        ({"targets": images()[..., 0]}, r"targets: got shape \(10, 28, 28\)"),
-        ({"targets": images(channels=2)}, r"targets: got shape \(10, 28, 28, 2\)"),
-        ({"targets": images().astype(complex)}, "targets: got dtype complex128"),
-        ({"reconstructions": images() * np.nan}, "reconstructions: 10 of 10 images hold NaN"),
+        ({"targets": images(0)}, r"targets must have shape .* got \(0, 28, 28, 1\)"),
+        ({"targets": images()[..., 0]}, r"targets must have shape .* got \(10, 28, 28\)"),
+        ({"targets": images(channels=2)}, r"targets must have shape .* got \(10, 28, 28, 2\)"),
+        (
+            {"targets": images().astype(complex)},
+            "targets must be real numbers, got dtype complex128",
+        ),
+        (
+            {"reconstructions": images() * np.nan},
+            "reconstructions must be finite, got NaN or infinity in 10 of 10",
+        ),
         ({"low": 0.9, "high": 0.1}, "low must be below high, got 0.9 and 0.1"),
         ({"high": math.inf}, "high must be a finite number, got inf"),
         ({"columns": 0}, "columns must be None or a whole number from 1, got 0"),
@@ -175,11 +181,11 @@ def test_animation_fits_a_caption_wider_than_the_images(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"path": "evolution.png"}, "path: got .*png'; allowed: a name that ends in .gif"),
-        ({"path": "absent/evolution.gif"}, "path: the folder of .* does not exist"),
-        ({"frames": []}, "frames: got none"),
-        ({"frames": film(2, 9)}, r"frames\[0\]: got shape \(9, 28, 28, 1\)"),
-        ({"seconds": 0}, "seconds: got 0"),
+        ({"path": "evolution.png"}, "path must end in .gif, got .*png'"),
+        ({"path": "absent/evolution.gif"}, "path must be in a folder that exists, got"),
+        ({"frames": []}, "frames must be one or more, got none"),
+        ({"frames": film(2, 9)}, r"frames\[0\] must have the shape .* got \(9, 28, 28, 1\)"),
+        ({"seconds": 0}, "seconds must be a finite number above 0, got 0"),
         ({"scale": 0}, "scale must be .* got 0"),
     ],
 )
@@ -225,11 +231,11 @@ def test_recorder_spreads_a_long_run_evenly():
 
 
 def test_recorder_refuses_bad_input():
-    with pytest.raises(ValueError, match="max_frames: got 1"):
+    with pytest.raises(ValueError, match="max_frames must be a whole number from 2, got 1"):
         report.FrameRecorder(max_frames=1)
-    with pytest.raises(ValueError, match="stride: got 0"):
+    with pytest.raises(ValueError, match="stride must be a whole number from 1, got 0"):
         report.FrameRecorder(stride=0)
     recorder = report.FrameRecorder()
     recorder.record(5, images(1), "")
-    with pytest.raises(ValueError, match="generation: got 5; allowed: above the last one, 5"):
+    with pytest.raises(ValueError, match="generation must be above the last one, 5, got 5"):
         recorder.record(5, images(1), "")

@@ -24,7 +24,7 @@ WEIGHT_SCALE, WEIGHT_WIDTH = 14, 380  # of a weight, and of a picture of weights
 
 
 def write_page(path: Path, records: Sequence[Record]) -> None:
-    """Write the page of one run, or of several side by side.
+    """Writes the page of one run, or of several side by side.
 
     Args:
       path: the file; an earlier page is replaced.
@@ -47,7 +47,7 @@ def render(
     poll_seconds: float | None = None,
     template: str = "page.html",
 ) -> str:
-    """The page as text.
+    """Makes the page as text.
 
     Args:
       records: of one run or more.

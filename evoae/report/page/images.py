@@ -19,7 +19,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def to_bytes(images: npt.NDArray[np.floating], low: float, high: float) -> Bytes:
-    """Images [..., H, W, C] as 0..255 from `low`..`high`, at most `LARGEST_SIDE` pixels a side.
+    """Turns images [..., H, W, C] into 0..255, at most `LARGEST_SIDE` pixels a side.
 
     >>> to_bytes(np.array([0.1, 0.5, 0.9, 2.0]).reshape(1, 4, 1), 0.1, 0.9).ravel()
     array([  0, 128, 255, 255], dtype=uint8)
@@ -36,7 +36,7 @@ def to_bytes(images: npt.NDArray[np.floating], low: float, high: float) -> Bytes
 
 
 def thin_frames(frames: Sequence[Frame]) -> list[Frame]:
-    """As many frames, evenly chosen with the first and the last, as a page has room for."""
+    """Chooses as many frames, evenly with the first and the last, as a page has room for."""
     number, height, width, channels = frames[0].images.shape
     sides = [min(side, LARGEST_SIDE) for side in (height, width)]
     most = max(12, FILM_BYTES // (number * sides[0] * sides[1] * channels))
@@ -46,7 +46,7 @@ def thin_frames(frames: Sequence[Frame]) -> list[Frame]:
 
 
 def draw_maps(values: npt.NDArray[np.floating]) -> tuple[Bytes, float, float]:
-    """The output of one layer as bytes, with the values that are black and white.
+    """Draws the output of one layer as bytes, and tells the values that are black and white.
 
     Args:
       values: [N, H, W, maps], or [N, units], where every unit is a map of one pixel.
@@ -64,7 +64,7 @@ def draw_maps(values: npt.NDArray[np.floating]) -> tuple[Bytes, float, float]:
 
 
 def encode_png(image: Bytes) -> str:
-    """A data URI of one image [H, W, C] or [H, W].
+    """Makes a data URI of one image [H, W, C] or [H, W].
 
     >>> encode_png(np.zeros((2, 2), np.uint8))[:22]
     'data:image/png;base64,'
@@ -75,7 +75,7 @@ def encode_png(image: Bytes) -> str:
 
 
 def encode_sheet(rows: Bytes) -> str:
-    """A data URI of images [rows, columns, H, W, ...] in one picture without gaps."""
+    """Makes a data URI of images [rows, columns, H, W, ...] in one picture without gaps."""
     number, columns, height, width = rows.shape[:4]
     whole = rows.swapaxes(1, 2)
     return encode_png(
