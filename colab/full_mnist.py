@@ -113,11 +113,11 @@ for _ in range(num_rounds):
 
 # %%
 scaled_train = evoae.data.scale(train, 0.0, 1.0)
-evoae.report.curve(
+evoae.report.draw_curve(
     "curve.png",
     generations_each * np.arange(1, num_rounds + 1),
     {"validation": validated, "minibatches": training},
-    baselines=evoae.report.baselines(
+    baselines=evoae.fitness.compute_baselines(
         evoae.data.scale(validation, 0.0, 1.0), error="bce", fitted_to=scaled_train
     ),
     ylabel="binary cross entropy per pixel",
@@ -134,8 +134,8 @@ evoae.report.curve(
 test = evoae.data.load(source, split="test").images
 squared = jax.jit(evoae.fitness.reconstruction(model, error="mse"))
 results = {
-    **evoae.report.baselines(test, error="mse", fitted_to=scaled_train),
-    f"{latent_size} principal components": evoae.report.pca_error(
+    **evoae.fitness.compute_baselines(test, error="mse", fitted_to=scaled_train),
+    f"{latent_size} principal components": evoae.fitness.compute_pca_error(
         test, latent_size, error="mse", fitted_to=scaled_train
     ),
     "evolved": float(squared(best, test)),
@@ -145,7 +145,7 @@ for name, value in results.items():
 
 # %%
 outputs = model.apply(best, test[:20])
-evoae.report.gallery(test[:20], outputs, name="evolved", columns=10)
+evoae.report.draw_gallery(test[:20], outputs, name="evolved", columns=10)
 
 # %% [markdown]
 # ## The latent map
@@ -156,7 +156,7 @@ evoae.report.gallery(test[:20], outputs, name="evolved", columns=10)
 # %%
 labels = evoae.data.load(source, split="test", num_samples=500).labels
 latent = model.apply(best, test[:500], method="encode")
-evoae.report.latent_map("latent.png", latent[:, :2], labels)
+evoae.report.draw_latent_map("latent.png", latent[:, :2], labels)
 
 # %% [markdown]
 # Is "evolved" above the mean image, and does it draw one and the same blur for all digits? Then it

@@ -10,12 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from evoae import data, report
-from evoae.fitness import Reconstruction
+from evoae import data
+from evoae.fitness import Reconstruction, compute_baselines, compute_error
 from evoae.fitness.batches import prepared
 from evoae.fitness.errors import ErrorName
 from evoae.models.networks import applied
-from evoae.report.baselines import ERRORS as NUMPY_ERRORS
 from evoae.runs.task import NUM_SHOWN, Images, Task
 from evoae.types import Genes, Params
 
@@ -43,10 +42,13 @@ def measure_error(fitness: Reconstruction, params: Params, images: Images) -> fl
 
 def measure_input_error(fitness: Reconstruction, images: Images) -> float:
     """The error of the noisy images themselves, as `measure_error` gives them to a network."""
-    parts, error = _parts(images), NUMPY_ERRORS[fitness.error]
-    clean = [np.asarray(data.scale(part, fitness.low, fitness.high), np.float64) for part in parts]
+    parts = _parts(images)
+    clean = [data.scale(part, fitness.low, fitness.high) for part in parts]
     noisy = [fitness.noisy(_noise_key(i), jnp.asarray(part)) for i, part in enumerate(parts)]
-    errors = [error(a, np.asarray(b, np.float64)) for a, b in zip(clean, noisy, strict=True)]
+    errors = [
+        compute_error(a, np.asarray(b), error=fitness.error)
+        for a, b in zip(clean, noisy, strict=True)
+    ]
     return _mean_error(fitness, errors, parts)
 
 
@@ -193,7 +195,7 @@ def measure_by_level(
 def measure_baselines(task: Task, error: ErrorName) -> dict[str, float]:
     """The errors of constant images, and of the noisy images themselves where there is noise."""
     low, high = task.config.data.low, task.config.data.high
-    found = report.baselines(task.pixels(), error=error, low=low, high=high)
+    found = compute_baselines(task.pixels(), error=error, low=low, high=high)
     if len(task.images) == 1:  # which is its own mean and median
         found = {"black image": found["black image"]}
     if task.config.noise is not None:

@@ -7,7 +7,7 @@ import flax.traverse_util
 import jax
 import numpy as np
 
-from evoae.report.files import destination, replacing
+from evoae.report.files import check_destination, replacing
 from evoae.types import Genes, Params
 
 
@@ -47,7 +47,7 @@ def save_genes(path: str | os.PathLike[str], genes: Genes) -> None:
 
 
 def _save(path: str | os.PathLike[str], arrays: dict[str, Any]) -> None:
-    file = destination(path, ".npz")
+    file = check_destination(path, ".npz")
     with replacing(file) as temporary, temporary.open("wb") as opened:
         np.savez(opened, **arrays)
 

@@ -13,7 +13,7 @@ from jax.test_util import check_grads
 import evoae
 from evoae import crossovers, encodings, mutations
 from evoae.cli.options import parse_run
-from evoae.encodings import Cellular
+from evoae.encodings import Cellular, record_growth
 from evoae.encodings.development import dealt, develop
 from evoae.encodings.grammar_tree import (
     ARITIES,
@@ -26,7 +26,7 @@ from evoae.encodings.grammar_tree import (
 )
 from evoae.layers import UnitGraph, activate
 from evoae.layers.unit_graph import UNIT_ACTIVATIONS
-from evoae.report import growth
+from evoae.report import draw_growth
 from evoae.runs import train
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig, to_json
 from evoae.strategies import GeneticAlgorithm
@@ -522,7 +522,8 @@ def test_what_is_wrong_is_said_in_one_line(make, message):
 
 def test_the_picture_shows_every_step_of_parity(tmp_path):
     path = tmp_path / "parity.png"
-    figure = growth(path, written(PARITY, 12), num_units=32, lives=3)
+    growth = record_growth(written(PARITY, 12), num_units=32, lives=3)
+    figure = draw_growth(path, growth)
     titles = [axes.get_title() for axes in figure.axes]
     assert titles[:3] == ["tree", "network: 13 units", "step 0: 1 cell"]
     assert titles[-1] == "step 11: 13 cells"
@@ -536,7 +537,7 @@ def test_the_picture_shows_every_step_of_parity(tmp_path):
 
 
 def test_the_picture_of_many_steps_shows_some(tmp_path):
-    tree = written(PARITY, 12)
-    figure = growth(tmp_path / "long.png", tree, num_units=32, lives=7)
+    growth = record_growth(written(PARITY, 12), num_units=32, lives=7)
+    figure = draw_growth(tmp_path / "long.png", growth)
     assert len(figure.axes) == 14
     assert figure.axes[-1].get_title() == "step 23: 29 cells"

@@ -16,7 +16,7 @@ from evoae.experiments.paper.conduct import conduct
 from evoae.experiments.paper.full_mnist import evolve_parts, run_name
 from evoae.experiments.paper.parts import Parts
 from evoae.experiments.paper.registry import reproduce
-from evoae.report import pca_error
+from evoae.fitness.baselines import compute_pca_error
 from evoae.strategies import ProbeEvolutionStrategy, Race
 
 
@@ -131,7 +131,7 @@ def test_two_components_are_those_of_the_report(digits):
     np.testing.assert_allclose(
         np.sort(coder.encode(digits.train).var(axis=0, ddof=1)), variances, rtol=1e-3
     )
-    unclipped = pca_error(scaled, 2, error="mse", fitted_to=known)
+    unclipped = compute_pca_error(scaled, 2, error="mse", fitted_to=known)
     assert np.mean((drawn - scaled) ** 2) == pytest.approx(unclipped, rel=0.05)
     assert np.mean((drawn - scaled) ** 2) <= unclipped
 

@@ -5,46 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from skimage.metrics import structural_similarity
 
 import evoae
 from evoae.fitness.errors import ERRORS
 from evoae.runs import judging
 from evoae.runs.task import prepare
-
-
-def logit_huber(y, t):
-    t = np.clip(t, 0.01, 0.99)
-    d = np.abs(np.log(y / (1 - y)) - np.log(t / (1 - t)))
-    return np.where(d <= 1, d**2 / 2, d - 0.5).mean()
-
-
-def of_images(similarity):
-    """1 less the mean of a similarity of two images [height, width, channels]."""
-    return lambda y, t: 1 - np.mean([similarity(a, b) for a, b in zip(y, t, strict=True)])
-
-
-def skimage_ssim(y, t):
-    """By the settings that follow the publication; it leaves out windows that stand over."""
-    return structural_similarity(
-        *(y, t),
-        channel_axis=-1,
-        data_range=1.0,
-        gaussian_weights=True,
-        sigma=1.5,
-        use_sample_covariance=False,
-    )
-
-
-FORMULAS = {
-    "mae": lambda y, t: np.abs(y - t).mean(),
-    "mse": lambda y, t: np.square(y - t).mean(),
-    "rmse": lambda y, t: np.sqrt(np.square(y - t).mean()),
-    "bce": lambda y, t: -(t * np.log(y) + (1 - t) * np.log(1 - y)).mean(),
-    "logit_huber": logit_huber,
-    "correlation": of_images(lambda y, t: np.corrcoef(y.ravel(), t.ravel())[0, 1]),
-    "ssim": of_images(skimage_ssim),
-}
+from tests.numpy_reference import FORMULAS
 
 
 class FlaxAutoencoder(nn.Module):
@@ -267,7 +233,7 @@ def test_images_smaller_than_the_window_are_refused():
     with pytest.raises(ValueError, match=message):
         evoae.fitness.reconstruction(model, error="ssim")(params, images)
     with pytest.raises(ValueError, match=message):
-        evoae.report.baselines(images, error="ssim")
+        evoae.fitness.compute_baselines(images, error="ssim")
 
 
 @every_whole_error

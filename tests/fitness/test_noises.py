@@ -16,12 +16,12 @@ from evoae.engine.evolution import generation
 from evoae.fitness import reconstruction
 from evoae.fitness.batches import prepared
 from evoae.fitness.noises import GaussianNoise, MaskingNoise, SaltAndPepperNoise
-from evoae.report import gallery
-from evoae.report.baselines import ERRORS
+from evoae.report import draw_gallery
 from evoae.runs import backprop, compare, task, train
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, to_json
 from evoae.runs.judging import measure_by_level
 from evoae.strategies import GeneticAlgorithm
+from tests.numpy_reference import FORMULAS
 
 LOW, HIGH = 0.1, 0.9
 MODEL = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 5, 1))
@@ -94,11 +94,9 @@ def test_the_target_is_clean_and_the_input_is_not(model, error, key):
     assert np.mean(np.abs(noisy - clean) > 1e-6) == pytest.approx(0.5, abs=0.1)
     batch = fitness.prepare(IMAGES, jax.random.key(5))
     output = np.asarray(model.apply(params, noisy))
-    value = ERRORS[error](np.asarray(clean, np.float64), output.astype(np.float64))
+    value = FORMULAS[error](np.float64(output), np.float64(clean))
     np.testing.assert_allclose(fitness(params, batch), value, rtol=1e-4)
-    of_clean = ERRORS[error](
-        np.asarray(clean, np.float64), np.asarray(model.apply(params, clean), np.float64)
-    )
+    of_clean = FORMULAS[error](np.float64(model.apply(params, clean)), np.float64(clean))
     np.testing.assert_allclose(fitness(params, IMAGES), of_clean, rtol=1e-4)  # without a key
 
 
@@ -207,13 +205,13 @@ def test_a_comparison_has_adam_at_all_levels(config, tmp_path):
 
 def test_a_gallery_has_rows_of_noisy_reconstructed_and_clean_images():
     clean, black = np.ones((2, 4, 4, 1)), np.zeros((2, 4, 4, 1))
-    picture = np.asarray(gallery(clean, clean / 2, inputs=black, scale=1))
-    two = np.asarray(gallery(clean, clean / 2, scale=1))
+    picture = np.asarray(draw_gallery(clean, clean / 2, inputs=black, scale=1))
+    two = np.asarray(draw_gallery(clean, clean / 2, scale=1))
     assert picture.shape[0] == two.shape[0] + 6
     column = picture[:, -9]  # through the last image of each row
     assert [int(column[8 + 6 * row]) for row in range(3)] == [0, 128, 255]
-    with pytest.raises(ValueError, match=r"inputs: got shape \(1, 4, 4, 1\)"):
-        gallery(clean, clean, inputs=black[:1])
+    with pytest.raises(ValueError, match=r"inputs must have the shape of targets"):
+        draw_gallery(clean, clean, inputs=black[:1])
 
 
 def test_noise_is_a_setting(config):

@@ -74,7 +74,7 @@ def test_the_table_has_both_ways_and_all_yardsticks(found, config):
     assert mean.error == pytest.approx(np.square(images - images.mean(0)).mean())
     assert mean.test_error == pytest.approx(np.square(tested - images.mean(0)).mean())
     pca = rows["PCA (3 components)"]
-    assert pca.error == pytest.approx(evoae.report.pca_error(images, 3, error="mse"))
+    assert pca.error == pytest.approx(evoae.fitness.compute_pca_error(images, 3, error="mse"))
     assert pca.error < mean.error
     assert (mean.seconds, mean.evaluations) == (None, None)
     for name in ADAM:

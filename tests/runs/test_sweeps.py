@@ -18,7 +18,7 @@ import evoae
 from evoae.cli.commands import main
 from evoae.cli.options import parse_sweep
 from evoae.mutations import Gaussian, Sparse
-from evoae.report.sensitivity import Setting, heatmap, sensitivity
+from evoae.report.sensitivity import Setting, draw_heatmap, draw_sensitivity
 from evoae.runs import load_weights, sweeps
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, with_settings
 from evoae.runs.loop import run_loop
@@ -283,17 +283,19 @@ def test_the_command_sweeps_and_prints_a_table(config, tmp_path, capsys):
 def test_pictures_show_the_medians(tmp_path):
     setting = Setting("scale", [0.1, 1.0, 10.0])
     errors = np.array([[0.3, 0.1, 0.2], [0.5, np.inf, 0.4], [np.inf, np.inf, 1.0]])
-    axes = sensitivity(tmp_path / "s.png", setting, errors, ylabel="error").axes[0]
+    axes = draw_sensitivity(tmp_path / "s.png", setting, errors, ylabel="error").axes[0]
     (median,) = [line for line in axes.lines if (line.get_marker(), line.get_ls()) == ("o", "-")]
     assert median.get_xydata()[:2].tolist() == [[0.1, 0.2], [1.0, 0.5]]
     assert axes.get_xscale() == "log"
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0.1", "1", "10"]
     table = [[0.3, 0.1, np.nan], [0.2, np.inf, 5.0]]
-    axes = heatmap(tmp_path / "h.png", Setting("k", ["a", "b"]), setting, table, title="t").axes[0]
+    axes = draw_heatmap(
+        tmp_path / "h.png", Setting("k", ["a", "b"]), setting, table, title="t"
+    ).axes[0]
     words = [text.get_text() for text in axes.texts]
     assert words == ["0.300", "0.100", "0.200", "inf", "5.000"]
     (frame,) = axes.patches
     assert (frame.get_x(), frame.get_y()) == pytest.approx((1 - 0.46, -0.44))
     for wrong in ([[1.0, 2.0]], np.full((3, 2), np.nan)):
-        with pytest.raises(ValueError, match="errors: got"):
-            sensitivity(tmp_path / "s.png", setting, wrong, ylabel="error")
+        with pytest.raises(ValueError, match="errors must"):
+            draw_sensitivity(tmp_path / "s.png", setting, wrong, ylabel="error")

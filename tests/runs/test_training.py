@@ -124,7 +124,7 @@ def test_the_film_has_few_generations_between_frames(result):
 def test_the_gallery_shows_what_the_written_weights_make(result, digits):
     outputs = reconstructions(result.folder, digits, evoae.models.varadi2021())
     expected = np.asarray(
-        evoae.report.gallery(digits, outputs, name="evolved", low=0.1, high=0.9), int
+        evoae.report.draw_gallery(digits, outputs, name="evolved", low=0.1, high=0.9), int
     )
     with Image.open(result.folder / "gallery.png") as picture:
         assert np.abs(np.asarray(picture, int) - expected).max() <= 1  # rounding
@@ -178,7 +178,7 @@ def test_after_minibatches_the_error_is_that_of_all_images(small, tmp_path):
     assert result.error == pytest.approx(np.sqrt(np.square(outputs - images).mean()), rel=1e-5)
     assert result.error != pytest.approx(float(result.state.best_fitness), rel=1e-5)
     with Image.open(tmp_path / "gallery.png") as picture:
-        expected = evoae.report.gallery(images[:10], outputs[:10], name="evolved")
+        expected = evoae.report.draw_gallery(images[:10], outputs[:10], name="evolved")
         assert np.abs(np.asarray(picture, int) - np.asarray(expected, int)).max() <= 1
 
 
@@ -189,7 +189,7 @@ def test_one_image_has_no_mean_to_beat(small, tmp_path):
     assert result.baselines == {"black image": pytest.approx(float(image.mean() - 0.1), abs=1e-6)}
     assert np.isnan(result.diversity)
     with Image.open(tmp_path / "gallery.png") as picture:
-        one = evoae.report.gallery(image[None], image[None], name="evolved", low=0.1, high=0.9)
+        one = evoae.report.draw_gallery(image[None], image[None], name="evolved", low=0.1, high=0.9)
         assert picture.size == one.size
 
 
