@@ -7,9 +7,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
-import threading
-import types
 import urllib.error
 import urllib.request
 
@@ -18,14 +15,13 @@ import pytest
 from PIL import Image
 
 from evoae.cli.commands import main
-from evoae.report.page import Record, images, read_record, render, write_page
+from evoae.report.page import Record, images, read_record, render
 from evoae.report.page.chart import BOTTOM, LEFT, NUM_POINTS, RIGHT, TOP, Line, lay_out_chart
 from evoae.report.page.html import _source
 from evoae.report.page.latent import lay_out_latents
 from evoae.report.page.record import write_pictures, write_result
 from evoae.report.page.weights import MOST_TILES, colour_tiles, draw_weights
 from evoae.report.recorder import Frame
-from evoae.runs.observers.live import in_notebook, watched
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 EVIL = """</script><script>alert("'&amp;")</script>"""
@@ -383,75 +379,6 @@ def read(address, **headers):
     request = urllib.request.Request(address, headers=headers)
     with urllib.request.urlopen(request, timeout=20) as answer:
         return answer.read().decode()
-
-
-def test_the_live_page_follows_and_ends_with_the_final_one(tmp_path):
-    final = tmp_path / "report.html"
-    write_page(final, [record()])
-    lines, seen = [], []
-    with watched(record, final, lines.append, live=True, notebook=False) as show:
-        address = lines[0].split()[-1]
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
-        show("generation 7")
-        text = read(address)
-        assert "generation 7" in text
-        assert 0.5 <= float(Page(text).all("main")[0]["data-poll-seconds"]) <= 60
-        show("generation 8")
-        assert read(address) == text  # a second viewer costs nothing
-        for wrong in (
-            {"url": address + "config.json"},
-            {"url": address, "Host": "evil.example:80"},
-        ):
-            with pytest.raises(urllib.error.HTTPError, match="404"):
-                read(wrong.pop("url"), **wrong)
-
-        def look_again():
-            while not seen or "data-poll-seconds" in seen[-1]:
-                seen.append(read(address))
-
-        viewer = threading.Thread(target=look_again)
-        viewer.start()
-    viewer.join(20)
-    assert seen[-1] == final.read_text("utf-8")
-    with pytest.raises(OSError, match="refused"):
-        read(address)
-
-
-def test_a_failed_run_takes_its_page_down(tmp_path):
-    lines = []
-    with (
-        pytest.raises(ZeroDivisionError),
-        watched(record, tmp_path, lines.append, live=True, notebook=False),
-    ):
-        _ = 1 / 0
-    with pytest.raises(OSError, match="refused"):
-        read(lines[0].split()[-1])
-
-
-def test_a_cell_of_a_notebook_is_drawn_now_and_then(tmp_path, monkeypatch):
-    shown = []
-    display = types.SimpleNamespace(
-        HTML=str, display=lambda *_, **__: types.SimpleNamespace(update=shown.append)
-    )
-    monkeypatch.setitem(sys.modules, "IPython.display", display)
-    with watched(record, tmp_path, print, live=False, notebook=True) as show:
-        for step in range(5):
-            show(f"generation {step}")
-    assert len(shown) == 2  # the first, and the end
-    assert "generation 0" in shown[0]
-    cell = Page(shown[1])
-    assert len(cell.all("img")) == 20
-    assert cell.all("polyline")
-
-
-def test_a_notebook_is_known_by_its_kernel(monkeypatch):
-    monkeypatch.delitem(sys.modules, "IPython", raising=False)
-    assert not in_notebook()
-    shell = types.SimpleNamespace(kernel=1)
-    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
-    assert in_notebook()
-    del shell.kernel  # IPython on a terminal
-    assert not in_notebook()
 
 
 # In a browser
