@@ -1,9 +1,10 @@
 """One process at a time in the folder of a run."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import filelock
 
 from evoae.runs.folders import writing
 
@@ -24,12 +25,14 @@ def locked(folder: Path) -> Iterator[None]:
         ...
     ValueError: folder: another process is at work in ...
     """
-    # The file stays: if it were removed, a process that has it open would lock nothing.
+    # A soft lock, which filelock would take where the system has none, outlives its process.
+    lock = filelock.FileLock(folder / ".lock", blocking=False, fallback_to_soft=False)
     with writing(folder):
-        opened = (folder / ".lock").open("a")
-    with opened as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            lock.acquire()
+        except filelock.Timeout:
             raise ValueError(f"folder: another process is at work in {str(folder)!r}") from None
+    try:
         yield
+    finally:
+        lock.release()
