@@ -151,8 +151,8 @@ def main() -> None:
     shown = jnp.asarray(pixels if whole else pixels[:NUM_VALIDATION])
     batch_size = None if whole else given.batch_size
     model = evoae.models.varadi2021()
-    fitness = evoae.fitness.reconstruction(model, error="logit_huber")
-    absolute = jax.jit(evoae.fitness.reconstruction(model, error="mae").__call__)
+    fitness = evoae.fitness.Reconstruction(model, error="logit_huber")
+    absolute = jax.jit(evoae.fitness.Reconstruction(model, error="mae").__call__)
     problem = (model, fitness, images, batch_size)
 
     given.out.mkdir(parents=True, exist_ok=True)

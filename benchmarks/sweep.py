@@ -45,7 +45,7 @@ def main():
     jax.monitoring.register_event_duration_secs_listener(listen)
     images = evoae.data.load("digits10", low=0.1, high=0.9).images
     model = evoae.models.varadi2021()
-    fitness = evoae.fitness.reconstruction(model, error="mae")
+    fitness = evoae.fitness.Reconstruction(model, error="mae")
     for name, strategy in STRATEGIES.items():
         begun = [start(strategy, model, images, *point) for point in points]
         keys, states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *begun)

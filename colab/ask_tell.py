@@ -41,7 +41,7 @@ digits = evoae.data.load("digits10", low=0.1, high=0.9)
 images = digits.images
 model = evoae.models.varadi2021()
 params = model.init(jax.random.key(0), images)
-error = evoae.fitness.reconstruction(model, error="logit_huber")
+error = evoae.fitness.Reconstruction(model, error="logit_huber")
 strategy = evoae.strategies.GeneticAlgorithm(
     64, num_elites=4, mutation=evoae.mutations.Gaussian(0.05)
 )

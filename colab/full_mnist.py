@@ -70,7 +70,7 @@ print("train", train.shape, "validation", validation.shape, images.dtype)
 # %%
 model = evoae.models.conv16(10) if accelerated else evoae.models.varadi2021()
 latent_size = model.latent_size(images.shape[1:])
-error = evoae.fitness.reconstruction(model, error="bce")
+error = evoae.fitness.Reconstruction(model, error="bce")
 strategy = evoae.strategies.Race(
     evoae.strategies.ProbeEvolutionStrategy(256, learning_rate=0.02, elitist=False),
     num_starts=2,
@@ -132,7 +132,7 @@ evoae.report.curve(
 
 # %%
 test = evoae.data.load(source, split="test").images
-squared = jax.jit(evoae.fitness.reconstruction(model, error="mse"))
+squared = jax.jit(evoae.fitness.Reconstruction(model, error="mse"))
 results = {
     **evoae.report.baselines(test, error="mse", fitted_to=scaled_train),
     f"{latent_size} principal components": evoae.report.pca_error(

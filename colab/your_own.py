@@ -94,7 +94,7 @@ def evolved(model, seed=0):
     strategy = evoae.strategies.ProbeEvolutionStrategy(256, learning_rate=0.02)
     strategy = strategy.lasting(num_generations)
     state = strategy.init(for_state, params)
-    error = evoae.fitness.reconstruction(model, error="bce")
+    error = evoae.fitness.Reconstruction(model, error="bce")
     return evoae.evolve(for_run, strategy, error, images, state, num_generations=num_generations)
 
 

@@ -1,7 +1,7 @@
 """From a model and an error to the fitness of a candidate: errors, noise, small changes."""
 
 from evoae.fitness.noises import GaussianNoise, MaskingNoise, SaltAndPepperNoise
-from evoae.fitness.reconstruction import Precision, Reconstruction, reconstruction
+from evoae.fitness.reconstruction import Precision, Reconstruction
 
 __all__ = [
     "GaussianNoise",
@@ -9,5 +9,4 @@ __all__ = [
     "Precision",
     "Reconstruction",
     "SaltAndPepperNoise",
-    "reconstruction",
 ]

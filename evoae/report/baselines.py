@@ -87,7 +87,7 @@ def baselines(
 
     Args:
         images: [N, H, W, C], C = 1 or 3, values in `low`..`high`.
-        error: as `evoae.fitness.reconstruction` defines it, of all images.
+        error: as `evoae.fitness.Reconstruction` defines it, of all images.
         low: the value of black, from 0 for "bce", "logit_huber" and "ssim".
         high: the value of white, up to 1 for these three.
         fitted_to: the images whose mean and median are taken, such as the training images where

@@ -28,7 +28,7 @@ def denoising(
     >>> import jax, evoae
     >>> model = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1))
     >>> noise = evoae.fitness.MaskingNoise(0.8)
-    >>> fitness = evoae.fitness.reconstruction(model, noise=noise)
+    >>> fitness = evoae.fitness.Reconstruction(model, noise=noise)
     >>> images = jax.numpy.zeros((3, 6, 6, 1), "uint8")
     >>> params = model.init(jax.random.key(0), jax.numpy.zeros((3, 6, 6, 1)))
     >>> denoising(fitness, {"evolved": params}, images)["level"]

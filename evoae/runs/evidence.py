@@ -30,7 +30,7 @@ def evidence(fitness: Reconstruction, params: Params, images: Images) -> Evidenc
 
     >>> import jax, evoae
     >>> model = evoae.models.variational(evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1)))
-    >>> fitness = evoae.fitness.reconstruction(model, "bce", kl_weight=1.0)
+    >>> fitness = evoae.fitness.Reconstruction(model, "bce", kl_weight=1.0)
     >>> images = np.zeros((3, 6, 6, 1), np.uint8)
     >>> params = jax.tree.map(np.zeros_like, model.init(jax.random.key(0), images / np.float32(1)))
     >>> found = evidence(fitness, params, images)  # 36 pixels of log 2 nats

@@ -16,7 +16,7 @@ from evoae.engine.devices import replicated
 from evoae.engine.evolution import InvalidFitnessError, evolve, working_mesh
 from evoae.engine.hosts import seconds_of_first
 from evoae.engine.memory import Memory, check_memory, memory_estimate
-from evoae.fitness import Reconstruction, reconstruction
+from evoae.fitness import Reconstruction
 from evoae.fitness.batches import prepared
 from evoae.fitness.errors import check_sides
 from evoae.models import Autoencoder, variational
@@ -104,7 +104,7 @@ def prepare(config: RunConfig) -> Task:
     key, state = jax.eval_shape(begin)  # nothing is computed before it is known to fit
     image = data.scale(images[:1], config.data.low, config.data.high)
     like = jax.eval_shape(model.init, key, image)
-    fitness = reconstruction(
+    fitness = Reconstruction(
         model,
         config.error,
         low=config.data.low,

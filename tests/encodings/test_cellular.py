@@ -354,7 +354,7 @@ def network():
 
 def test_a_network_with_graphs_is_always_evaluated_whole(network, key):
     images = jax.random.uniform(key, (3, 6, 5, 1))
-    fitness = evoae.fitness.reconstruction(MODEL)
+    fitness = evoae.fitness.Reconstruction(MODEL)
     assert not fitness.follows_changes
     strategy = GeneticAlgorithm(8, mutation=mutations.Sparse(1))
     state = strategy.init(key, network)
@@ -435,7 +435,7 @@ def test_a_configuration_compiles_once_and_improves(network, key, compilations):
     state = strategy.init(key, jax.jit(encoding.init)(key, network))
     for seed, number in ((0, 5), (1, 40)):
         fitness = encodings.decoded(
-            evoae.fitness.reconstruction(MODEL), dataclasses.replace(encoding), network
+            evoae.fitness.Reconstruction(MODEL), dataclasses.replace(encoding), network
         )
         end, trace = evoae.evolve(
             jax.random.key(seed), strategy, fitness, images, state, num_generations=number

@@ -125,7 +125,7 @@ def test_a_whole_population_is_decoded_as_one_by_one(name, key):
 
 def test_direct_is_what_there_was_before(key):
     assert Direct().init(key, PARAMS) is PARAMS
-    fitness = evoae.fitness.reconstruction(evoae.models.varadi2021())
+    fitness = evoae.fitness.Reconstruction(evoae.models.varadi2021())
     assert encodings.decoded(fitness, Direct(), PARAMS) is fitness
     vector = evoae.trees.ravel(Direct().init(key, PARAMS))
     same(Direct().decode(evoae.trees.unravel(vector, PARAMS), PARAMS), PARAMS)
@@ -297,7 +297,7 @@ def test_a_subspace_makes_full_covariance_usable(key):
     pixels = jax.random.uniform(key, (4, 6, 5, 1))
     params = model.init(key, pixels)
     encoding = RandomSubspace(12)
-    fitness = encodings.decoded(evoae.fitness.reconstruction(model), encoding, params)
+    fitness = encodings.decoded(evoae.fitness.Reconstruction(model), encoding, params)
     strategy = evoae.strategies.Evosax("CMA_ES", 8, parameters={"std_init": 0.3})
     state = strategy.init(key, init(encoding, key, params))
     assert state.search.C.shape == (12 + 8, 12 + 8)  # with a scale for each of eight arrays

@@ -204,7 +204,7 @@ def test_activations_evolve_with_the_direct_encoding_too(mutation, key):
     )
     params = jax.jit(model.init)(key, IMAGES)
     assert params["params"]["encoder"]["1_ChosenActivation"]["choice"].any()
-    fitness, strategy = evoae.fitness.reconstruction(model), GeneticAlgorithm(8, mutation=mutation)
+    fitness, strategy = evoae.fitness.Reconstruction(model), GeneticAlgorithm(8, mutation=mutation)
     assert not fitness.follows_changes
     state, trace = evoae.evolve(
         *(key, strategy, fitness, IMAGES, strategy.init(key, params)), num_generations=30
@@ -216,7 +216,7 @@ def test_size_has_its_price(key):
     model, images = dense_network(), IMAGES[:, :4, :3]
     params = jax.jit(model.init)(key, images)
     genes = Parametric().init(key, params)
-    fitness = evoae.fitness.reconstruction(model)
+    fitness = evoae.fitness.Reconstruction(model)
     errors = [
         jax.jit(encodings.decoded(fitness, Parametric(price), params))(genes, images)
         for price in (0.0, 1e-3)

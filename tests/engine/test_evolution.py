@@ -56,7 +56,7 @@ def test_an_equal_model_built_anew_compiles_nothing(key, compilations):
 
     def parts():
         model = evoae.models.mlp(2, hidden=(4,), image_shape=(6, 6, 1))
-        fitness = evoae.fitness.reconstruction(model, error="mae")
+        fitness = evoae.fitness.Reconstruction(model, error="mae")
         return model, fitness, GeneticAlgorithm(4, mutation=Sparse(2))
 
     model, fitness, strategy = parts()

@@ -23,7 +23,7 @@ from evoae.strategies import GeneticAlgorithm
 @pytest.mark.parametrize("batch_size", [None, 20])
 def test_it_is_a_lower_bound_of_what_xla_takes(key, mutation, batch_size):
     images = np.zeros((64, 12, 12, 1), np.uint8)
-    fitness = evoae.fitness.reconstruction(
+    fitness = evoae.fitness.Reconstruction(
         evoae.models.mlp(2, hidden=(40,), image_shape=(12, 12, 1))
     )
     strategy = GeneticAlgorithm(40, mutation=mutation)

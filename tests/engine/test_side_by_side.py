@@ -24,7 +24,7 @@ STRATEGIES = {
 def begin(strategy, scale, seed, population=False):
     model = evoae.models.mlp(2, hidden=(5,), image_shape=(6, 5, 1))
     images = jax.random.uniform(jax.random.key(9), (7, 6, 5, 1))
-    fitness = evoae.fitness.reconstruction(model, error="mae")
+    fitness = evoae.fitness.Reconstruction(model, error="mae")
     keys = jax.random.split(jax.random.key(seed), 6)
     networks = jax.vmap(model.init, (0, None))(keys, images)
     first = evoae.Stacked(networks) if population else jax.tree.map(lambda x: x[0], networks)

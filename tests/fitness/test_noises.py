@@ -13,7 +13,7 @@ import evoae
 from evoae import encodings
 from evoae.cli.options import parse_run
 from evoae.engine.evolution import generation
-from evoae.fitness import reconstruction
+from evoae.fitness import Reconstruction
 from evoae.fitness.batches import prepared
 from evoae.fitness.noises import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from evoae.report import gallery
@@ -89,7 +89,7 @@ class Plain(nn.Module):
 @pytest.mark.parametrize("model", [MODEL, Plain()], ids=["layers", "flax"])
 def test_the_target_is_clean_and_the_input_is_not(model, error, key):
     noise = MaskingNoise(0.5)
-    fitness = reconstruction(model, error, low=LOW, high=HIGH, noise=noise)
+    fitness = Reconstruction(model, error, low=LOW, high=HIGH, noise=noise)
     clean = evoae.data.scale(IMAGES, LOW, HIGH)
     params = model.init(key, clean)
     noisy = fitness.noisy(jax.random.key(5), IMAGES)
@@ -106,7 +106,7 @@ def test_the_target_is_clean_and_the_input_is_not(model, error, key):
 
 @pytest.mark.parametrize("batch_size", [None, 4])
 def test_candidates_of_a_generation_share_their_noise_and_generations_do_not(batch_size, key):
-    fitness = reconstruction(MODEL, noise=GaussianNoise(0.5))
+    fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
     params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))
     # Children that are their parent: whatever differs is the batch.
     still = evoae.mutations.Gaussian(1e-30)
@@ -128,7 +128,7 @@ def test_candidates_of_a_generation_share_their_noise_and_generations_do_not(bat
 
 
 def test_single_changes_see_the_noise_too(key):
-    fitness = reconstruction(MODEL, noise=GaussianNoise(0.5))
+    fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
     params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))
     strategy = GeneticAlgorithm(16, mutation=evoae.mutations.Sparse(1))
     population, _ = strategy.ask(key, strategy.init(key, params))
@@ -139,7 +139,7 @@ def test_single_changes_see_the_noise_too(key):
 
 
 def test_fresh_noise_is_not_evaluated_from_the_activations_of_old_noise(key):
-    fitness = reconstruction(MODEL, noise=GaussianNoise(0.5))
+    fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
     params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))
     strategy = GeneticAlgorithm(16, mutation=evoae.mutations.Sparse(1, scale=1e-6))
     start = strategy.init(key, params)
@@ -153,7 +153,7 @@ def test_fresh_noise_is_not_evaluated_from_the_activations_of_old_noise(key):
 
 
 def test_genes_and_gradients_get_the_noise_as_well(key):
-    fitness = reconstruction(MODEL, noise=GaussianNoise(0.5))
+    fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
     params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))
     encoding = encodings.RandomSubspace(20)
     of_genes = encodings.decoded(fitness, encoding, params)
@@ -172,7 +172,7 @@ def test_genes_and_gradients_get_the_noise_as_well(key):
 
 
 def test_errors_at_other_levels_stand_beside_no_network(key):
-    fitness = reconstruction(MODEL, "mae", noise=MaskingNoise(0.4))
+    fitness = Reconstruction(MODEL, "mae", noise=MaskingNoise(0.4))
     params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))
     columns = denoising(fitness, {"evolved": params}, IMAGES)
     assert columns["level"] == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8])
@@ -227,4 +227,4 @@ def test_noise_is_a_setting(config):
     with pytest.raises(ValueError, match=r"noise must be None or one of .*, got 0\.3"):
         dataclasses.replace(config, noise=0.3)
     with pytest.raises(ValueError, match=r"noise must be None or one of .*, got 0\.3"):
-        reconstruction(MODEL, noise=0.3)
+        Reconstruction(MODEL, noise=0.3)

@@ -52,7 +52,7 @@ def test_varadi2021_equals_plain_numpy(digits, seed):
         ("mae", np.abs(outputs - images).mean()),
         ("mse", np.square(outputs - images).mean()),
     ):
-        fitness = evoae.fitness.reconstruction(model, error=name)
+        fitness = evoae.fitness.Reconstruction(model, error=name)
         np.testing.assert_allclose(error_of(fitness, params, digits), expected, atol=1e-5)
 
 
@@ -266,7 +266,7 @@ def test_lists_that_do_not_fit_name_the_layer_its_index_and_the_shapes(
     for use in (
         lambda: model.latent_size((8, 8, 1)),
         lambda: model.init(key, images),
-        lambda: evoae.fitness.reconstruction(model)({"params": {}}, images),
+        lambda: evoae.fitness.Reconstruction(model)({"params": {}}, images),
     ):
         with pytest.raises(ValueError, match=message) as caught:
             use()

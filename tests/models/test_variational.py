@@ -13,7 +13,7 @@ import evoae
 from evoae import encodings, trees
 from evoae.cli.options import parse_run
 from evoae.engine.evolution import generation
-from evoae.fitness import reconstruction
+from evoae.fitness import Reconstruction
 from evoae.fitness.batches import prepared
 from evoae.layers import Dense, GaussianLatent, Reshape, UnitGraph
 from evoae.models import variational
@@ -77,7 +77,7 @@ def toy():
 
 
 def mean_fitness(params, images, kl_weight, count=40_000):
-    fitness = reconstruction(LINEAR, "mse", kl_weight=kl_weight)
+    fitness = Reconstruction(LINEAR, "mse", kl_weight=kl_weight)
     batch = images.reshape(-1, SIDE, SIDE, 1)
     keys = jax.random.split(jax.random.key(3), count)
     one = lambda key: fitness(params, fitness.prepare(batch, key))  # noqa: E731
@@ -112,7 +112,7 @@ def test_the_expected_error_of_samples_is_the_analytic_one(toy):
 
 
 def test_bernoulli_pixels_have_their_bound(key):
-    fitness, params = reconstruction(MODEL, "bce", kl_weight=0.7), initial(MODEL, key)
+    fitness, params = Reconstruction(MODEL, "bce", kl_weight=0.7), initial(MODEL, key)
     batch = fitness.prepare(IMAGES, jax.random.key(5))
     x, weights = IMAGES.reshape(10, 30) / 255, jax.tree.map(np.float64, params["params"])
     layer = lambda stack, name, x: (  # noqa: E731
@@ -140,7 +140,7 @@ def test_bernoulli_pixels_have_their_bound(key):
 
 
 def test_candidates_of_a_generation_share_their_noise_and_generations_do_not(key):
-    fitness, params = reconstruction(MODEL, "bce", kl_weight=1.0), initial(MODEL, key)
+    fitness, params = Reconstruction(MODEL, "bce", kl_weight=1.0), initial(MODEL, key)
     strategy = GeneticAlgorithm(8, mutation=Gaussian(1e-30))  # children that are their parent
     state, infos = strategy.init(key, params), []
     for _ in range(2):
@@ -154,7 +154,7 @@ def test_candidates_of_a_generation_share_their_noise_and_generations_do_not(key
 
 
 def test_changes_genes_and_gradients_see_the_same_fitness(key):
-    fitness, params = reconstruction(MODEL, "bce", kl_weight=1.0), initial(MODEL, key)
+    fitness, params = Reconstruction(MODEL, "bce", kl_weight=1.0), initial(MODEL, key)
     batch = prepared(fitness, IMAGES, jax.random.key(3))
     strategy = GeneticAlgorithm(16, mutation=Sparse(1))
     population, _ = strategy.ask(key, strategy.init(key, params))
@@ -175,7 +175,7 @@ def test_means_and_variances_can_be_those_of_a_grown_graph(key):
     model = variational(
         evoae.Autoencoder([UnitGraph(2, 4)], [Dense(30, activation="sigmoid"), Reshape(1, 6, 5)])
     )
-    params, fitness = initial(model, key), reconstruction(model, "bce", kl_weight=1.0)
+    params, fitness = initial(model, key), Reconstruction(model, "bce", kl_weight=1.0)
     encoding = encodings.Cellular(8)
     genes = encoding.init(key, params)
     batch = prepared(fitness, IMAGES, jax.random.key(3))
@@ -183,12 +183,12 @@ def test_means_and_variances_can_be_those_of_a_grown_graph(key):
     found = jax.jit(encodings.decoded(fitness, encoding, params))(genes, batch)
     expected = fitness(encoding.decode(genes, params), batch)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-    without = reconstruction(model, "bce")(encoding.decode(genes, params), IMAGES)
+    without = Reconstruction(model, "bce")(encoding.decode(genes, params), IMAGES)
     assert found != without
 
 
 def test_a_plain_error_of_the_mean_is_evaluated_by_changes_too(key):
-    fitness, params = reconstruction(MODEL, "mse"), initial(MODEL, key)
+    fitness, params = Reconstruction(MODEL, "mse"), initial(MODEL, key)
     strategy = GeneticAlgorithm(200, mutation=Sparse(1))
     population, _ = strategy.ask(key, strategy.init(key, params))
     assert fitness.follows_changes
@@ -214,7 +214,7 @@ def optimal_bound(images):
 
 def test_evolution_and_adam_come_to_the_optimum(key):
     """The same bound of the same network, in means over noise that neither has seen."""
-    fitness = reconstruction(LINEAR, "mse", kl_weight=2 * VARIANCE)
+    fitness = Reconstruction(LINEAR, "mse", kl_weight=2 * VARIANCE)
     rng = np.random.default_rng(4)
     images = rng.normal(size=(30, LATENT)) @ rng.normal(size=(LATENT, SIDE * SIDE))
     images = (images + 0.3 * rng.normal(size=images.shape)).astype(np.float32)
@@ -299,7 +299,7 @@ def test_what_does_not_fit_is_named(config, key):
         dataclasses.replace(config, error="rmse")
     plain = evoae.models.varadi2021()
     with pytest.raises(ValueError, match=r"kl_weight must be None for a model .* got 1\.0"):
-        reconstruction(plain, "bce", kl_weight=1.0)
+        Reconstruction(plain, "bce", kl_weight=1.0)
     with pytest.raises(ValueError, match="model must have an encoder that ends in a Dense"):
         variational(MODEL)
     with pytest.raises(ValueError, match="GaussianLatent needs an even number of flat units"):

@@ -113,7 +113,7 @@ def test_an_autoencoder_learns_the_ten_digits(key):
     model = evoae.models.mlp(4, hidden=(64,))
     keys = jax.random.split(key, 2)
     starts = evoae.Stacked(jax.vmap(model.init, (0, None))(keys, images))
-    fitness = evoae.fitness.reconstruction(model, "mse")
+    fitness = evoae.fitness.Reconstruction(model, "mse")
     state, errors = minimized(key, fitness, images, starts, learning_rate=0.01, num_steps=300)
     of_mean_image = np.square(images - images.mean(0)).mean()
     assert (errors[-1] < 0.8 * of_mean_image).all()

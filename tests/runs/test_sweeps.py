@@ -67,7 +67,7 @@ def test_every_run_is_the_single_one(found, config):
         alone = with_settings(config, {"strategy.mutation.scale": scale, "seed": seed})
         *_, (state, _, pace) = evolution(prepare(alone))
         jax.tree.map(np.testing.assert_array_equal, result.best[i, j], state.best)
-        error = evoae.fitness.reconstruction(alone.model.build((6, 5, 1)), "mae")(
+        error = evoae.fitness.Reconstruction(alone.model.build((6, 5, 1)), "mae")(
             state.best, evoae.data.load(config.data.source).images
         )
         assert result.error[i, j] == pytest.approx(float(error), rel=1e-5)

@@ -15,7 +15,7 @@ from jax import lax
 from evoae import data
 from evoae.engine.evolution import evolve
 from evoae.experiments.bench.cases import EVOSAX, FLAX, GAUSSIAN_SCALE, LOOP, NETWORKS, Case
-from evoae.fitness import Reconstruction, reconstruction
+from evoae.fitness import Reconstruction
 from evoae.types import Params
 
 Run = Callable[[int], None]  # runs this many generations, which are done when it returns
@@ -43,7 +43,7 @@ def _start(model: nn.Module, case: Case) -> _Start:
     images = jnp.asarray(case.dataset().images)
     params = _initialized(model)
     state = case.strategy.init(for_state, params)
-    return _Start(for_run, reconstruction(model, error="mae"), images, params, state)
+    return _Start(for_run, Reconstruction(model, error="mae"), images, params, state)
 
 
 def evoae(case: Case) -> Run:

@@ -11,7 +11,7 @@ import numpy as np
 from evoae import data
 from evoae.checks import check_choice, check_whole
 from evoae.engine.evolution import evolve
-from evoae.fitness import reconstruction
+from evoae.fitness import Reconstruction
 from evoae.models import MODELS
 from evoae.runs import checkpoint
 from evoae.runs.task import Images
@@ -83,8 +83,8 @@ def evolve_parts(
     check_whole("generations", generations, NUM_PARTS)
     check_whole("seed", seed, 0)
     network = MODELS[model]()
-    error = reconstruction(network, error="bce")
-    squared = jax.jit(reconstruction(network, error="mse"))
+    error = Reconstruction(network, error="bce")
+    squared = jax.jit(Reconstruction(network, error="mse"))
     each = generations // NUM_PARTS
     strategy = Race(
         ProbeEvolutionStrategy(256, learning_rate=0.03, encoder_rate=0.3, elitist=False),
