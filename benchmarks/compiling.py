@@ -58,7 +58,7 @@ def main():
 
     def search(name, model, strategy, number, images=digits, batch_size=None):
         fitness = evoae.fitness.Reconstruction(model, error="mae")
-        state = strategy.init(keys[0], model.init(keys[1], images[:1]))
+        state = strategy.init(keys[0], model.init(keys[1], images[:1])["params"])
         settings = {"strategy": strategy, "fitness": fitness, "block_size": number}
         settings |= {"batch_size": batch_size, "chunk_size": None}
         program = functools.partial(block, **settings)

@@ -54,7 +54,7 @@ def main():
     model = evoae.models.MODELS[arguments.model]()
     fitness = evoae.fitness.Reconstruction(model)
     key, for_weights, for_genes = jax.random.split(jax.random.key(0), 3)
-    network = model.init(for_weights, images[:1])
+    network = model.init(for_weights, images[:1])["params"]
     strategy = evoae.strategies.GeneticAlgorithm(
         arguments.population, mutation=evoae.mutations.Gaussian()
     )

@@ -24,7 +24,7 @@ def main():
     fitness = evoae.fitness.Reconstruction(model, error="mae")
     strategy = GeneticAlgorithm(20, mutation=Sparse(1, shared_positions=True))
     for_weights, for_state, for_run = jax.random.split(jax.random.key(0), 3)
-    state = strategy.init(for_state, model.init(for_weights, images))
+    state = strategy.init(for_state, model.init(for_weights, images)["params"])
     start = time.perf_counter()
     state, trace = evoae.evolve(
         for_run, strategy, fitness, images, state, num_generations=generations

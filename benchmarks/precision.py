@@ -22,7 +22,7 @@ def reached(precision: str, seed: int, generations: int) -> float:
     fitness = evoae.fitness.Reconstruction(model, error="bce", precision=precision)
     strategy = GeneticAlgorithm(256, mutation=Gaussian(0.02))
     for_weights, for_state, for_run = jax.random.split(jax.random.key(seed), 3)
-    state = strategy.init(for_state, model.init(for_weights, images))
+    state = strategy.init(for_state, model.init(for_weights, images)["params"])
     state, _ = evoae.evolve(for_run, strategy, fitness, images, state, num_generations=generations)
     return float(evoae.fitness.Reconstruction(model, error="bce")(state.best, images))
 

@@ -78,7 +78,7 @@ def main():
 
 def start(strategy, model, images, scale, seed):
     for_weights, for_run = jax.random.split(jax.random.key(seed))
-    params = model.init(for_weights, images)
+    params = model.init(for_weights, images)["params"]
     return for_run, strategy.init(for_weights, params, {"mutation": {"scale": scale}})
 
 

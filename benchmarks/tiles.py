@@ -31,7 +31,7 @@ def evaluation(network: str, images: jax.Array, tile: int):
     model = NETWORKS[network].model
     fitness = Reconstruction(model, error="mae")
     for_weights, for_noise = jax.random.split(jax.random.key(0))
-    params = model.init(for_weights, images)
+    params = model.init(for_weights, images)["params"]
     weights = trees.ravel(params)
     candidates = weights + 0.02 * jax.random.normal(for_noise, (CANDIDATES, weights.size))
 

@@ -87,7 +87,7 @@ print(f"{latent_size} numbers an image, {strategy.population_size} candidates a 
 # %%
 for_weights, for_state, for_run = jax.random.split(jax.random.key(0), 3)
 one = evoae.data.scale(train[:1], 0.0, 1.0)
-networks = jax.vmap(model.init, (0, None))(jax.random.split(for_weights, 2), one)
+networks = jax.vmap(model.init, (0, None))(jax.random.split(for_weights, 2), one)["params"]
 state = strategy.init(for_state, evoae.Stacked(networks))
 batches, judge = jax.device_put(train), jax.jit(error)
 
@@ -144,7 +144,7 @@ for name, value in results.items():
     print(f"{name:24} {value:.4f}")
 
 # %%
-outputs = model.apply(best, test[:20])
+outputs = model.apply({"params": best}, test[:20])
 evoae.report.gallery(test[:20], outputs, name="evolved", columns=10)
 
 # %% [markdown]
@@ -155,7 +155,7 @@ evoae.report.gallery(test[:20], outputs, name="evolved", columns=10)
 
 # %%
 labels = evoae.data.load(source, split="test", num_samples=500).labels
-latent = model.apply(best, test[:500], method="encode")
+latent = model.apply({"params": best}, test[:500], method="encode")
 evoae.report.latent_map("latent.png", latent[:, :2], labels)
 
 # %% [markdown]

@@ -39,7 +39,7 @@ def problem():
         ],
     )
     images = jax.random.uniform(jax.random.key(8), (5, 8, 8, 1)) ** 3
-    params = jax.jit(model.init)(jax.random.key(9), images)
+    params = jax.jit(model.init)(jax.random.key(9), images)["params"]
     return evoae.fitness.Reconstruction(model, error="mse"), images, params
 
 
@@ -146,7 +146,7 @@ def test_the_best_of_the_first_network_is_what_it_is_said_to_be():
     model = evoae.models.varadi2021()
     fitness = evoae.fitness.Reconstruction(model, error="mae")
     strategy = GeneticAlgorithm(20, mutation=Sparse(1, shared_positions=True))
-    params = jax.jit(model.init)(jax.random.key(1), images)
+    params = jax.jit(model.init)(jax.random.key(1), images)["params"]
     state = strategy.init(jax.random.key(0), params)
     state, trace = evoae.evolve(
         jax.random.key(2), strategy, fitness, images, state, num_generations=40

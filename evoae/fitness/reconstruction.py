@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
-from typing import Literal, cast, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, cast, get_args
 
+import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -14,6 +16,7 @@ from evoae.fitness.batches import NoisyBatch, PreparedBatch
 from evoae.fitness.centre import Centre, centre
 from evoae.fitness.delta import Neighbours
 from evoae.fitness.errors import ERRORS, ErrorName, check_sides, logit
+from evoae.fitness.held_arrays import HeldArrays
 from evoae.layers import activate
 from evoae.models import Autoencoder
 from evoae.types import Batch, Noise, Params
@@ -57,6 +60,9 @@ class Reconstruction:
       noise: one of `evoae.fitness`, on what the model is given; it is then compared with the clean
         images. `evolve` draws it anew for each generation, the same for all candidates. Where the
         fitness is called by hand, `prepare` draws it.
+      collections: what `model.init` gives beside "params", such as the running statistics of a
+        `BatchNorm`: {name: tree of arrays}. The model is given them as they are; no candidate
+        changes them, nor does the model, which is applied without random numbers.
       kl_weight: with one, and a model whose latent is Gaussian (`evoae.models.variational`), the
         fitness is the negative evidence lower bound by pixel (Kingma and Welling 2014,
         "Auto-encoding variational Bayes"): the error from one sample of each latent, by noise that
@@ -66,13 +72,14 @@ class Reconstruction:
         1 / (2 s^2) and to a constant. "rmse", a root of the whole batch, has no such bound.
 
     Raises:
-      ValueError: an unknown error or precision, low that is not below high, or a kl_weight that is
-        below 0, for "rmse", or for a latent that is not Gaussian.
+      ValueError: an unknown error or precision, low that is not below high, collections that
+        hold "params", or a kl_weight that is below 0, for "rmse", or for a latent that is not
+        Gaussian.
 
     >>> import jax, evoae
     >>> model = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1))
     >>> images = jax.numpy.zeros((3, 6, 6, 1))
-    >>> params = model.init(jax.random.key(0), images)
+    >>> params = model.init(jax.random.key(0), images)["params"]
     >>> Reconstruction(model, error="mae")(params, images).shape
     ()
     """
@@ -84,6 +91,7 @@ class Reconstruction:
     high: float = 1.0
     precision: Precision = "float32"
     noise: Noise | None = None
+    collections: HeldArrays | Mapping[str, Any] | None = None
     kl_weight: float | None = None
 
     def __post_init__(self) -> None:
@@ -95,6 +103,7 @@ class Reconstruction:
         object.__setattr__(self, "low", float(self.low))
         object.__setattr__(self, "high", float(self.high))
         check_noise(self.noise)
+        object.__setattr__(self, "collections", _held(self.collections))
         check_kl_weight(self.kl_weight, self.error)
         if self.kl_weight is not None and not getattr(self.model, "is_variational", False):
             raise ValueError(
@@ -145,6 +154,7 @@ class Reconstruction:
         return self.noise.apply(key, images, self.low, self.high)
 
     def __call__(self, params: Params, batch: Batch) -> jax.Array:
+        _check_params(params)
         batch, divergence = self.prepare(batch), jnp.zeros(1)
         prepared = isinstance(batch, PreparedBatch)
         noisy = isinstance(batch, NoisyBatch)
@@ -158,7 +168,7 @@ class Reconstruction:
             elif prepared:
                 output = self._layers.pre_activation(params, inputs)
             else:
-                output = cast(jax.Array, self.model.apply(params, inputs))
+                output = self._applied(params, inputs)
         output = output.astype(target.dtype)
         if output.shape != target.shape:
             raise ValueError(
@@ -246,6 +256,17 @@ class Reconstruction:
         exact = "float32" if self.precision == "bfloat16" else self.precision
         return jax.default_matmul_precision(exact)
 
+    def _applied(self, params: Params, inputs: jax.Array) -> jax.Array:
+        """What a Flax module makes of images, with the collections that it is given."""
+        held = cast(HeldArrays | None, self.collections)
+        variables = {"params": params, **(held.tree if held else {})}
+        try:
+            return cast(jax.Array, self.model.apply(variables, inputs))
+        except flax.errors.ScopeCollectionNotFound as error:
+            raise ValueError(
+                f'collections must hold all that model.init gives beside "params": {error}'
+            ) from error
+
     @property
     def _layers(self) -> Autoencoder:
         """The model, where batches are prepared: only one of layers prepares them."""
@@ -266,3 +287,24 @@ class Reconstruction:
         if not jnp.issubdtype(images.dtype, jnp.floating):
             raise ValueError(f"images must be uint8 or floats, got {images.dtype}")
         return images
+
+
+def _held(collections: object) -> HeldArrays | None:
+    """The collections in a form that is hashed by value; None where there are none."""
+    if collections is None or isinstance(collections, HeldArrays):
+        return collections
+    if not isinstance(collections, Mapping) or "params" in collections:
+        names = sorted(collections) if isinstance(collections, Mapping) else repr(collections)
+        raise ValueError(
+            'collections must be what model.init gives beside "params", as {name: arrays}, '
+            f"got {names}"
+        )
+    return HeldArrays.of(dict(collections)) if collections else None
+
+
+def _check_params(params: Params) -> None:
+    if isinstance(params, Mapping) and "params" in params:
+        raise ValueError(
+            'params must be model.init(...)["params"] (what stands beside it are the collections '
+            f"of Reconstruction), got a tree with {sorted(params)}"
+        )

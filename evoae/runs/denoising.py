@@ -30,7 +30,7 @@ def denoising(
     >>> noise = evoae.fitness.MaskingNoise(0.8)
     >>> fitness = evoae.fitness.Reconstruction(model, noise=noise)
     >>> images = jax.numpy.zeros((3, 6, 6, 1), "uint8")
-    >>> params = model.init(jax.random.key(0), jax.numpy.zeros((3, 6, 6, 1)))
+    >>> params = model.init(jax.random.key(0), jax.numpy.zeros((3, 6, 6, 1)))["params"]
     >>> denoising(fitness, {"evolved": params}, images)["level"]
     [0.0, 0.4, 0.8, 1.0]
     """

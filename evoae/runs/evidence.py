@@ -32,7 +32,8 @@ def evidence(fitness: Reconstruction, params: Params, images: Images) -> Evidenc
     >>> model = evoae.models.variational(evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1)))
     >>> fitness = evoae.fitness.Reconstruction(model, "bce", kl_weight=1.0)
     >>> images = np.zeros((3, 6, 6, 1), np.uint8)
-    >>> params = jax.tree.map(np.zeros_like, model.init(jax.random.key(0), images / np.float32(1)))
+    >>> params = model.init(jax.random.key(0), images / np.float32(1))["params"]
+    >>> params = jax.tree.map(np.zeros_like, params)
     >>> found = evidence(fitness, params, images)  # 36 pixels of log 2 nats
     >>> round(found.reconstruction, 2), found.divergence
     (24.95, 0.0)

@@ -103,7 +103,7 @@ def prepare(config: RunConfig) -> Task:
     begin = functools.partial(first_state, config, model, images)
     key, state = jax.eval_shape(begin)  # nothing is computed before it is known to fit
     image = data.scale(images[:1], config.data.low, config.data.high)
-    like = jax.eval_shape(model.init, key, image)
+    like = jax.eval_shape(model.init, key, image)["params"]
     fitness = Reconstruction(
         model,
         config.error,

@@ -285,9 +285,9 @@ def test_any_flax_module_has_an_encoding(encoding, key):
             return nn.Dense(30)(x).reshape(images.shape)
 
     images = jnp.zeros((2, 6, 5, 1))
-    params = Plain().init(key, images)
+    params = Plain().init(key, images)["params"]
     decoded = decode(encoding, init(encoding, key, params), params)
-    assert Plain().apply(decoded, images).shape == images.shape
+    assert Plain().apply({"params": decoded}, images).shape == images.shape
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -295,7 +295,7 @@ def test_a_subspace_makes_full_covariance_usable(key):
     pytest.importorskip("evosax")
     model = evoae.models.mlp(2, hidden=(16,), image_shape=(6, 5, 1))  # 1,148 weights
     pixels = jax.random.uniform(key, (4, 6, 5, 1))
-    params = model.init(key, pixels)
+    params = model.init(key, pixels)["params"]
     encoding = RandomSubspace(12)
     fitness = encodings.decoded(evoae.fitness.Reconstruction(model), encoding, params)
     strategy = evoae.strategies.Evosax("CMA_ES", 8, parameters={"std_init": 0.3})

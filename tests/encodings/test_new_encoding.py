@@ -31,7 +31,7 @@ def skeleton(tmp_path_factory):
 def test_the_skeleton_evolves_an_autoencoder(skeleton, key):
     model = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 5, 1))
     images = jax.random.uniform(key, (4, 6, 5, 1))
-    params = model.init(key, images)
+    params = model.init(key, images)["params"]
     encoding = skeleton.OuterProducts(rank=2)
     genes = encoding.init(key, params)
     assert evoae.trees.size(genes) < evoae.trees.size(params) / 1.5

@@ -60,7 +60,7 @@ def test_an_equal_model_built_anew_compiles_nothing(key, compilations):
         return model, fitness, GeneticAlgorithm(4, mutation=Sparse(2))
 
     model, fitness, strategy = parts()
-    state = strategy.init(key, model.init(key, images))
+    state = strategy.init(key, model.init(key, images)["params"])
     evoae.evolve(key, strategy, fitness, images, state, num_generations=3)
     compilations.clear()
     model, fitness, strategy = parts()

@@ -26,7 +26,7 @@ def begin(strategy, scale, seed, population=False):
     images = jax.random.uniform(jax.random.key(9), (7, 6, 5, 1))
     fitness = evoae.fitness.Reconstruction(model, error="mae")
     keys = jax.random.split(jax.random.key(seed), 6)
-    networks = jax.vmap(model.init, (0, None))(keys, images)
+    networks = jax.vmap(model.init, (0, None))(keys, images)["params"]
     first = evoae.Stacked(networks) if population else jax.tree.map(lambda x: x[0], networks)
     hyper = {"mutation": {"scale": scale}}
     return keys[1], fitness, images, strategy.init(keys[0], first, hyper)

@@ -45,7 +45,7 @@ def experiment_of(name):
     @jax.jit
     def networks(key):
         keys = jax.random.split(key, strategy.population_size)
-        return jax.vmap(model.init, (0, None))(keys, images)
+        return jax.vmap(model.init, (0, None))(keys, images)["params"]
 
     return images, evoae.fitness.Reconstruction(model, error="mae"), strategy, networks
 

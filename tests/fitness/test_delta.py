@@ -79,7 +79,7 @@ def case(request):
 
 @functools.partial(jax.jit, static_argnums=0)
 def init(model, images):
-    return model.init(jax.random.key(2), images)
+    return model.init(jax.random.key(2), images)["params"]
 
 
 @functools.partial(jax.jit, static_argnums=0)

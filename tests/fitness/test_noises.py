@@ -91,15 +91,16 @@ def test_the_target_is_clean_and_the_input_is_not(model, error, key):
     noise = MaskingNoise(0.5)
     fitness = Reconstruction(model, error, low=LOW, high=HIGH, noise=noise)
     clean = evoae.data.scale(IMAGES, LOW, HIGH)
-    params = model.init(key, clean)
+    params = model.init(key, clean)["params"]
     noisy = fitness.noisy(jax.random.key(5), IMAGES)
     assert np.mean(np.abs(noisy - clean) > 1e-6) == pytest.approx(0.5, abs=0.1)
     batch = fitness.prepare(IMAGES, jax.random.key(5))
-    output = np.asarray(model.apply(params, noisy))
+    output = np.asarray(model.apply({"params": params}, noisy))
     value = ERRORS[error](np.asarray(clean, np.float64), output.astype(np.float64))
     np.testing.assert_allclose(fitness(params, batch), value, rtol=1e-4)
     of_clean = ERRORS[error](
-        np.asarray(clean, np.float64), np.asarray(model.apply(params, clean), np.float64)
+        np.asarray(clean, np.float64),
+        np.asarray(model.apply({"params": params}, clean), np.float64),
     )
     np.testing.assert_allclose(fitness(params, IMAGES), of_clean, rtol=1e-4)  # without a key
 
@@ -107,7 +108,7 @@ def test_the_target_is_clean_and_the_input_is_not(model, error, key):
 @pytest.mark.parametrize("batch_size", [None, 4])
 def test_candidates_of_a_generation_share_their_noise_and_generations_do_not(batch_size, key):
     fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
-    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))
+    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     # Children that are their parent: whatever differs is the batch.
     still = evoae.mutations.Gaussian(1e-30)
     strategy = GeneticAlgorithm(8, mutation=still)
@@ -129,7 +130,7 @@ def test_candidates_of_a_generation_share_their_noise_and_generations_do_not(bat
 
 def test_single_changes_see_the_noise_too(key):
     fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
-    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))
+    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     strategy = GeneticAlgorithm(16, mutation=evoae.mutations.Sparse(1))
     population, _ = strategy.ask(key, strategy.init(key, params))
     batch = prepared(fitness, IMAGES, jax.random.key(3))
@@ -140,7 +141,7 @@ def test_single_changes_see_the_noise_too(key):
 
 def test_fresh_noise_is_not_evaluated_from_the_activations_of_old_noise(key):
     fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
-    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))
+    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     strategy = GeneticAlgorithm(16, mutation=evoae.mutations.Sparse(1, scale=1e-6))
     start = strategy.init(key, params)
     _, trace = evoae.evolve(key, strategy, fitness, IMAGES, start, num_generations=4)
@@ -154,7 +155,7 @@ def test_fresh_noise_is_not_evaluated_from_the_activations_of_old_noise(key):
 
 def test_genes_and_gradients_get_the_noise_as_well(key):
     fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
-    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))
+    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     encoding = encodings.RandomSubspace(20)
     of_genes = encodings.decoded(fitness, encoding, params)
     batches = [prepared(each, IMAGES, jax.random.key(3)) for each in (fitness, of_genes)]
@@ -173,7 +174,7 @@ def test_genes_and_gradients_get_the_noise_as_well(key):
 
 def test_errors_at_other_levels_stand_beside_no_network(key):
     fitness = Reconstruction(MODEL, "mae", noise=MaskingNoise(0.4))
-    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))
+    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     columns = denoising(fitness, {"evolved": params}, IMAGES)
     assert columns["level"] == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8])
     clean = evoae.data.scale(IMAGES, 0.0, 1.0)

@@ -30,7 +30,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (10, 6, 5, 1), np.uint8)
 
 
 def initial(model, key, images=IMAGES):
-    return model.init(key, evoae.data.scale(images, 0.0, 1.0))
+    return model.init(key, evoae.data.scale(images, 0.0, 1.0))["params"]
 
 
 # The terms
@@ -72,7 +72,7 @@ def toy():
         "encoder": {"0_Dense": {"kernel": kernel, "bias": bias}},
         "decoder": {"0_Dense": {"kernel": w.T, "bias": c}},
     }
-    params = {"params": jax.tree.map(jnp.float32, params)}
+    params = jax.tree.map(jnp.float32, params)
     return images.astype(np.float32), w, c, params
 
 
@@ -96,14 +96,14 @@ def test_the_bound_is_the_evidence_where_the_encoder_gives_the_posterior(toy):
 
     assert bound(params) == pytest.approx(expected, rel=2e-3)
     other = jax.tree.map(lambda leaf: leaf, params)
-    other["params"]["encoder"]["0_Dense"]["bias"] += 0.3
+    other["encoder"]["0_Dense"]["bias"] += 0.3
     assert bound(other) > 1.01 * expected
 
 
 def test_the_expected_error_of_samples_is_the_analytic_one(toy):
     """|x - W mean - c|^2 + the trace of W^T S W, over the pixels."""
     images, w, c, params = toy
-    of_encoder = jax.tree.map(np.float64, params["params"]["encoder"]["0_Dense"])
+    of_encoder = jax.tree.map(np.float64, params["encoder"]["0_Dense"])
     mean = (images @ of_encoder["kernel"].T + of_encoder["bias"])[:, :LATENT]
     variance = np.exp(of_encoder["bias"][LATENT:])
     squares = np.square(images - mean @ w - c).sum(1) + variance @ np.square(w).sum(1)
@@ -114,7 +114,7 @@ def test_the_expected_error_of_samples_is_the_analytic_one(toy):
 def test_bernoulli_pixels_have_their_bound(key):
     fitness, params = Reconstruction(MODEL, "bce", kl_weight=0.7), initial(MODEL, key)
     batch = fitness.prepare(IMAGES, jax.random.key(5))
-    x, weights = IMAGES.reshape(10, 30) / 255, jax.tree.map(np.float64, params["params"])
+    x, weights = IMAGES.reshape(10, 30) / 255, jax.tree.map(np.float64, params)
     layer = lambda stack, name, x: (  # noqa: E731
         x @ weights[stack][name]["kernel"].T + weights[stack][name]["bias"]
     )
@@ -130,7 +130,9 @@ def test_bernoulli_pixels_have_their_bound(key):
     found = evidence(whole, params, IMAGES)
     assert found.divergence == pytest.approx(kl.mean(), rel=1e-3)
     of_mean = dataclasses.replace(fitness, kl_weight=None)(params, IMAGES)
-    outputs = np.asarray(MODEL.apply(params, evoae.data.scale(IMAGES, 0.0, 1.0)), np.float64)
+    outputs = np.asarray(
+        MODEL.apply({"params": params}, evoae.data.scale(IMAGES, 0.0, 1.0)), np.float64
+    )
     pixels = x.reshape(outputs.shape)
     cross_entropy = -(pixels * np.log(outputs) + (1 - pixels) * np.log1p(-outputs))
     assert float(of_mean) == pytest.approx(cross_entropy.mean(), rel=1e-4)
@@ -219,7 +221,7 @@ def test_evolution_and_adam_come_to_the_optimum(key):
     images = rng.normal(size=(30, LATENT)) @ rng.normal(size=(LATENT, SIDE * SIDE))
     images = (images + 0.3 * rng.normal(size=images.shape)).astype(np.float32)
     images = images.reshape(-1, SIDE, SIDE, 1)
-    start = jax.tree.map(lambda leaf: 0.3 * leaf, LINEAR.init(key, images))
+    start = jax.tree.map(lambda leaf: 0.3 * leaf, LINEAR.init(key, images)["params"])
     stacked = evoae.Stacked(jax.tree.map(lambda leaf: leaf[None], start))
     descent = backprop.minimize(key, fitness, images, stacked, learning_rate=0.02, num_steps=1_000)
     *_, (by_adam, _, _) = descent

@@ -539,13 +539,11 @@ def test_a_run_with_an_encoding_shows_its_weights_and_its_architecture():
         "decoder": {"0_Dense": {"kernel": (784, 3)}},
     }
     of_size = lambda value: {  # noqa: E731
-        "params": {
-            stack: {
-                layer: {name: np.full(shape, value) for name, shape in arrays.items()}
-                for layer, arrays in layers.items()
-            }
-            for stack, layers in shapes.items()
+        stack: {
+            layer: {name: np.full(shape, value) for name, shape in arrays.items()}
+            for layer, arrays in layers.items()
         }
+        for stack, layers in shapes.items()
     }
     made = pictures_of_weights(of_size(0.5), of_size(-2.0))
     names = [name.partition("/kernel")[0] for name in made["weight_names"]]

@@ -94,7 +94,7 @@ def test_its_files_hold_what_it_returns(found, config):
     assert from_json(written["config"]) == dataclasses.replace(config, out=result.folder)
     best = result.best[np.unravel_index(result.error.argmin(), result.error.shape)]
     loaded = load_weights(result.folder / "best.npz")
-    jax.tree.map(np.testing.assert_array_equal, loaded, {"params": dict(best["params"])})
+    jax.tree.map(np.testing.assert_array_equal, loaded, dict(best))
     with Image.open(result.folder / "galleries.png") as picture:
         assert picture.height > 3 * 6  # targets and two settings
 

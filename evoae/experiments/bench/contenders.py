@@ -35,7 +35,7 @@ class _Start(NamedTuple):
 @functools.lru_cache(maxsize=4)  # since compiling this takes seconds
 def _initialized(model: nn.Module) -> Params:
     images = jnp.zeros((1, 28, 28, 1))
-    return jax.jit(model.init)(jax.random.key(0), images)
+    return jax.jit(model.init)(jax.random.key(0), images)["params"]
 
 
 def _start(model: nn.Module, case: Case) -> _Start:

@@ -112,7 +112,8 @@ def by_adam(budget: Budget, digits: Digits, parts: Parts, model: Autoencoder, se
 
 def coder_of(model: Autoencoder, weights: Array, digits: Digits) -> Coder:
     """The encoder and the decoder of a network, from its weights [D]."""
-    like = jax.eval_shape(model.init, jax.random.key(0), data.scale(digits.train[:1], 0.0, 1.0))
+    one = data.scale(digits.train[:1], 0.0, 1.0)
+    like = jax.eval_shape(model.init, jax.random.key(0), one)["params"]
     params = trees.unravel(jax.numpy.asarray(weights), like)
 
     def encode(images: Array) -> Array:

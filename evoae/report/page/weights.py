@@ -71,9 +71,7 @@ def pictures_of_weights(raw: Params, made: Params) -> dict[str, npt.NDArray[Any]
     found: dict[str, npt.NDArray[Any]] = {}
     names: list[str] = []
     sizes: list[list[float]] = []
-    pairs = zip(
-        jax.tree_util.tree_leaves_with_path(raw["params"]), jax.tree.leaves(made), strict=True
-    )
+    pairs = zip(jax.tree_util.tree_leaves_with_path(raw), jax.tree.leaves(made), strict=True)
     for (path, before), after in sorted(pairs, key=lambda pair: _order(pair[0][0])):
         if before.ndim < 2:
             continue
