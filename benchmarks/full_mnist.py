@@ -52,7 +52,7 @@ def main():
 
     test = evoae.data.load(options.data, split="test").images
     model = getattr(evoae.models, options.model)()
-    squared = jax.jit(evoae.fitness.reconstruction(model, error="mse"))
+    squared = jax.jit(evoae.fitness.Reconstruction(model, error="mse"))
     pixels = float(np.prod(images.shape[1:]))
     scaled = evoae.data.scale(train, 0.0, 1.0)
     latent_size = model.latent_size(images.shape[1:])

@@ -72,7 +72,7 @@ result = evoae.runs.train(config)
 # %%
 model = evoae.models.varadi2021()
 params = result.state.best
-outputs = model.apply(params, digits.images)
+outputs = model.apply({"params": params}, digits.images)
 evoae.report.draw_gallery(digits.images, outputs, name="evolved", low=0.1, high=0.9)
 
 # %% [markdown]
@@ -99,9 +99,9 @@ evoae.report.draw_curve(
 # %%
 evoae.report.draw_latent_map(
     "latent.png",
-    model.apply(params, digits.images, method="encode"),
+    model.apply({"params": params}, digits.images, method="encode"),
     digits.labels,
-    decode=lambda places: model.apply(params, places, method="decode"),
+    decode=lambda places: model.apply({"params": params}, places, method="decode"),
     low=0.1,
     high=0.9,
 )

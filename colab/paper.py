@@ -78,7 +78,7 @@ digits = evoae.data.load("digits10", low=0.1, high=0.9)
 model = evoae.models.varadi2021()
 for num_weights, networks, errors in zip([1, 10], found.best, found.error, strict=True):
     for seed, (params, error) in enumerate(zip(networks, errors, strict=True)):
-        outputs = model.apply(params, digits.images)
+        outputs = model.apply({"params": params}, digits.images)
         diversity = evoae.fitness.compute_diversity(outputs, digits.images)
         print(f"{num_weights:2} weights, seed {seed}: error {error:.4f}, diversity {diversity:.3f}")
 evoae.fitness.compute_baselines(digits.images, error="mae", low=0.1, high=0.9)

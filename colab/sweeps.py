@@ -107,5 +107,5 @@ place = np.unravel_index(found.error.argmin(), found.error.shape)
 values = [list(its)[i] for its, i in zip(found.settings.values(), place[:-1], strict=True)]
 print(dict(zip(found.settings, values, strict=True)), "seed", found.seeds[place[-1]])
 model = evoae.models.varadi2021()
-outputs = model.apply(found.best[place], digits.images)
+outputs = model.apply({"params": found.best[place]}, digits.images)
 evoae.report.draw_gallery(digits.images, outputs, name="best", low=0.1, high=0.9)

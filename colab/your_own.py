@@ -90,16 +90,16 @@ layered = evoae.Autoencoder(
 # %%
 def evolved(model, seed=0):
     for_weights, for_state, for_run = jax.random.split(jax.random.key(seed), 3)
-    params = model.init(for_weights, images)
+    params = model.init(for_weights, images)["params"]
     strategy = evoae.strategies.ProbeEvolutionStrategy(256, learning_rate=0.02)
     strategy = strategy.lasting(num_generations)
     state = strategy.init(for_state, params)
-    error = evoae.fitness.reconstruction(model, error="bce")
+    error = evoae.fitness.Reconstruction(model, error="bce")
     return evoae.evolve(for_run, strategy, error, images, state, num_generations=num_generations)
 
 
 state, trace = evolved(layered)
-outputs = layered.apply(state.best, images)
+outputs = layered.apply({"params": state.best}, images)
 evoae.report.draw_gallery(images, outputs, name="evolved", columns=12)
 
 # %% [markdown]
@@ -123,7 +123,7 @@ class Dots(nn.Module):
 
 plain = Dots()
 plain_state, plain_trace = evolved(plain)
-plain_outputs = plain.apply(plain_state.best, images)
+plain_outputs = plain.apply({"params": plain_state.best}, images)
 evoae.report.draw_gallery(images, plain_outputs, name="evolved", columns=12)
 
 # %% [markdown]
@@ -156,7 +156,10 @@ for form in ("ellipse", "polygon"):
 new = evoae.data.scale(np.stack(new), 0.0, 1.0)
 evoae.report.draw_galleries(
     new,
-    {"layers": layered.apply(state.best, new), "Flax module": plain.apply(plain_state.best, new)},
+    {
+        "layers": layered.apply({"params": state.best}, new),
+        "Flax module": plain.apply({"params": plain_state.best}, new),
+    },
 )
 
 # %% [markdown]

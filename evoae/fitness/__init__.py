@@ -7,7 +7,7 @@ from evoae.fitness.baselines import (
     compute_pca_error,
 )
 from evoae.fitness.noises import GaussianNoise, MaskingNoise, SaltAndPepperNoise
-from evoae.fitness.reconstruction import Precision, Reconstruction, reconstruction
+from evoae.fitness.reconstruction import Precision, Reconstruction
 
 __all__ = [
     "GaussianNoise",
@@ -19,5 +19,4 @@ __all__ = [
     "compute_diversity",
     "compute_error",
     "compute_pca_error",
-    "reconstruction",
 ]

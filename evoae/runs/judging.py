@@ -132,9 +132,11 @@ def measure_evidence(fitness: Reconstruction, params: Params, images: Images) ->
 
     >>> import jax, evoae
     >>> model = evoae.models.variational(evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1)))
-    >>> fitness = evoae.fitness.reconstruction(model, "bce", kl_weight=1.0)
+    >>> fitness = evoae.fitness.Reconstruction(model, "bce", kl_weight=1.0)
     >>> images = np.zeros((3, 6, 6, 1), np.uint8)
-    >>> params = jax.tree.map(np.zeros_like, model.init(jax.random.key(0), images / np.float32(1)))
+    >>> pixels = images / np.float32(1)
+    >>> params = model.init(jax.random.key(0), pixels)["params"]
+    >>> params = jax.tree.map(np.zeros_like, params)
     >>> found = measure_evidence(fitness, params, images)  # 36 pixels of log 2 nats
     >>> round(found.reconstruction, 2), found.divergence
     (24.95, 0.0)
@@ -171,9 +173,9 @@ def measure_by_level(
     >>> import jax, evoae
     >>> model = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1))
     >>> noise = evoae.fitness.MaskingNoise(0.8)
-    >>> fitness = evoae.fitness.reconstruction(model, noise=noise)
+    >>> fitness = evoae.fitness.Reconstruction(model, noise=noise)
     >>> images = jax.numpy.zeros((3, 6, 6, 1), "uint8")
-    >>> params = model.init(jax.random.key(0), jax.numpy.zeros((3, 6, 6, 1)))
+    >>> params = model.init(jax.random.key(0), jax.numpy.zeros((3, 6, 6, 1)))["params"]
     >>> measure_by_level(fitness, {"evolved": params}, images)["level"]
     [0.0, 0.4, 0.8, 1.0]
     """

@@ -67,7 +67,7 @@ def views_of_genes(task: Task, genes: Genes, params: Params) -> dict[str, npt.ND
     # The network from which the first genes were made.
     key = jax.random.split(jax.random.key(task.config.seed))[0]
     raw = random_networks(key, task.model, image, None)
-    random, made = (flatten_dict(tree["params"], sep="/") for tree in (raw, params))
+    random, made = (flatten_dict(tree, sep="/") for tree in (raw, params))
     found = draw_weights({name: (random[name], made[name]) for name in random})
     encoding: Any = task.config.encoding
     if hasattr(encoding, "architecture"):

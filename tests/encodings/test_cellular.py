@@ -349,12 +349,12 @@ MODEL = evoae.Autoencoder(
 
 @pytest.fixture(scope="module")
 def network():
-    return jax.jit(MODEL.init)(jax.random.key(1), jnp.zeros((1, 6, 5, 1)))
+    return jax.jit(MODEL.init)(jax.random.key(1), jnp.zeros((1, 6, 5, 1)))["params"]
 
 
 def test_a_network_with_graphs_is_always_evaluated_whole(network, key):
     images = jax.random.uniform(key, (3, 6, 5, 1))
-    fitness = evoae.fitness.reconstruction(MODEL)
+    fitness = evoae.fitness.Reconstruction(MODEL)
     assert not fitness.follows_changes
     strategy = GeneticAlgorithm(8, mutation=mutations.Sparse(1))
     state = strategy.init(key, network)
@@ -395,8 +395,8 @@ def test_a_decoded_graph_is_what_grew(network, key):
     encoding = Cellular(20, lives=2)
     for seed in range(5):
         genes = jax.jit(encoding.init)(jax.random.key(seed), network)
-        its = genes["params"]["encoder"]["0_UnitGraph"]
-        weights = jax.jit(encoding.decode)(genes, network)["params"]["encoder"]["0_UnitGraph"]
+        its = genes["encoder"]["0_UnitGraph"]
+        weights = jax.jit(encoding.decode)(genes, network)["encoder"]["0_UnitGraph"]
         source, units, sink = reference.grow(plain_tree(jax.tree.map(np.asarray, its)), 6, 2)
         expected = {name: np.zeros(leaf.shape) for name, leaf in weights.items()}
         readers = [u for u in units if any(link[0] is source for link in u.inputs)]
@@ -435,7 +435,7 @@ def test_a_configuration_compiles_once_and_improves(network, key, compilations):
     state = strategy.init(key, jax.jit(encoding.init)(key, network))
     for seed, number in ((0, 5), (1, 40)):
         fitness = encodings.decoded(
-            evoae.fitness.reconstruction(MODEL), dataclasses.replace(encoding), network
+            evoae.fitness.Reconstruction(MODEL), dataclasses.replace(encoding), network
         )
         end, trace = evoae.evolve(
             jax.random.key(seed), strategy, fitness, images, state, num_generations=number

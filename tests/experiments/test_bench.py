@@ -74,20 +74,20 @@ def in_flax(model, params):
         counts[kind] = counts.get(kind, -1) + 1
         leaves = {"kernel": kernel} | ({} if bias is None else {"bias": bias})
         found[f"{kind}_{counts[kind]}"] = leaves
-    return {"params": found}
+    return found
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_flax_twin_computes_the_same(name, key):
     model, twin = NETWORKS[name]
-    params = jax.jit(model.init)(key, IMAGES)
+    params = jax.jit(model.init)(key, IMAGES)["params"]
     # Biases begin as zeros, which would hide where they belong.
     params = jax.tree.map(
         lambda leaf: leaf + np.linspace(0, 0.01, leaf.size, dtype=np.float32).reshape(leaf.shape),
         params,
     )
-    expected = jax.jit(model.apply)(params, IMAGES)
-    output = jax.jit(twin.apply)(in_flax(model, params), IMAGES)
+    expected = jax.jit(model.apply)({"params": params}, IMAGES)
+    output = jax.jit(twin.apply)({"params": in_flax(model, params)}, IMAGES)
     assert expected.std() > 0.001
     np.testing.assert_allclose(output, expected, atol=1e-5)
 

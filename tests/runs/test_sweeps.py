@@ -68,7 +68,7 @@ def test_every_run_is_the_single_one(found, config):
         task = prepare(alone)
         state, _, pace, *_ = run_loop(make_advance(task), task.state, clock_of(alone))
         jax.tree.map(np.testing.assert_array_equal, result.best[i, j], state.best)
-        error = evoae.fitness.reconstruction(alone.model.build((6, 5, 1)), "mae")(
+        error = evoae.fitness.Reconstruction(alone.model.build((6, 5, 1)), "mae")(
             state.best, evoae.data.load(config.data.source).images
         )
         assert result.error[i, j] == pytest.approx(float(error), rel=1e-5)
@@ -95,7 +95,7 @@ def test_its_files_hold_what_it_returns(found, config):
     assert from_json(written["config"]) == dataclasses.replace(config, out=result.folder)
     best = result.best[np.unravel_index(result.error.argmin(), result.error.shape)]
     loaded = load_weights(result.folder / "best.npz")
-    jax.tree.map(np.testing.assert_array_equal, loaded, {"params": dict(best["params"])})
+    jax.tree.map(np.testing.assert_array_equal, loaded, dict(best))
     with Image.open(result.folder / "galleries.png") as picture:
         assert picture.height > 3 * 6  # targets and two settings
 

@@ -17,6 +17,7 @@ from evoae.experiments.paper.pictures import image_rows, median_run, save_both
 from evoae.experiments.paper.verdicts import Claim, Statement, spread
 from evoae.fitness import Reconstruction
 from evoae.fitness.baselines import compute_baselines
+from evoae.models.networks import applied
 from evoae.report.comparison import Course, draw_comparison
 from evoae.report.words import COLLAPSED, ERROR_NAMES
 from evoae.runs.config import PRESETS, RunConfig
@@ -44,7 +45,7 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
     paper = dataclasses.replace(PRESETS["paper-ten"], num_generations=budget.generations)
     task = prepare(paper)
     images = np.asarray(data.scale(task.images, paper.data.low, paper.data.high))
-    reconstruct = jax.jit(jax.vmap(task.model.apply, (0, None)))
+    reconstruct = jax.vmap(functools.partial(applied, task.model), (0, None))
     found = {"images": images}
 
     def keep(name: str, train: Callable[[], Trained]) -> Arrays:
