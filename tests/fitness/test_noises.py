@@ -17,10 +17,11 @@ from evoae.fitness import Reconstruction
 from evoae.fitness.batches import prepared
 from evoae.fitness.noises import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from evoae.report import draw_gallery
-from evoae.runs import backprop, compare, task, train
+from evoae.runs import Clock, backprop, compare, judging, task, train
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, to_json
 from evoae.runs.judging import measure_by_level
 from evoae.strategies import GeneticAlgorithm
+from tests.blocks import Blocks
 from tests.numpy_reference import FORMULAS
 
 LOW, HIGH = 0.1, 0.9
@@ -164,14 +165,15 @@ def test_genes_and_gradients_get_the_noise_as_well(key):
         state, error = backprop.step(key, fitness, IMAGES, state, jnp.float32(1))
         errors.append(float(error[0]))
     assert errors[0] != errors[1]
-    descent = backprop.minimize(key, fitness, IMAGES, stacked, learning_rate=1e-9, num_steps=2)
-    seen = np.concatenate([row[:, 0] for _, row, _ in descent])
+    settings = {"learning_rate": 1e-9, "clock": Clock(2), "observers": [blocks := Blocks()]}
+    backprop.descend(key, fitness, IMAGES, stacked, **settings)
+    seen = np.concatenate([progress.trace[:, 0] for progress in blocks.told])
     np.testing.assert_allclose(seen, errors, rtol=1e-5)
 
 
 def test_errors_at_other_levels_stand_beside_no_network(key):
     fitness = Reconstruction(MODEL, "mae", noise=MaskingNoise(0.4))
-    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))
+    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     columns = measure_by_level(fitness, {"evolved": params}, IMAGES)
     assert columns["level"] == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8])
     clean = evoae.data.scale(IMAGES, 0.0, 1.0)
@@ -186,7 +188,9 @@ def test_a_run_shows_what_it_was_given(config, tmp_path):
     begun = task.prepare(config)
     assert result.error == pytest.approx(
         float(
-            begun.fitness(result.network, prepared(begun.fitness, begun.images, task._noise_key(0)))
+            begun.fitness(
+                result.network, prepared(begun.fitness, begun.images, judging._noise_key(0))
+            )
         ),
         rel=1e-5,
     )

@@ -18,10 +18,11 @@ from evoae.fitness.batches import prepared
 from evoae.layers import Dense, GaussianLatent, Reshape, UnitGraph
 from evoae.models import variational
 from evoae.mutations import Gaussian, Sparse
-from evoae.runs import backprop, compare, resume, train
+from evoae.runs import Clock, backprop, compare, resume, train
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, to_json
 from evoae.runs.judging import measure_evidence
 from evoae.strategies import GeneticAlgorithm
+from tests.blocks import Blocks
 
 MODEL = variational(evoae.models.mlp(2, hidden=(8,), image_shape=(6, 5, 1)))
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 6, 5, 1), np.uint8)
@@ -166,8 +167,9 @@ def test_changes_genes_and_gradients_see_the_same_fitness(key):
         np.testing.assert_array_equal, prepared(of_genes, IMAGES, jax.random.key(3)), batch
     )
     stacked = evoae.Stacked(jax.tree.map(lambda leaf: leaf[None], params))
-    descent = backprop.minimize(key, fitness, IMAGES, stacked, learning_rate=1e-9, num_steps=3)
-    errors = np.concatenate([its[:, 0] for _, its, _ in descent])
+    settings = {"learning_rate": 1e-9, "clock": Clock(3), "observers": [blocks := Blocks()]}
+    backprop.descend(key, fitness, IMAGES, stacked, **settings)
+    errors = np.concatenate([progress.trace[:, 0] for progress in blocks.told])
     assert len(set(errors.tolist())) == 3
 
 
@@ -221,8 +223,8 @@ def test_evolution_and_adam_come_to_the_optimum(key):
     images = images.reshape(-1, SIDE, SIDE, 1)
     start = jax.tree.map(lambda leaf: 0.3 * leaf, LINEAR.init(key, images)["params"])
     stacked = evoae.Stacked(jax.tree.map(lambda leaf: leaf[None], start))
-    descent = backprop.minimize(key, fitness, images, stacked, learning_rate=0.02, num_steps=1_000)
-    *_, (by_adam, _, _) = descent
+    settings = {"learning_rate": 0.02, "clock": Clock(1_000)}
+    by_adam = backprop.descend(key, fitness, images, stacked, **settings)
     strategy = evoae.strategies.ProbeEvolutionStrategy(
         32, learning_rate=0.05, elitist=False
     ).lasting(1_000)

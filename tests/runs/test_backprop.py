@@ -11,7 +11,7 @@ import pytest
 import evoae
 from evoae.runs import backprop, loop
 from evoae.runs.clock import Clock
-from evoae.runs.loop import Observer
+from tests.blocks import Blocks
 
 TARGETS = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
 
@@ -23,16 +23,6 @@ def error(params, batch):
 
 def networks(number=2):
     return evoae.Stacked({"weights": jax.random.normal(jax.random.key(0), (number, 3))})
-
-
-class Blocks(Observer):
-    """Keeps all that it is told."""
-
-    def __init__(self):
-        self.told = []
-
-    def block(self, progress):
-        self.told.append(progress)
 
 
 def minimized(*arguments, num_steps=None, minutes=None, **settings):
