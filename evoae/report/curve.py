@@ -99,7 +99,7 @@ def _scale_generations(axes: Axes, steps: Array) -> None:
     if is_long(steps):
         axes.set_xscale("symlog", linthresh=1, linscale=0.3)  # generation 0 has its place, too
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda step, _: f"{step:,.0f}"))
 
 
