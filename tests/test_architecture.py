@@ -84,6 +84,12 @@ def test_the_library_draws_nothing_and_reads_no_commands():
     assert not LIBRARY & importers(*PICTURES_AND_COMMANDS)
 
 
+def test_nothing_needs_what_windows_lacks():
+    assert importers("fcntl", "grp", "pwd", "resource", "termios") <= {
+        "experiments"
+    }  # one, guarded
+
+
 def test_gradients_are_for_yardsticks_alone():
     users = {path.stem for path, names in IMPORTS.items() if any("backprop" in n for n in names)}
     assert users <= {"contenders", "errors", "latent_networks"}
