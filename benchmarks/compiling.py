@@ -57,8 +57,8 @@ def main():
     keys = jax.random.split(jax.random.key(0), 5)
 
     def search(name, model, strategy, number, images=digits, batch_size=None):
-        fitness = evoae.fitness.reconstruction(model, error="mae")
-        state = strategy.init(keys[0], model.init(keys[1], images[:1]))
+        fitness = evoae.fitness.Reconstruction(model, error="mae")
+        state = strategy.init(keys[0], model.init(keys[1], images[:1])["params"])
         settings = {"strategy": strategy, "fitness": fitness, "block_size": number}
         settings |= {"batch_size": batch_size, "chunk_size": None}
         program = functools.partial(block, **settings)

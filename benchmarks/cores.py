@@ -18,8 +18,8 @@ TURNS = 3
 
 def measure(name, model, images, strategy, num_generations, error="bce"):
     """Prints the median of a few turns, after one that compiles."""
-    params = model.init(jax.random.key(0), images)
-    fitness = evoae.fitness.reconstruction(model, error=error)
+    params = model.init(jax.random.key(0), images)["params"]
+    fitness = evoae.fitness.Reconstruction(model, error=error)
     state = strategy.init(jax.random.key(1), params)
     rates = []
     for _ in range(1 + TURNS):

@@ -52,9 +52,9 @@ def main():
 
     images = evoae.data.load("mnist-mini").images
     model = evoae.models.MODELS[arguments.model]()
-    fitness = evoae.fitness.reconstruction(model)
+    fitness = evoae.fitness.Reconstruction(model)
     key, for_weights, for_genes = jax.random.split(jax.random.key(0), 3)
-    network = model.init(for_weights, images[:1])
+    network = model.init(for_weights, images[:1])["params"]
     strategy = evoae.strategies.GeneticAlgorithm(
         arguments.population, mutation=evoae.mutations.Gaussian()
     )

@@ -52,12 +52,12 @@ def main():
 
     test = evoae.data.load(options.data, split="test").images
     model = getattr(evoae.models, options.model)()
-    squared = jax.jit(evoae.fitness.reconstruction(model, error="mse"))
+    squared = jax.jit(evoae.fitness.Reconstruction(model, error="mse"))
     pixels = float(np.prod(images.shape[1:]))
     scaled = evoae.data.scale(train, 0.0, 1.0)
     latent_size = model.latent_size(images.shape[1:])
-    constant = evoae.report.baselines(test, error="mse", fitted_to=scaled)
-    linear = evoae.report.pca_error(test, latent_size, error="mse", fitted_to=scaled)
+    constant = evoae.fitness.compute_baselines(test, error="mse", fitted_to=scaled)
+    linear = evoae.fitness.compute_pca_error(test, latent_size, error="mse", fitted_to=scaled)
     principal = f"{latent_size} principal components"
     found = {
         "seed": options.seed,
@@ -70,7 +70,7 @@ def main():
     }
     name = run_name(options.model, options.generations, options.seed)
     (options.out / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
-    evoae.report.curve(
+    evoae.report.draw_curve(
         options.out / f"{name}.png",
         np.linspace(0, course.generations, len(course.errors) + 1)[1:],
         {"evolved": course.errors},

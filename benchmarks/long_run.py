@@ -21,10 +21,10 @@ def main():
     generations = parser.parse_args().generations
     images = evoae.data.load("digits10", low=0.1, high=0.9).images
     model = evoae.models.varadi2021()
-    fitness = evoae.fitness.reconstruction(model, error="mae")
+    fitness = evoae.fitness.Reconstruction(model, error="mae")
     strategy = GeneticAlgorithm(20, mutation=Sparse(1, shared_positions=True))
     for_weights, for_state, for_run = jax.random.split(jax.random.key(0), 3)
-    state = strategy.init(for_state, model.init(for_weights, images))
+    state = strategy.init(for_state, model.init(for_weights, images)["params"])
     start = time.perf_counter()
     state, trace = evoae.evolve(
         for_run, strategy, fitness, images, state, num_generations=generations

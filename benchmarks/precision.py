@@ -19,12 +19,12 @@ from evoae.strategies import GeneticAlgorithm
 def reached(precision: str, seed: int, generations: int) -> float:
     images = evoae.data.load("digits10", low=0.1, high=0.9).images
     model = evoae.models.varadi2021()
-    fitness = evoae.fitness.reconstruction(model, error="bce", precision=precision)
+    fitness = evoae.fitness.Reconstruction(model, error="bce", precision=precision)
     strategy = GeneticAlgorithm(256, mutation=Gaussian(0.02))
     for_weights, for_state, for_run = jax.random.split(jax.random.key(seed), 3)
-    state = strategy.init(for_state, model.init(for_weights, images))
+    state = strategy.init(for_state, model.init(for_weights, images)["params"])
     state, _ = evoae.evolve(for_run, strategy, fitness, images, state, num_generations=generations)
-    return float(evoae.fitness.reconstruction(model, error="bce")(state.best, images))
+    return float(evoae.fitness.Reconstruction(model, error="bce")(state.best, images))
 
 
 def main() -> None:

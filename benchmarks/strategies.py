@@ -112,10 +112,10 @@ def evolved(problem, strategy, generations: int, seeds: int):
     def begin(seed):
         for_weights, for_state, for_run = jax.random.split(jax.random.key(seed), 3)
         if number == 1:
-            params = model.init(for_weights, images[:1])
+            params = model.init(for_weights, images[:1])["params"]
         else:
             keys = jax.random.split(for_weights, number)
-            params = evoae.Stacked(jax.vmap(model.init, (0, None))(keys, images[:1]))
+            params = evoae.Stacked(jax.vmap(model.init, (0, None))(keys, images[:1])["params"])
         return for_run, strategy.init(for_state, params)
 
     begun = [begin(seed) for seed in range(seeds)]
@@ -130,7 +130,7 @@ def descended(problem, num_steps: int, seeds: int):
     model, fitness, images, batch_size = problem
     for_weights, key = jax.random.split(jax.random.key(0))
     init = jax.vmap(model.init, (0, None))
-    networks = evoae.Stacked(init(jax.random.split(for_weights, seeds), images[:1]))
+    networks = evoae.Stacked(init(jax.random.split(for_weights, seeds), images[:1])["params"])
     settings = {"learning_rate": 0.01, "clock": Clock(num_steps), "batch_size": batch_size}
     return descend(key, fitness, images, networks, **settings).params
 
@@ -151,8 +151,8 @@ def main() -> None:
     shown = jnp.asarray(pixels if whole else pixels[:NUM_VALIDATION])
     batch_size = None if whole else given.batch_size
     model = evoae.models.varadi2021()
-    fitness = evoae.fitness.reconstruction(model, error="logit_huber")
-    absolute = jax.jit(evoae.fitness.reconstruction(model, error="mae").__call__)
+    fitness = evoae.fitness.Reconstruction(model, error="logit_huber")
+    absolute = jax.jit(evoae.fitness.Reconstruction(model, error="mae").__call__)
     problem = (model, fitness, images, batch_size)
 
     given.out.mkdir(parents=True, exist_ok=True)

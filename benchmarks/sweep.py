@@ -45,7 +45,7 @@ def main():
     jax.monitoring.register_event_duration_secs_listener(listen)
     images = evoae.data.load("digits10", low=0.1, high=0.9).images
     model = evoae.models.varadi2021()
-    fitness = evoae.fitness.reconstruction(model, error="mae")
+    fitness = evoae.fitness.Reconstruction(model, error="mae")
     for name, strategy in STRATEGIES.items():
         begun = [start(strategy, model, images, *point) for point in points]
         keys, states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *begun)
@@ -78,7 +78,7 @@ def main():
 
 def start(strategy, model, images, scale, seed):
     for_weights, for_run = jax.random.split(jax.random.key(seed))
-    params = model.init(for_weights, images)
+    params = model.init(for_weights, images)["params"]
     return for_run, strategy.init(for_weights, params, {"mutation": {"scale": scale}})
 
 

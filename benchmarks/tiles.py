@@ -10,7 +10,7 @@ from evoae import data, trees
 from evoae.engine.evaluation import in_chunks, tile_size
 from evoae.experiments.bench.cases import NETWORKS
 from evoae.experiments.bench.measure import in_turns, median
-from evoae.fitness import reconstruction
+from evoae.fitness import Reconstruction
 
 PROBLEMS = (
     ("varadi2021", 10),
@@ -29,9 +29,9 @@ CANDIDATES = 64
 def evaluation(network: str, images: jax.Array, tile: int):
     """Runs evaluations of the same candidates, and the tile that evoae takes by itself."""
     model = NETWORKS[network].model
-    fitness = reconstruction(model, error="mae")
+    fitness = Reconstruction(model, error="mae")
     for_weights, for_noise = jax.random.split(jax.random.key(0))
-    params = model.init(for_weights, images)
+    params = model.init(for_weights, images)["params"]
     weights = trees.ravel(params)
     candidates = weights + 0.02 * jax.random.normal(for_noise, (CANDIDATES, weights.size))
 

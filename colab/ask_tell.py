@@ -40,8 +40,8 @@ num_generations = 10 if small else 600
 digits = evoae.data.load("digits10", low=0.1, high=0.9)
 images = digits.images
 model = evoae.models.varadi2021()
-params = model.init(jax.random.key(0), images)
-error = evoae.fitness.reconstruction(model, error="logit_huber")
+params = model.init(jax.random.key(0), images)["params"]
+error = evoae.fitness.Reconstruction(model, error="logit_huber")
 strategy = evoae.strategies.GeneticAlgorithm(
     64, num_elites=4, mutation=evoae.mutations.Gaussian(0.05)
 )
@@ -80,9 +80,9 @@ for number, key in enumerate(jax.random.split(jax.random.key(2), num_generations
     state, info = generation(key, state)
     ours.append(info.best_fitness)
     if number in (1, num_generations // 10, num_generations):
-        stages[f"generation {number:,}"] = model.apply(state.best, images)
+        stages[f"generation {number:,}"] = model.apply({"params": state.best}, images)
 ours = np.array(ours)
-evoae.report.galleries(images, stages, low=0.1, high=0.9)
+evoae.report.draw_galleries(images, stages, low=0.1, high=0.9)
 
 # %% [markdown]
 # ## An error of your own
@@ -95,7 +95,7 @@ evoae.report.galleries(images, stages, low=0.1, high=0.9)
 
 # %%
 def missed(params, images):
-    off = jnp.abs(model.apply(params, images) - images) > 0.2
+    off = jnp.abs(model.apply({"params": params}, images) - images) > 0.2
     return jnp.mean(jnp.where(images > 0.5, 10.0, 1.0) * off)
 
 
@@ -104,7 +104,9 @@ own_state, own_trace = evoae.evolve(
     jax.random.key(2), strategy, missed, images, own_state, num_generations=num_generations
 )
 print("before", float(missed(params, images)), "after", float(missed(own_state.best, images)))
-evoae.report.gallery(images, model.apply(own_state.best, images), name="evolved", low=0.1, high=0.9)
+evoae.report.draw_gallery(
+    images, model.apply({"params": own_state.best}, images), name="evolved", low=0.1, high=0.9
+)
 
 # %% [markdown]
 # ## A strategy of evosax
@@ -119,7 +121,9 @@ snes_state = snes.init(jax.random.key(1), params)
 snes_state, snes_trace = evoae.evolve(
     jax.random.key(2), snes, error, images, snes_state, num_generations=num_generations
 )
-evoae.report.gallery(images, model.apply(snes_state.best, images), name="SNES", low=0.1, high=0.9)
+evoae.report.draw_gallery(
+    images, model.apply({"params": snes_state.best}, images), name="SNES", low=0.1, high=0.9
+)
 
 # %% [markdown]
 # ## The other way round
@@ -150,7 +154,7 @@ for _ in range(num_generations):
 # weight a child, and need many more generations, which `evolve` makes cheap.
 
 # %%
-evoae.report.curve(
+evoae.report.draw_curve(
     "curve.png",
     np.arange(1, num_generations + 1),
     {
@@ -158,17 +162,17 @@ evoae.report.curve(
         "SNES (evosax)": snes_trace.best_fitness,
         "probes": np.array(probe_errors),
     },
-    baselines=evoae.report.baselines(images, error="logit_huber", low=0.1, high=0.9),
+    baselines=evoae.fitness.compute_baselines(images, error="logit_huber", low=0.1, high=0.9),
     ylabel="Huber error of logits per pixel",
 )
 
 # %%
-evoae.report.galleries(
+evoae.report.draw_galleries(
     images,
     {
         "genetic algorithm": stages[f"generation {num_generations:,}"],
-        "SNES (evosax)": model.apply(snes_state.best, images),
-        "probes": model.apply(state.best, images),
+        "SNES (evosax)": model.apply({"params": snes_state.best}, images),
+        "probes": model.apply({"params": state.best}, images),
     },
     low=0.1,
     high=0.9,

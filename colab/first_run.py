@@ -46,7 +46,7 @@ print(digits.images.shape, digits.labels)
 # are black, so that even a black image does not look bad in numbers.
 
 # %%
-evoae.report.baselines(digits.images, error="mae", low=0.1, high=0.9)
+evoae.fitness.compute_baselines(digits.images, error="mae", low=0.1, high=0.9)
 
 # %% [markdown]
 # ## Evolve
@@ -72,8 +72,8 @@ result = evoae.runs.train(config)
 # %%
 model = evoae.models.varadi2021()
 params = result.state.best
-outputs = model.apply(params, digits.images)
-evoae.report.gallery(digits.images, outputs, name="evolved", low=0.1, high=0.9)
+outputs = model.apply({"params": params}, digits.images)
+evoae.report.draw_gallery(digits.images, outputs, name="evolved", low=0.1, high=0.9)
 
 # %% [markdown]
 # ## The curve
@@ -82,7 +82,7 @@ evoae.report.gallery(digits.images, outputs, name="evolved", low=0.1, high=0.9)
 # three starts had its turn before the best one went on.
 
 # %%
-evoae.report.curve(
+evoae.report.draw_curve(
     "curve.png",
     np.arange(1, num_generations + 1),
     {"best": result.trace.best_fitness},
@@ -97,11 +97,11 @@ evoae.report.curve(
 # place. It has learnt ten images, so do not expect sense in between.
 
 # %%
-evoae.report.latent_map(
+evoae.report.draw_latent_map(
     "latent.png",
-    model.apply(params, digits.images, method="encode"),
+    model.apply({"params": params}, digits.images, method="encode"),
     digits.labels,
-    decode=lambda places: model.apply(params, places, method="decode"),
+    decode=lambda places: model.apply({"params": params}, places, method="decode"),
     low=0.1,
     high=0.9,
 )

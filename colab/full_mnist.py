@@ -70,7 +70,7 @@ print("train", train.shape, "validation", validation.shape, images.dtype)
 # %%
 model = evoae.models.conv16(10) if accelerated else evoae.models.varadi2021()
 latent_size = model.latent_size(images.shape[1:])
-error = evoae.fitness.reconstruction(model, error="bce")
+error = evoae.fitness.Reconstruction(model, error="bce")
 strategy = evoae.strategies.Race(
     evoae.strategies.ProbeEvolutionStrategy(256, learning_rate=0.02, elitist=False),
     num_starts=2,
@@ -87,7 +87,7 @@ print(f"{latent_size} numbers an image, {strategy.population_size} candidates a 
 # %%
 for_weights, for_state, for_run = jax.random.split(jax.random.key(0), 3)
 one = evoae.data.scale(train[:1], 0.0, 1.0)
-networks = jax.vmap(model.init, (0, None))(jax.random.split(for_weights, 2), one)
+networks = jax.vmap(model.init, (0, None))(jax.random.split(for_weights, 2), one)["params"]
 state = strategy.init(for_state, evoae.Stacked(networks))
 batches, judge = jax.device_put(train), jax.jit(error)
 
@@ -113,11 +113,11 @@ for _ in range(num_rounds):
 
 # %%
 scaled_train = evoae.data.scale(train, 0.0, 1.0)
-evoae.report.curve(
+evoae.report.draw_curve(
     "curve.png",
     generations_each * np.arange(1, num_rounds + 1),
     {"validation": validated, "minibatches": training},
-    baselines=evoae.report.baselines(
+    baselines=evoae.fitness.compute_baselines(
         evoae.data.scale(validation, 0.0, 1.0), error="bce", fitted_to=scaled_train
     ),
     ylabel="binary cross entropy per pixel",
@@ -132,10 +132,10 @@ evoae.report.curve(
 
 # %%
 test = evoae.data.load(source, split="test").images
-squared = jax.jit(evoae.fitness.reconstruction(model, error="mse"))
+squared = jax.jit(evoae.fitness.Reconstruction(model, error="mse"))
 results = {
-    **evoae.report.baselines(test, error="mse", fitted_to=scaled_train),
-    f"{latent_size} principal components": evoae.report.pca_error(
+    **evoae.fitness.compute_baselines(test, error="mse", fitted_to=scaled_train),
+    f"{latent_size} principal components": evoae.fitness.compute_pca_error(
         test, latent_size, error="mse", fitted_to=scaled_train
     ),
     "evolved": float(squared(best, test)),
@@ -144,8 +144,8 @@ for name, value in results.items():
     print(f"{name:24} {value:.4f}")
 
 # %%
-outputs = model.apply(best, test[:20])
-evoae.report.gallery(test[:20], outputs, name="evolved", columns=10)
+outputs = model.apply({"params": best}, test[:20])
+evoae.report.draw_gallery(test[:20], outputs, name="evolved", columns=10)
 
 # %% [markdown]
 # ## The latent map
@@ -155,8 +155,8 @@ evoae.report.gallery(test[:20], outputs, name="evolved", columns=10)
 
 # %%
 labels = evoae.data.load(source, split="test", num_samples=500).labels
-latent = model.apply(best, test[:500], method="encode")
-evoae.report.latent_map("latent.png", latent[:, :2], labels)
+latent = model.apply({"params": best}, test[:500], method="encode")
+evoae.report.draw_latent_map("latent.png", latent[:, :2], labels)
 
 # %% [markdown]
 # Is "evolved" above the mean image, and does it draw one and the same blur for all digits? Then it

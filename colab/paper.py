@@ -78,10 +78,10 @@ digits = evoae.data.load("digits10", low=0.1, high=0.9)
 model = evoae.models.varadi2021()
 for num_weights, networks, errors in zip([1, 10], found.best, found.error, strict=True):
     for seed, (params, error) in enumerate(zip(networks, errors, strict=True)):
-        outputs = model.apply(params, digits.images)
-        diversity = evoae.report.diversity(outputs, digits.images)
+        outputs = model.apply({"params": params}, digits.images)
+        diversity = evoae.fitness.compute_diversity(outputs, digits.images)
         print(f"{num_weights:2} weights, seed {seed}: error {error:.4f}, diversity {diversity:.3f}")
-evoae.report.baselines(digits.images, error="mae", low=0.1, high=0.9)
+evoae.fitness.compute_baselines(digits.images, error="mae", low=0.1, high=0.9)
 
 # %% [markdown]
 # Compare the errors with that of the median image, the best single image for this error. A network
@@ -90,14 +90,14 @@ evoae.report.baselines(digits.images, error="mae", low=0.1, high=0.9)
 # ## The error over the generations
 
 # %%
-evoae.report.curve(
+evoae.report.draw_curve(
     "curve.png",
     np.arange(1, generations_ten + 1),
     {
         f"{n} changed": np.fmin.accumulate(np.median(errors, axis=0))
         for n, errors in zip([1, 10], found.best_fitness, strict=True)
     },
-    baselines=evoae.report.baselines(digits.images, error="mae", low=0.1, high=0.9),
+    baselines=evoae.fitness.compute_baselines(digits.images, error="mae", low=0.1, high=0.9),
     ylabel="mean absolute error per pixel",
     title=f"median of {seeds} seeds",
 )

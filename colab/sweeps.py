@@ -85,14 +85,14 @@ Image.open(found.folder / "galleries.png")
 
 # %%
 digits = evoae.data.load("digits10", low=0.1, high=0.9)
-evoae.report.curve(
+evoae.report.draw_curve(
     "curve.png",
     np.arange(1, num_generations + 1),
     {
         f"{number} changed": np.fmin.accumulate(np.median(errors[-1], axis=0))
         for number, errors in zip([1, 4], found.best_fitness, strict=True)
     },
-    baselines=evoae.report.baselines(digits.images, error="mae", low=0.1, high=0.9),
+    baselines=evoae.fitness.compute_baselines(digits.images, error="mae", low=0.1, high=0.9),
     ylabel="mean absolute error per pixel",
 )
 
@@ -107,5 +107,5 @@ place = np.unravel_index(found.error.argmin(), found.error.shape)
 values = [list(its)[i] for its, i in zip(found.settings.values(), place[:-1], strict=True)]
 print(dict(zip(found.settings, values, strict=True)), "seed", found.seeds[place[-1]])
 model = evoae.models.varadi2021()
-outputs = model.apply(found.best[place], digits.images)
-evoae.report.gallery(digits.images, outputs, name="best", low=0.1, high=0.9)
+outputs = model.apply({"params": found.best[place]}, digits.images)
+evoae.report.draw_gallery(digits.images, outputs, name="best", low=0.1, high=0.9)

@@ -90,17 +90,17 @@ layered = evoae.Autoencoder(
 # %%
 def evolved(model, seed=0):
     for_weights, for_state, for_run = jax.random.split(jax.random.key(seed), 3)
-    params = model.init(for_weights, images)
+    params = model.init(for_weights, images)["params"]
     strategy = evoae.strategies.ProbeEvolutionStrategy(256, learning_rate=0.02)
     strategy = strategy.lasting(num_generations)
     state = strategy.init(for_state, params)
-    error = evoae.fitness.reconstruction(model, error="bce")
+    error = evoae.fitness.Reconstruction(model, error="bce")
     return evoae.evolve(for_run, strategy, error, images, state, num_generations=num_generations)
 
 
 state, trace = evolved(layered)
-outputs = layered.apply(state.best, images)
-evoae.report.gallery(images, outputs, name="evolved", columns=12)
+outputs = layered.apply({"params": state.best}, images)
+evoae.report.draw_gallery(images, outputs, name="evolved", columns=12)
 
 # %% [markdown]
 # ## Any Flax module
@@ -123,8 +123,8 @@ class Dots(nn.Module):
 
 plain = Dots()
 plain_state, plain_trace = evolved(plain)
-plain_outputs = plain.apply(plain_state.best, images)
-evoae.report.gallery(images, plain_outputs, name="evolved", columns=12)
+plain_outputs = plain.apply({"params": plain_state.best}, images)
+evoae.report.draw_gallery(images, plain_outputs, name="evolved", columns=12)
 
 # %% [markdown]
 # ## Side by side
@@ -132,11 +132,11 @@ evoae.report.gallery(images, plain_outputs, name="evolved", columns=12)
 # The errors of both, over the same number of generations, with those of constant images.
 
 # %%
-evoae.report.curve(
+evoae.report.draw_curve(
     "curve.png",
     np.arange(1, num_generations + 1),
     {"layers": trace.best_fitness, "Flax module": plain_trace.best_fitness},
-    baselines=evoae.report.baselines(images, error="bce"),
+    baselines=evoae.fitness.compute_baselines(images, error="bce"),
     ylabel="binary cross entropy per pixel",
 )
 
@@ -154,9 +154,12 @@ for form in ("ellipse", "polygon"):
     getattr(ImageDraw.Draw(image), form)(corners, 255)
     new.append(np.asarray(image)[..., None])
 new = evoae.data.scale(np.stack(new), 0.0, 1.0)
-evoae.report.galleries(
+evoae.report.draw_galleries(
     new,
-    {"layers": layered.apply(state.best, new), "Flax module": plain.apply(plain_state.best, new)},
+    {
+        "layers": layered.apply({"params": state.best}, new),
+        "Flax module": plain.apply({"params": plain_state.best}, new),
+    },
 )
 
 # %% [markdown]

@@ -4,6 +4,9 @@ import math
 import numbers
 from collections.abc import Iterable
 
+import numpy as np
+import numpy.typing as npt
+
 
 def is_number(value: object) -> bool:
     """Whether a value is a finite real number, of Python or NumPy (no bool, no text, no array)."""
@@ -80,3 +83,35 @@ def check_range(low: object, high: object, *, prefix: str = "") -> None:
     check_number(f"{prefix}high", high)
     if not low < high:  # type: ignore[operator]
         raise ValueError(f"{prefix}low must be below {prefix}high, got {low} and {high}")
+
+
+def check_images(name: str, images: npt.ArrayLike) -> npt.NDArray[np.floating]:
+    """Returns images as a float array, or raises a `ValueError` that says what is wrong with them.
+
+    They must be finite, of shape [N, H, W, C] with C = 1 or 3.
+
+    >>> check_images("targets", np.zeros((2, 4, 4, 1))).shape
+    (2, 4, 4, 1)
+    """
+    array = np.asarray(images)
+    if array.dtype.kind not in "iuf":
+        raise ValueError(f"{name} must be real numbers, got dtype {array.dtype}")
+    if array.ndim != 4 or array.size == 0 or array.shape[-1] not in (1, 3):
+        allowed = "[N, H, W, C], none of them 0, C = 1 or 3"
+        raise ValueError(f"{name} must have shape {allowed}, got {array.shape}")
+    broken = int((~np.isfinite(array).all(axis=(1, 2, 3))).sum())
+    if broken:
+        raise ValueError(
+            f"{name} must be finite, got NaN or infinity in {broken} of {len(array)} images"
+        )
+    return array.astype(np.float32) if array.dtype.kind != "f" else array
+
+
+def check_pair(
+    targets: npt.ArrayLike, reconstructions: npt.ArrayLike, name: str = "reconstructions"
+) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+    """Returns both as `check_images` does, or raises a `ValueError` where their shapes differ."""
+    first, second = check_images("targets", targets), check_images(name, reconstructions)
+    if first.shape != second.shape:
+        raise ValueError(f"{name} must have the shape of targets {first.shape}, got {second.shape}")
+    return first, second

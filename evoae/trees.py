@@ -72,7 +72,7 @@ def layer_of_leaves(params: Params) -> tuple[int, ...]:
     A layer is what stands together under one node, such as kernel and bias; a leaf that stands
     under no node is a layer of its own.
 
-    >>> layer_of_leaves({"params": {"a": {"bias": 0.0, "kernel": 1.0}, "b": {"kernel": 2.0}}})
+    >>> layer_of_leaves({"a": {"bias": 0.0, "kernel": 1.0}, "b": {"kernel": 2.0}})
     (0, 0, 1)
     >>> layer_of_leaves([0.0, 1.0])
     (0, 1)

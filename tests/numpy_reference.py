@@ -1,4 +1,4 @@
-"""The first network and the original program's genetic algorithm in plain NumPy, float64.
+"""The first network, the original program's genetic algorithm and all errors in NumPy, float64.
 
 Written from their definition in docs/design.md and from nothing else, so that agreement with the
 package is evidence. Images are [N, 28, 28], with pixels from 0.1 to 0.9; weights are vectors [1397]
@@ -8,6 +8,7 @@ in the direct order.
 from typing import NamedTuple
 
 import numpy as np
+from skimage.metrics import structural_similarity
 
 NUM_WEIGHTS = 1397
 
@@ -180,3 +181,46 @@ def run(
         values = rng.uniform(-1, 1, (num_weights, population_size))
         candidates = mutate(select(candidates, fitness), positions, values)
     return best
+
+
+# The errors of `evoae.fitness`.
+
+
+def cross_entropy(y, t):
+    y = np.clip(y, 1e-6, 1 - 1e-6)
+    return -(t * np.log(y) + (1 - t) * np.log(1 - y)).mean()
+
+
+def logit_huber(y, t):
+    y, t = np.clip(y, 1e-6, 1 - 1e-6), np.clip(t, 0.01, 0.99)
+    d = np.abs(np.log(y / (1 - y)) - np.log(t / (1 - t)))
+    return np.where(d <= 1, d**2 / 2, d - 0.5).mean()
+
+
+def of_images(similarity):
+    """1 less the mean of a similarity of two images [height, width, channels]."""
+    return lambda y, t: 1 - np.mean([similarity(a, b) for a, b in zip(y, t, strict=True)])
+
+
+def skimage_ssim(y, t):
+    """By the settings that follow the publication; it leaves out windows that stand over."""
+    return structural_similarity(
+        *(y, t),
+        channel_axis=-1,
+        data_range=1.0,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+    )
+
+
+# By the names of `evoae.fitness.errors`: (outputs, targets), both [N, H, W, C] -> error.
+FORMULAS = {
+    "mae": lambda y, t: np.abs(y - t).mean(),
+    "mse": lambda y, t: np.square(y - t).mean(),
+    "rmse": lambda y, t: np.sqrt(np.square(y - t).mean()),
+    "bce": cross_entropy,
+    "logit_huber": logit_huber,
+    "correlation": of_images(lambda y, t: np.corrcoef(y.ravel(), t.ravel())[0, 1]),
+    "ssim": of_images(skimage_ssim),
+}

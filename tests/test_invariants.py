@@ -39,8 +39,8 @@ def problem():
         ],
     )
     images = jax.random.uniform(jax.random.key(8), (5, 8, 8, 1)) ** 3
-    params = jax.jit(model.init)(jax.random.key(9), images)
-    return evoae.fitness.reconstruction(model, error="mse"), images, params
+    params = jax.jit(model.init)(jax.random.key(9), images)["params"]
+    return evoae.fitness.Reconstruction(model, error="mse"), images, params
 
 
 @functools.cache
@@ -144,9 +144,9 @@ def test_the_history_holds_scalars_and_states_are_finite(name):
 def test_the_best_of_the_first_network_is_what_it_is_said_to_be():
     images = jnp.asarray(evoae.data.load("digits10", low=0.1, high=0.9).images)
     model = evoae.models.varadi2021()
-    fitness = evoae.fitness.reconstruction(model, error="mae")
+    fitness = evoae.fitness.Reconstruction(model, error="mae")
     strategy = GeneticAlgorithm(20, mutation=Sparse(1, shared_positions=True))
-    params = jax.jit(model.init)(jax.random.key(1), images)
+    params = jax.jit(model.init)(jax.random.key(1), images)["params"]
     state = strategy.init(jax.random.key(0), params)
     state, trace = evoae.evolve(
         jax.random.key(2), strategy, fitness, images, state, num_generations=40

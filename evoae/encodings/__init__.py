@@ -4,6 +4,7 @@ from evoae.encodings.cellular import Cellular
 from evoae.encodings.cosine import Cosine
 from evoae.encodings.cppn import CPPN
 from evoae.encodings.decoding import DecodedFitness, Decoder, decoded
+from evoae.encodings.development import Growth, record_growth
 from evoae.encodings.direct import Direct
 from evoae.encodings.evolved_cppn import EvolvedCPPN
 from evoae.encodings.kitano import Kitano
@@ -18,9 +19,11 @@ __all__ = [
     "Decoder",
     "Direct",
     "EvolvedCPPN",
+    "Growth",
     "Kitano",
     "Parametric",
     "Part",
     "RandomSubspace",
     "decoded",
+    "record_growth",
 ]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from evoae.types import Params
 
 CHOSEN = "ChosenActivation"
-_NAME = re.compile(rf"(?:params/)?((?:encoder|decoder)/(\d+)_(Conv|ConvTranspose|Dense|{CHOSEN}))")
+_NAME = re.compile(rf"((?:encoder|decoder)/(\d+)_(Conv|ConvTranspose|Dense|{CHOSEN}))")
 
 
 class Size(NamedTuple):

@@ -35,13 +35,13 @@ class Cellular:
 
     >>> import evoae
     >>> model = evoae.models.graph(latent_size=2, num_units=12)
-    >>> params = model.init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
+    >>> params = model.init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))["params"]
     >>> encoding = Cellular(max_nodes=20)
     >>> genes = jax.jit(encoding.init)(jax.random.key(1), params)
-    >>> genes["params"]["encoder"]["4_UnitGraph"]["symbols"].shape
+    >>> genes["encoder"]["4_UnitGraph"]["symbols"].shape
     (20, 9)
     >>> decoded = jax.jit(encoding.decode)(genes, params)
-    >>> decoded["params"]["encoder"]["4_UnitGraph"]["links"].shape
+    >>> decoded["encoder"]["4_UnitGraph"]["links"].shape
     (12, 12)
     """
 

@@ -37,7 +37,7 @@ def cut_down(
         layers, arrays = stacks.setdefault(stack, []), weights.setdefault(stack, {})
         for index, layer in enumerate(getattr(model, f"{stack}_layers")):
             name = f"{index}_{type(layer).__name__}"
-            its = params["params"].get(stack, {}).get(name)
+            its = params.get(stack, {}).get(name)
             if isinstance(layer, ChosenActivation):
                 _choose(layers, int(its["choice"].argmax()), f"{stack}_layers[{index}]")
                 continue
@@ -61,7 +61,7 @@ def cut_down(
                 share = float(shape.passed(counts, factors, max(period, default=1)).mean())
             layers.append(layer)
     plain = Autoencoder(stacks["encoder"], stacks["decoder"], model.initializer)
-    return plain, {"params": {stack: its for stack, its in weights.items() if its}}
+    return plain, {stack: its for stack, its in weights.items() if its}
 
 
 def _choose(layers: list[Any], choice: int, where: str) -> None:

@@ -20,8 +20,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
+from evoae.checks import check_whole
 from evoae.encodings.grammar_tree import (
     BIAS,
     CUT,
@@ -36,7 +38,7 @@ from evoae.encodings.grammar_tree import (
 )
 from evoae.types import Genes
 
-__all__ = ["Cells", "develop"]
+__all__ = ["Cells", "Growth", "develop", "record_growth"]
 
 
 class Cells(NamedTuple):
@@ -175,6 +177,48 @@ def develop(tree: Genes, num_units: int, lives: jax.Array | int) -> Cells:
         lambda cells: step(cells, program),
         first_cell(num_units, num_nodes, lives),
     )
+
+
+class Growth(NamedTuple):
+    """A development step by step, in NumPy arrays.
+
+    Attributes:
+      program: the tree, as cells read it.
+      steps: the cells before each step and after the last.
+    """
+
+    program: Program
+    steps: list[Cells]
+
+
+def record_growth(tree: Genes, *, num_units: int, lives: int) -> Growth:
+    """Grows a tree as `develop` does, and keeps every step.
+
+    Args:
+      tree: {"symbols": [T, 9], "values": [T]}, and maybe more: genes of one graph, as
+        `evoae.encodings.Cellular` makes them, or `evoae.encodings.grammar_tree.written`.
+      num_units: the most units.
+      lives: how often a line of cells may read the tree.
+
+    Raises:
+      ValueError: genes without a tree, numbers that are not whole or below 1.
+
+    >>> from evoae.encodings.grammar_tree import written
+    >>> growth = record_growth(written("SEQ PAR END REC END", 8), num_units=9, lives=2)
+    >>> [int(cells.num_cells) for cells in growth.steps]
+    [1, 2, 3, 3, 4, 5, 5]
+    """
+    check_whole("num_units", num_units, 1)
+    check_whole("lives", lives, 1)
+    keys = sorted(tree) if isinstance(tree, dict) else type(tree).__name__
+    if not {"symbols", "values"} <= set(keys):
+        raise ValueError(f"tree must hold 'symbols' and 'values', genes of one graph, got {keys}")
+    program = jax.tree.map(np.asarray, jax.jit(program_of)(tree))
+    num_nodes, one_step = len(program.symbols), jax.jit(step)
+    steps = [jax.tree.map(np.asarray, first_cell(num_units, num_nodes, lives))]
+    while (steps[-1].head < num_nodes).any():
+        steps.append(jax.tree.map(np.asarray, one_step(steps[-1], program)))
+    return Growth(program, steps)
 
 
 def dealt(linked: jax.Array, number: int) -> jax.Array:

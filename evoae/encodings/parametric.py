@@ -52,7 +52,8 @@ class Parametric:
       size_price: what each used weight adds to the error of genes, from 0.
 
     >>> import jax, evoae
-    >>> params = evoae.models.conv16().init(jax.random.key(0), jax.numpy.zeros((1, 28, 28, 1)))
+    >>> images = jax.numpy.zeros((1, 28, 28, 1))
+    >>> params = evoae.models.conv16().init(jax.random.key(0), images)["params"]
     >>> encoding = Parametric(size_price=1e-6)
     >>> genes = encoding.init(jax.random.key(1), params)
     >>> genes["shares"].shape, int(encoding.num_used(genes, params)) < evoae.trees.size(params)

@@ -61,7 +61,7 @@ def centre(
         rest, *errors = decoded(first[-1][1])
         return Centre(params, (*first, *rest), *errors)
     kept = previous.activations
-    same = jax.tree.map(lambda a, b: (a == b).all(), params["params"], previous.params["params"])
+    same = jax.tree.map(lambda a, b: (a == b).all(), params, previous.params)
     same_encoder = jnp.stack(jax.tree.leaves(same["encoder"])).all()
     same_decoder = jnp.stack(jax.tree.leaves(same["decoder"])).all()
     first = lax.cond(same_encoder, lambda: kept[:count], encoded)

@@ -68,7 +68,7 @@ class Neighbours:
         self.pixel_error, self.centre, self.targets = pixel_error, centre, targets
         self.stages: list[Stage] = []
         self.weighted: list[int] = []  # the layers that have weights
-        places, starts, x = trees.places(centre.params["params"]), [], images
+        places, starts, x = trees.places(centre.params), [], images
         for index, (name, layer, weights) in enumerate(model.stages(centre.params)):
             pre, out = centre.activations[index]
             self.stages.append(Stage(layer, weights, x, pre, out))

@@ -2,23 +2,26 @@
 
 import contextlib
 import dataclasses
-from typing import Literal, cast, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, cast, get_args
 
+import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_choice, check_kl_weight, check_noise
+from evoae.checks import check_choice, check_kl_weight, check_noise, check_range
 from evoae.data import scale
 from evoae.fitness.batches import NoisyBatch, PreparedBatch
 from evoae.fitness.centre import Centre, centre
 from evoae.fitness.delta import Neighbours
 from evoae.fitness.errors import ERRORS, ErrorName, check_sides, logit
+from evoae.fitness.held_arrays import HeldArrays
 from evoae.layers import activate
 from evoae.models import Autoencoder
 from evoae.types import Batch, Noise, Params
 
-__all__ = ["Precision", "Reconstruction", "reconstruction"]
+__all__ = ["Precision", "Reconstruction"]
 
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]
 """How exact products and, for the last, weights and activations are."""
@@ -29,27 +32,84 @@ TARGET_MARGIN, OUTPUT_MARGIN = 0.01, 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class Reconstruction:
-    """The error of a model's reconstructions: `(params, images) -> float32 scalar`.
+    """The fitness of an autoencoder: the error of its reconstructions, smaller is better.
 
-    Made by `reconstruction`, which tells more of the attributes.
+    A hashable function (params, images) -> error, a float32 scalar.
 
-    Attributes:
-      model: whose weights are evaluated.
-      error: one of `evoae.fitness.errors.ERRORS`.
-      low: what the value 0 of uint8 images is scaled to.
+    Args:
+      model: an `evoae.Autoencoder`, or any Flax module that maps images [N, height, width,
+        channels] to images of the same shape.
+      error: "mae" mean |y - t|, "mse" mean (y - t)^2, "rmse" its root over the whole batch, "bce"
+        mean -(t log y + (1 - t) log(1 - y)), with y clipped to 1e-6..1-1e-6, or "logit_huber" mean
+        h(logit y - logit t) with h(d) = d^2 / 2 up to |d| = 1 and |d| - 1/2 from there, t clipped
+        to 0.01..0.99 (Huber 1964, "Robust estimation of a location parameter"). On images that are
+        mostly black, "mae" rewards a black output: it scores better than the mean image. The last
+        two have a slope where a sigmoid saturates; "logit_huber" needs neither it nor a logarithm.
+        Two compare whole images, and so cost more where children change one weight: "correlation"
+        1 - Pearson's correlation of the pixels of an image, 0 where one has a single colour; and
+        "ssim" 1 - structural similarity in a Gaussian window of 11 x 11 pixels, sigma 1.5, K1 =
+        0.01, K2 = 0.03, for pixels in 0..1, mean over all windows that lie inside (Wang et al.
+        2004, "Image quality assessment: from error visibility to structural similarity").
+      low: what the value 0 of uint8 images is scaled to, batch by batch; floats are taken as given.
       high: what the value 255 is scaled to.
-      precision: of products, and of weights and activations.
-      noise: on what the model is given, drawn by `prepare`; None for none.
-      kl_weight: of the divergence of the latent in the evidence lower bound; None for no such.
+      precision: "float32"; "tensorfloat32" rounds the inputs of matrix products to 10 bits where
+        the device has such products (NVIDIA GPUs since 2020), and changes nothing elsewhere;
+        "bfloat16" holds weights and activations of whole networks in 8 bits of precision. Errors
+        are always summed in float32, and the networks of `of_changes` are never in bfloat16, in
+        which the change of a single weight would drown.
+      noise: one of `evoae.fitness`, on what the model is given; it is then compared with the clean
+        images. `evolve` draws it anew for each generation, the same for all candidates. Where the
+        fitness is called by hand, `prepare` draws it.
+      collections: what `model.init` gives beside "params", such as the running statistics of a
+        `BatchNorm`: {name: tree of arrays}. The model is given them as they are; no candidate
+        changes them, nor does the model, which is applied without random numbers.
+      kl_weight: with one, and a model whose latent is Gaussian (`evoae.models.variational`), the
+        fitness is the negative evidence lower bound by pixel (Kingma and Welling 2014,
+        "Auto-encoding variational Bayes"): the error from one sample of each latent, by noise that
+        is drawn as that on images is, and this weight times the Kullback-Leibler divergence of the
+        latent from N(0, 1) in nats over the pixels of an image. With "bce" and 1 it is the bound
+        for Bernoulli pixels, with "mse" and 2 s^2 that for pixels with noise of variance s^2, over
+        1 / (2 s^2) and to a constant. "rmse", a root of the whole batch, has no such bound.
+
+    Raises:
+      ValueError: an unknown error or precision, low that is not below high, collections that
+        hold "params", or a kl_weight that is below 0, for "rmse", or for a latent that is not
+        Gaussian.
+
+    >>> import jax, evoae
+    >>> model = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1))
+    >>> images = jax.numpy.zeros((3, 6, 6, 1))
+    >>> params = model.init(jax.random.key(0), images)["params"]
+    >>> Reconstruction(model, error="mae")(params, images).shape
+    ()
     """
 
     model: nn.Module
     error: ErrorName = "mse"
+    _: dataclasses.KW_ONLY
     low: float = 0.0
     high: float = 1.0
     precision: Precision = "float32"
     noise: Noise | None = None
+    collections: HeldArrays | Mapping[str, Any] | None = None
     kl_weight: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, nn.Module):
+            raise ValueError(f"model must be a Flax Linen module, got {self.model!r}")
+        check_choice("error", self.error, ERRORS)
+        check_choice("precision", self.precision, get_args(Precision))
+        check_range(self.low, self.high)
+        object.__setattr__(self, "low", float(self.low))
+        object.__setattr__(self, "high", float(self.high))
+        check_noise(self.noise)
+        object.__setattr__(self, "collections", _held(self.collections))
+        check_kl_weight(self.kl_weight, self.error)
+        if self.kl_weight is not None and not getattr(self.model, "is_variational", False):
+            raise ValueError(
+                "kl_weight must be None for a model whose encoder does not end in a "
+                f"GaussianLatent, got {self.kl_weight!r}"
+            )
 
     @property
     def is_noisy(self) -> bool:
@@ -94,6 +154,7 @@ class Reconstruction:
         return self.noise.apply(key, images, self.low, self.high)
 
     def __call__(self, params: Params, batch: Batch) -> jax.Array:
+        _check_params(params)
         batch, divergence = self.prepare(batch), jnp.zeros(1)
         prepared = isinstance(batch, PreparedBatch)
         noisy = isinstance(batch, NoisyBatch)
@@ -107,7 +168,7 @@ class Reconstruction:
             elif prepared:
                 output = self._layers.pre_activation(params, inputs)
             else:
-                output = cast(jax.Array, self.model.apply(params, inputs))
+                output = self._applied(params, inputs)
         output = output.astype(target.dtype)
         if output.shape != target.shape:
             raise ValueError(
@@ -195,6 +256,17 @@ class Reconstruction:
         exact = "float32" if self.precision == "bfloat16" else self.precision
         return jax.default_matmul_precision(exact)
 
+    def _applied(self, params: Params, inputs: jax.Array) -> jax.Array:
+        """What a Flax module makes of images, with the collections that it is given."""
+        held = cast(HeldArrays | None, self.collections)
+        variables = {"params": params, **(held.tree if held else {})}
+        try:
+            return cast(jax.Array, self.model.apply(variables, inputs))
+        except flax.errors.ScopeCollectionNotFound as error:
+            raise ValueError(
+                f'collections must hold all that model.init gives beside "params": {error}'
+            ) from error
+
     @property
     def _layers(self) -> Autoencoder:
         """The model, where batches are prepared: only one of layers prepares them."""
@@ -217,75 +289,22 @@ class Reconstruction:
         return images
 
 
-def reconstruction(
-    model: nn.Module,
-    error: ErrorName = "mse",
-    *,
-    low: float = 0.0,
-    high: float = 1.0,
-    precision: Precision = "float32",
-    noise: Noise | None = None,
-    kl_weight: float | None = None,
-) -> Reconstruction:
-    """The fitness of an autoencoder: the error of its reconstructions, smaller is better.
-
-    Args:
-      model: an `evoae.Autoencoder`, or any Flax module that maps images [N, height, width,
-        channels] to images of the same shape.
-      error: "mae" mean |y - t|, "mse" mean (y - t)^2, "rmse" its root over the whole batch, "bce"
-        mean -(t log y + (1 - t) log(1 - y)), with y clipped to 1e-6..1-1e-6, or "logit_huber" mean
-        h(logit y - logit t) with h(d) = d^2 / 2 up to |d| = 1 and |d| - 1/2 from there, t clipped
-        to 0.01..0.99 (Huber 1964, "Robust estimation of a location parameter"). On images that are
-        mostly black, "mae" rewards a black output: it scores better than the mean image. The last
-        two have a slope where a sigmoid saturates; "logit_huber" needs neither it nor a logarithm.
-        Two compare whole images, and so cost more where children change one weight: "correlation"
-        1 - Pearson's correlation of the pixels of an image, 0 where one has a single colour; and
-        "ssim" 1 - structural similarity in a Gaussian window of 11 x 11 pixels, sigma 1.5, K1 =
-        0.01, K2 = 0.03, for pixels in 0..1, mean over all windows that lie inside (Wang et al.
-        2004, "Image quality assessment: from error visibility to structural similarity").
-      low: what the value 0 of uint8 images is scaled to, batch by batch; floats are taken as given.
-      high: what the value 255 is scaled to.
-      precision: "float32"; "tensorfloat32" rounds the inputs of matrix products to 10 bits where
-        the device has such products (NVIDIA GPUs since 2020), and changes nothing elsewhere;
-        "bfloat16" holds weights and activations of whole networks in 8 bits of precision. Errors
-        are always summed in float32, and the networks of `of_changes` are never in bfloat16, in
-        which the change of a single weight would drown.
-      noise: one of `evoae.fitness`, on what the model is given; it is then compared with the clean
-        images. `evolve` draws it anew for each generation, the same for all candidates. Where the
-        fitness is called by hand, `prepare` draws it.
-      kl_weight: with one, and a model whose latent is Gaussian (`evoae.models.variational`), the
-        fitness is the negative evidence lower bound by pixel (Kingma and Welling 2014,
-        "Auto-encoding variational Bayes"): the error from one sample of each latent, by noise that
-        is drawn as that on images is, and this weight times the Kullback-Leibler divergence of the
-        latent from N(0, 1) in nats over the pixels of an image. With "bce" and 1 it is the bound
-        for Bernoulli pixels, with "mse" and 2 s^2 that for pixels with noise of variance s^2, over
-        1 / (2 s^2) and to a constant. "rmse", a root of the whole batch, has no such bound.
-
-    Returns:
-      A frozen, hashable function (params, images) -> error.
-
-    Raises:
-      ValueError: an unknown error or precision, low that is not below high, or a kl_weight that is
-        below 0, for "rmse", or for a latent that is not Gaussian.
-
-    >>> import jax, evoae
-    >>> model = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1))
-    >>> images = jax.numpy.zeros((3, 6, 6, 1))
-    >>> params = model.init(jax.random.key(0), images)
-    >>> reconstruction(model, error="mae")(params, images).shape
-    ()
-    """
-    if not isinstance(model, nn.Module):
-        raise ValueError(f"model must be a Flax Linen module, got {model!r}")
-    check_choice("error", error, ERRORS)
-    check_choice("precision", precision, get_args(Precision))
-    if not low < high:
-        raise ValueError(f"low must be below high, got low={low}, high={high}")
-    check_noise(noise)
-    check_kl_weight(kl_weight, error)
-    if kl_weight is not None and not getattr(model, "is_variational", False):
+def _held(collections: object) -> HeldArrays | None:
+    """The collections in a form that is hashed by value; None where there are none."""
+    if collections is None or isinstance(collections, HeldArrays):
+        return collections
+    if not isinstance(collections, Mapping) or "params" in collections:
+        names = sorted(collections) if isinstance(collections, Mapping) else repr(collections)
         raise ValueError(
-            "kl_weight must be None for a model whose encoder does not end in a GaussianLatent, "
-            f"got {kl_weight!r}"
+            'collections must be what model.init gives beside "params", as {name: arrays}, '
+            f"got {names}"
         )
-    return Reconstruction(model, error, float(low), float(high), precision, noise, kl_weight)
+    return HeldArrays.of(dict(collections)) if collections else None
+
+
+def _check_params(params: Params) -> None:
+    if isinstance(params, Mapping) and "params" in params:
+        raise ValueError(
+            'params must be model.init(...)["params"] (what stands beside it are the collections '
+            f"of Reconstruction), got a tree with {sorted(params)}"
+        )

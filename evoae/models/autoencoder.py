@@ -86,8 +86,8 @@ class Autoencoder(nn.Module):
     >>> from evoae.layers import Dense, Reshape
     >>> model = Autoencoder([Dense(2)], [Dense(64, activation="sigmoid"), Reshape(1, 8, 8)])
     >>> images = jax.numpy.zeros((5, 8, 8, 1))
-    >>> params = model.init(jax.random.key(0), images)
-    >>> model.apply(params, images, method="encode").shape
+    >>> params = model.init(jax.random.key(0), images)["params"]
+    >>> model.apply({"params": params}, images, method="encode").shape
     (5, 2)
     """
 
@@ -231,7 +231,7 @@ class Autoencoder(nn.Module):
     def stages(self, params: Params) -> Iterator[tuple[str, Layer, Weights]]:
         """Name, form and weights of all layers as they are computed, encoder and then decoder."""
         for stack in ("encoder", "decoder"):
-            weights = params["params"].get(stack, {})
+            weights = params.get(stack, {})
             for name, layer in stages(getattr(self, f"{stack}_layers")):
                 yield f"{stack}/{name}", layer, weights.get(name, {})
 

@@ -152,11 +152,11 @@ def varadi2021_vector(params: Params) -> jax.Array:
     Layer by layer, weights before biases, kernels as `[kernel][y][x]`, dense weights as
     `[output][input]`.
 
-    >>> params = varadi2021().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))
+    >>> params = varadi2021().init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))["params"]
     >>> varadi2021_vector(params).shape
     (1397,)
     """
-    parts = [params["params"][s][layer][leaf] for s, layer, leaf, _ in _VARADI_ORDER]
+    parts = [params[s][layer][leaf] for s, layer, leaf, _ in _VARADI_ORDER]
     return jnp.concatenate([part.reshape(-1) for part in parts])
 
 
@@ -167,7 +167,7 @@ def varadi2021_params(vector: jax.Array) -> Params:
       ValueError: a vector of another shape.
 
     >>> params = varadi2021_params(jnp.arange(1397.0))
-    >>> params["params"]["encoder"]["2_Conv"]["kernel"][0, 0, 0].tolist()
+    >>> params["encoder"]["2_Conv"]["kernel"][0, 0, 0].tolist()
     [25.0, 26.0, 27.0, 28.0, 29.0]
     """
     vector = jnp.asarray(vector)
@@ -179,4 +179,4 @@ def varadi2021_params(vector: jax.Array) -> Params:
         stop = start + math.prod(shape)
         params[stack].setdefault(layer, {})[leaf] = vector[start:stop].reshape(shape)
         start = stop
-    return {"params": params}
+    return params

@@ -22,9 +22,8 @@ def random_networks(
 
 def _initialise(keys: jax.Array, image: ArrayLike, model: Autoencoder) -> Params:
     """The weights from one key, or from several."""
-    return (
-        model.init(keys, image) if keys.ndim == 0 else jax.vmap(model.init, (0, None))(keys, image)
-    )
+    init = model.init if keys.ndim == 0 else jax.vmap(model.init, (0, None))
+    return init(keys, image)["params"]
 
 
 # Compiled once for all equal models. It runs once as well: LLVM's third level takes longer than all
@@ -41,4 +40,4 @@ def applied(
     model: Autoencoder, params: Params, inputs: ArrayLike, method: str | None = None
 ) -> jax.Array:
     """What a network makes of images, or one of its methods, such as "decode", of its inputs."""
-    return cast(jax.Array, model.apply(params, inputs, method=method))
+    return cast(jax.Array, model.apply({"params": params}, inputs, method=method))

@@ -11,7 +11,7 @@ def variational(model: Autoencoder) -> Autoencoder:
 
     The last layer of the encoder gets twice as many units and no activation: means and log
     variances of a `GaussianLatent`. Called, or by `encode`, it gives the mean; the noise and the
-    evidence lower bound are those of `evoae.fitness.reconstruction` with a `kl_weight`.
+    evidence lower bound are those of `evoae.fitness.Reconstruction` with a `kl_weight`.
 
     Args:
       model: whose encoder ends in a `Dense` or a `UnitGraph`.

@@ -3,31 +3,26 @@
 Host side only: NumPy arrays (or what turns into them) come in, files and pictures go out.
 """
 
-from evoae.report.animation import animation
-from evoae.report.baselines import baselines, diversity
-from evoae.report.comparison import Course, comparison
-from evoae.report.curve import curve
-from evoae.report.galleries import galleries
-from evoae.report.gallery import gallery
-from evoae.report.growth import growth
-from evoae.report.latent import latent_map
+from evoae.report.animation import write_animation
+from evoae.report.comparison import Course, draw_comparison
+from evoae.report.curve import draw_curve
+from evoae.report.galleries import draw_galleries
+from evoae.report.gallery import draw_gallery
+from evoae.report.growth import draw_growth
+from evoae.report.latent import draw_latent_map
 from evoae.report.metrics import write_metrics
-from evoae.report.principal_components import pca_error
 from evoae.report.recorder import Frame, FrameRecorder
 
 __all__ = [
     "Course",
     "Frame",
     "FrameRecorder",
-    "animation",
-    "baselines",
-    "comparison",
-    "curve",
-    "diversity",
-    "galleries",
-    "gallery",
-    "growth",
-    "latent_map",
-    "pca_error",
+    "draw_comparison",
+    "draw_curve",
+    "draw_galleries",
+    "draw_gallery",
+    "draw_growth",
+    "draw_latent_map",
+    "write_animation",
     "write_metrics",
 ]

@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from evoae.checks import check_range, check_whole
-from evoae.report.checks import check_pair
-from evoae.report.files import destination, replacing
-from evoae.report.gallery import MARGIN, gallery
+from evoae.checks import check_pair, check_positive, check_range, check_whole
+from evoae.report.files import check_destination, replacing
+from evoae.report.gallery import MARGIN, draw_gallery
 from evoae.report.recorder import Frame
 
 CAPTION_SIZE = 14
@@ -19,7 +18,7 @@ HOLD_SECONDS = 2.0
 GREY_LEVELS = 24  # looks much the same as 256 in motion, and the file is a good deal smaller
 
 
-def animation(
+def write_animation(
     path: str | os.PathLike[str],
     targets: npt.ArrayLike,
     frames: Sequence[Frame],
@@ -30,23 +29,23 @@ def animation(
     scale: int | None = None,
     seconds: float = 10.0,
 ) -> None:
-    """Write a GIF that loops: the targets above, the reconstructions of each frame below.
+    """Writes a GIF that loops: the targets above, the reconstructions of each frame below.
 
     Args:
-        path: a file name that ends in .gif.
-        targets: [N, H, W, C], C = 1 (grey) or 3 (RGB).
-        frames: F frames in the order of time: images of the shape of `targets`, and a caption such
-            as "generation 120   error 0.0931". `FrameRecorder` chooses them.
-        name: what is written beside the reconstructions, such as "evolved".
-        low: the value that is drawn black.
-        high: the value that is drawn white (or full colour).
-        scale: the side of the square that one pixel becomes; by default the picture is near
-            600 pixels wide, which keeps the file small.
-        seconds: the length of the film, before the last frame is held for two seconds more; a
-            frame stays for at least 0.02 and at most 0.5 seconds.
+      path: a file name that ends in .gif.
+      targets: [N, H, W, C], C = 1 (grey) or 3 (RGB).
+      frames: F frames in the order of time: images of the shape of `targets`, and a caption such
+        as "generation 120   error 0.0931". `FrameRecorder` chooses them.
+      name: what is written beside the reconstructions, such as "evolved".
+      low: the value that is drawn black.
+      high: the value that is drawn white (or full colour).
+      scale: the side of the square that one pixel becomes; by default the picture is near
+        600 pixels wide, which keeps the file small.
+      seconds: the length of the film, before the last frame is held for two seconds more; a
+        frame stays for at least 0.02 and at most 0.5 seconds.
 
     Raises:
-        ValueError: shapes that do not match, no frames, NaN or infinite values, a bad number.
+      ValueError: shapes that do not match, no frames, NaN or infinite values, a bad number.
 
     Source: Váradi (2021), Fig. 2, shows the stages of evolution side by side.
 
@@ -54,19 +53,18 @@ def animation(
     >>> digits = np.zeros((10, 28, 28, 1))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     frames = [Frame(0, digits, "before"), Frame(5, digits + 1, "after")]
-    ...     animation(f"{folder}/evolution.gif", digits, frames)
+    ...     write_animation(f"{folder}/evolution.gif", digits, frames)
     ...     with Image.open(f"{folder}/evolution.gif") as film:
     ...         print(film.n_frames)
     2
     """
-    file = destination(path, ".gif")
+    file = check_destination(path, ".gif")
     if not frames:
-        raise ValueError("frames: got none; allowed: one frame or more")
+        raise ValueError("frames must be one or more, got none")
     pairs = [check_pair(targets, frame.images, f"frames[{i}]") for i, frame in enumerate(frames)]
     check_range(low, high)
     check_whole("scale", scale, 1, optional=True)
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise ValueError(f"seconds: got {seconds}; allowed: a finite number above 0")
+    check_positive("seconds", seconds)
     number, height, width, _ = pairs[0][0].shape
     columns = min(number, 20)
     scale = scale or max(1, min(600 // (columns * width), 168 // max(height, width)))
@@ -75,7 +73,9 @@ def animation(
     caption_width = math.ceil(max(font.getlength(frame.caption) for frame in frames)) + 2 * MARGIN
     pictures = []
     for (above, below), frame in zip(pairs, frames, strict=True):
-        images = gallery(above, below, name=name, low=low, high=high, columns=columns, scale=scale)
+        images = draw_gallery(
+            above, below, name=name, low=low, high=high, columns=columns, scale=scale
+        )
         size = (max(images.width, caption_width), images.height + CAPTION_SIZE + MARGIN)
         picture = Image.new(images.mode, size, "white")
         picture.paste(images, (0, CAPTION_SIZE + MARGIN))

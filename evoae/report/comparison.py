@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from evoae.report import style
 from evoae.report.curve import scale_errors
-from evoae.report.files import destination
+from evoae.report.files import check_destination
 from evoae.report.labels import Label, label_right_edge
 
 WIDTH, HEIGHT = 3.6, 3.2  # of each of the axes, in inches
@@ -38,40 +38,41 @@ class Course(NamedTuple):
     error: npt.NDArray[Any]
 
 
-def comparison(
+def draw_comparison(
     path: str | os.PathLike[str],
     courses: Sequence[Course],
     *,
     baselines: Mapping[str, float],
     ylabel: str,
 ) -> Figure:
-    """Write a PNG of two panels: the errors against evaluations, and against seconds.
+    """Writes a PNG of two panels: the errors against evaluations, and against seconds.
 
     Both horizontal axes are logarithmic. Lines end in a dot, and have their names and last errors
     at the right edge, as the baselines do.
 
     Args:
-        path: a file name that ends in .png; 200 dots an inch.
-        courses: one to six.
-        baselines: named finite errors, drawn as dashed lines; may be empty.
-        ylabel: what the errors are, such as "mean absolute error per pixel".
+      path: a file name that ends in .png; 200 dots an inch.
+      courses: one to six.
+      baselines: named finite errors, drawn as dashed lines; may be empty.
+      ylabel: what the errors are, such as "mean absolute error per pixel".
 
     Returns:
-        The figure, for a notebook or a change.
+      The figure, for a notebook or a change.
 
     Raises:
-        ValueError: no courses, or too many.
+      ValueError: no courses, or too many.
 
     >>> import tempfile
     >>> course = Course("evolution", np.array([10, 99]), np.array([1, 9]), np.array([0.3, 0.2]))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     figure = comparison(f"{folder}/compare.png", [course], baselines={}, ylabel="error")
+    ...     path = f"{folder}/compare.png"
+    ...     figure = draw_comparison(path, [course], baselines={}, ylabel="error")
     >>> [axes.get_xlabel() for axes in figure.axes]
     ['evaluations of one network on one image', 'seconds']
     """
-    file = destination(path, ".png")
+    file = check_destination(path, ".png")
     if not 1 <= len(courses) <= len(style.PALETTE):
-        raise ValueError(f"courses: got {len(courses)}; allowed: 1 to {len(style.PALETTE)}")
+        raise ValueError(f"courses must be 1 to {len(style.PALETTE)}, got {len(courses)}")
 
     figure, panels = style.new_panels(WIDTH, HEIGHT, 2)
     errors = [course.error[np.isfinite(course.error)] for course in courses]

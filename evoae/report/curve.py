@@ -7,18 +7,20 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from evoae.checks import check_number
 from evoae.report import style
-from evoae.report.files import destination
+from evoae.report.files import check_destination
 from evoae.report.labels import Label, label_right_edge
+from evoae.report.scales import is_long, is_wide, locate_decades
 
 WIDTH, HEIGHT = 5.6, 3.2  # of the axes, in inches
 
 Array = npt.NDArray[np.float64]
 
 
-def curve(
+def draw_curve(
     path: str | os.PathLike[str],
     generations: npt.ArrayLike,
     series: Mapping[str, npt.ArrayLike],
@@ -27,37 +29,37 @@ def curve(
     ylabel: str,
     title: str | None = None,
 ) -> Figure:
-    """Write a PNG of errors over generations; lines and baselines are labelled at the right edge.
+    """Writes a PNG of errors over generations; lines and baselines are labelled at the right edge.
 
     The error axis is logarithmic when what it shows differs more than tenfold, the generation axis
     when the last is over 1,000 times the first (0 counting as 1), as progress is fast at first.
 
     Args:
-        path: a file name that ends in .png; 200 dots an inch.
-        generations: [G], from 0, increasing.
-        series: one to six named arrays [G], such as best, mean and validation error. NaN or
-            infinite values are left out and the line drawn across; a series with nothing else
-            only has its name.
-        baselines: named finite errors, drawn as dashed lines; may be empty.
-        ylabel: what the errors are, such as "mean absolute error per pixel".
-        title: a line of text above the axes.
+      path: a file name that ends in .png; 200 dots an inch.
+      generations: [G], from 0, increasing.
+      series: one to six named arrays [G], such as best, mean and validation error. NaN or
+        infinite values are left out and the line drawn across; a series with nothing else
+        only has its name.
+      baselines: named finite errors, drawn as dashed lines; may be empty.
+      ylabel: what the errors are, such as "mean absolute error per pixel".
+      title: a line of text above the axes.
 
     Returns:
-        The figure, for a notebook or a change.
+      The figure, for a notebook or a change.
 
     Raises:
-        ValueError: lengths that do not match, nothing to draw, generations that do not increase.
+      ValueError: lengths that do not match, nothing to draw, generations that do not increase.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     figure = curve(
+    ...     figure = draw_curve(
     ...         f"{folder}/curve.png", [0, 1, 2], {"best": [0.3, 0.2, 0.15]},
     ...         baselines={"mean image": 0.103}, ylabel="error",
     ...     )
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['mean image 0.103', 'best 0.15']
     """
-    file = destination(path, ".png")
+    file = check_destination(path, ".png")
     steps, lines = _checked(generations, series, baselines)
 
     figure, axes = style.new_figure(WIDTH, HEIGHT)
@@ -94,7 +96,7 @@ def _scale_generations(axes: Axes, steps: Array) -> None:
         axes.set_xticks(steps)
         return
     axes.set_xlim(steps[0], steps[-1])  # so that the lines end where their labels begin
-    if steps[-1] > 1000 * max(steps[0], 1):
+    if is_long(steps):
         axes.set_xscale("symlog", linthresh=1, linscale=0.3)  # generation 0 has its place, too
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -102,11 +104,10 @@ def _scale_generations(axes: Axes, steps: Array) -> None:
 
 
 def scale_errors(axes: Axes, values: Array) -> None:
-    """Make the error axis logarithmic where the values [V] differ more than tenfold."""
-    if values.size and values.min() > 0 and values.max() > 10 * values.min():
+    """Makes the error axis logarithmic where the values [V] differ more than tenfold."""
+    if is_wide(values):
         axes.set_yscale("log")
-        few_decades = values.max() < 1000 * values.min()
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few_decades else (1,)))
+        axes.yaxis.set_major_locator(locate_decades(values.min(), values.max()))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())  # or some have labels like 6 x 10^-1
 
@@ -116,18 +117,18 @@ def _checked(
 ) -> tuple[Array, dict[str, Array]]:
     steps = np.asarray(generations, np.float64)
     if steps.ndim != 1 or steps.size == 0:
-        raise ValueError(f"generations: got shape {steps.shape}; allowed: [G], G from 1")
+        raise ValueError(f"generations must have shape [G], G from 1, got {steps.shape}")
     if not (np.isfinite(steps).all() and steps[0] >= 0 and (np.diff(steps) > 0).all()):
-        raise ValueError("generations: got values that do not increase from 0 or more")
+        raise ValueError(f"generations must increase from 0 or more, got {generations!r}")
     if not 1 <= len(series) <= len(style.PALETTE):
-        raise ValueError(f"series: got {len(series)}; allowed: 1 to {len(style.PALETTE)}")
+        raise ValueError(f"series must be 1 to {len(style.PALETTE)}, got {len(series)}")
     lines = {name: np.asarray(line, np.float64) for name, line in series.items()}
     for name, line in lines.items():
         if line.shape != steps.shape:
             raise ValueError(
-                f"series[{name!r}]: got shape {line.shape}; allowed: {steps.shape}, as generations"
+                f"series[{name!r}] must have the shape of generations {steps.shape}, "
+                f"got {line.shape}"
             )
     for name, value in baselines.items():
-        if not np.isfinite(value):
-            raise ValueError(f"baselines[{name!r}]: got {value}; allowed: a finite number")
+        check_number(f"baselines[{name!r}]", value)
     return steps, lines

@@ -7,26 +7,26 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def destination(path: str | os.PathLike[str], suffix: str) -> Path:
-    """Return `path` as a `Path` whose name ends in `suffix` and whose folder exists.
+def check_destination(path: str | os.PathLike[str], suffix: str) -> Path:
+    """Returns `path` as a `Path` whose name ends in `suffix` and whose folder exists.
 
-    >>> destination("curve.png", ".png").name
+    >>> check_destination("curve.png", ".png").name
     'curve.png'
 
     Raises:
-        ValueError: the name has another ending, or the folder does not exist.
+      ValueError: the name has another ending, or the folder does not exist.
     """
     result = Path(path)
     if result.suffix.lower() != suffix:
-        raise ValueError(f"path: got {str(path)!r}; allowed: a name that ends in {suffix}")
+        raise ValueError(f"path must end in {suffix}, got {str(path)!r}")
     if not result.parent.is_dir():
-        raise ValueError(f"path: the folder of {str(path)!r} does not exist; make it first")
+        raise ValueError(f"path must be in a folder that exists, got {str(path)!r}")
     return result
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield the path of a temporary file that takes the place of `path` when the block succeeds.
+    """Yields the path of a temporary file that takes the place of `path` when the block succeeds.
 
     A reader sees the old file or the whole new one; after an error the old file is untouched.
 

@@ -1,21 +1,18 @@
 """How a tree of cell programs becomes a network: the tree, the steps, the network."""
 
 import dataclasses
+import itertools
 import os
-from collections.abc import Iterator
 
-import jax
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from evoae.checks import check_whole
-from evoae.encodings.development import Cells, Program, first_cell, program_of, step
+from evoae.encodings.development import Cells, Growth, Program
 from evoae.encodings.grammar_tree import ARITIES, BIAS, PAR, SEQ, SYMBOLS, WEIGHT
 from evoae.report import style
-from evoae.report.files import destination
-from evoae.types import Genes
+from evoae.report.files import check_destination
 
 COLUMNS, MOST_STEPS = 4, 12
 WIDTH, TOP, ROW = 9.0, 3.6, 2.3  # inches: of all, of the first row at least, of a row of steps
@@ -66,10 +63,8 @@ class Descent:
         return left + width / 2, top + height / 2
 
 
-def growth(
-    path: str | os.PathLike[str], tree: Genes, *, num_units: int = 32, lives: int = 1
-) -> Figure:
-    """Write a PNG that shows a tree, the network that it becomes, and the steps in between.
+def draw_growth(path: str | os.PathLike[str], growth: Growth) -> Figure:
+    """Writes a PNG that shows a tree, the network that it becomes, and the steps in between.
 
     A cell stands in the middle of all that will come of it, and shows the symbol that it reads
     next; a grey one is a unit. The number beside a unit is its bias, that on a link its weight,
@@ -77,33 +72,26 @@ def growth(
     shown.
 
     Args:
-        path: a file name that ends in .png; 200 dots an inch.
-        tree: {"symbols": [T, 9], "values": [T]}, and maybe more: genes of one graph, as
-            `evoae.encodings.Cellular` makes them, or `evoae.encodings.grammar_tree.written`.
-        num_units: the most units.
-        lives: how often a line of cells may read the tree.
+      path: a file name that ends in .png; 200 dots an inch.
+      growth: from `evoae.encodings.record_growth`.
 
     Returns:
-        The figure, for a notebook or a change.
+      The figure, for a notebook or a change.
 
     Raises:
-        ValueError: genes without a tree, numbers that are not whole or below 1.
+      ValueError: another ending of the name, or a folder that does not exist.
 
     >>> import tempfile
+    >>> from evoae.encodings import record_growth
     >>> from evoae.encodings.grammar_tree import written
-    >>> tree = written("SEQ PAR END REC END", 8)
+    >>> growth = record_growth(written("SEQ PAR END REC END", 8), num_units=9, lives=2)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     figure = growth(f"{folder}/tree.png", tree, num_units=9, lives=2)
+    ...     figure = draw_growth(f"{folder}/tree.png", growth)
     >>> [axes.get_title() for axes in figure.axes[:3]]
     ['tree', 'network: 5 units', 'step 0: 1 cell']
     """
-    file = destination(path, ".png")
-    check_whole("num_units", num_units, 1)
-    check_whole("lives", lives, 1)
-    if not (isinstance(tree, dict) and {"symbols", "values"} <= tree.keys()):
-        raise ValueError("tree must hold 'symbols' and 'values', the genes of one graph")
-    program = jax.tree.map(np.asarray, jax.jit(program_of)(tree))
-    states = list(_states(program, num_units, lives))
+    file, program = check_destination(path, ".png"), growth.program
+    states = list(zip(growth.steps, _descents(growth), strict=True))
     root = states[0][1][0]
     root.place(0, 0, *root.size)
 
@@ -138,26 +126,21 @@ def growth(
     return figure
 
 
-def _states(program: Program, num_units: int, lives: int) -> Iterator[tuple[Cells, list[Descent]]]:
-    """The cells before each step and after the last, with who descends from whom."""
-    num_nodes = len(program.symbols)
-    one_step = jax.jit(step)
-    cells = jax.tree.map(np.asarray, first_cell(num_units, num_nodes, lives))
-    descents = [Descent()]
-    yield cells, descents
-    while (cells.head < num_nodes).any():
-        after = jax.tree.map(np.asarray, one_step(cells, program))
+def _descents(growth: Growth) -> list[list[Descent]]:
+    """Who the cells of each step are, all tied to whom they descend from."""
+    symbols, descents = growth.program.symbols, [[Descent()]]
+    for cells, after in itertools.pairwise(growth.steps):
         new = int(after.num_cells - cells.num_cells)
         following: list[Descent] = []
-        for descent, head in zip(descents, cells.head, strict=False):
-            symbol = program.symbols[head] if head < num_nodes else None
+        for descent, head in zip(descents[-1], cells.head, strict=False):
+            symbol = symbols[head] if head < len(symbols) else None
             if symbol in (SEQ, PAR) and new:
                 new -= 1
                 descent.by_seq = bool(symbol == SEQ)
                 descent.children = Descent(), Descent()
             following += descent.children or [descent]
-        cells, descents = after, following
-        yield cells, descents
+        descents.append(following)
+    return descents
 
 
 def _depth(program: Program) -> int:

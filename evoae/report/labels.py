@@ -19,7 +19,7 @@ class Label(NamedTuple):
 
 
 def label_right_edge(axes: Axes, labels: Sequence[Label]) -> None:
-    """Write labels to the right of the axes, each tied to its height, where they hide nothing.
+    """Writes labels to the right of the axes, each tied to its height, where they hide nothing.
 
     A value that is not finite belongs to the upper end. The limits must not change afterwards.
 
@@ -56,7 +56,7 @@ def label_right_edge(axes: Axes, labels: Sequence[Label]) -> None:
 
 
 def spread(heights: npt.NDArray[np.floating], gap: float) -> npt.NDArray[np.float64]:
-    """Move `heights` [N], all in 0..1, as little as possible until none are nearer than `gap`.
+    """Moves `heights` [N], all in 0..1, as little as possible until none are nearer than `gap`.
 
     In the order that they have, and by least squares: isotonic regression of the heights less
     the gaps below them, by its max-min formula.

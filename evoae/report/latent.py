@@ -7,16 +7,36 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from evoae.checks import check_range
+from evoae.checks import check_images, check_range
 from evoae.report import style
-from evoae.report.checks import check_images
-from evoae.report.files import destination
+from evoae.report.files import check_destination
 
 SIDE = 5.0  # of the axes, in inches
 GRID = 15  # decoded images along a side
+MARGIN = 0.08  # around the points, in parts of their range
 
 
-def latent_map(
+def bound_latents(latent: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Finds the smallest and the largest value of both axes of a map of latents [N, 2]; [2, 2].
+
+    >>> bound_latents(np.array([[0.0, 3.0], [1.0, 3.0]]))
+    array([[-0.08,  2.5 ],
+           [ 1.08,  3.5 ]])
+    """
+    low, high = latent.min(axis=0), latent.max(axis=0)
+    margin = np.where(high > low, MARGIN * (high - low), 0.5)
+    return np.stack([low - margin, high + margin])
+
+
+def place_grid(latent: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Places latents [GRID * GRID, 2] on an even grid over the map, row by row from the top."""
+    low, high = bound_latents(latent)
+    centres = (np.arange(GRID) + 0.5) / GRID
+    x, y = np.meshgrid(low[0] + (high - low)[0] * centres, high[1] - (high - low)[1] * centres)
+    return np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
+
+
+def draw_latent_map(
     path: str | os.PathLike[str],
     latent: npt.ArrayLike,
     labels: npt.ArrayLike,
@@ -25,55 +45,50 @@ def latent_map(
     low: float = 0.0,
     high: float = 1.0,
 ) -> Figure:
-    """Write a PNG that shows where the encoder puts each sample, as the digit of its label.
+    """Writes a PNG that shows where the encoder puts each sample, as the digit of its label.
 
     Args:
-        path: a file name that ends in .png; 200 dots an inch.
-        latent: [N, 2], what the encoder makes of N samples.
-        labels: [N], whole numbers from 0; told apart by their digits, helped by colour.
-        decode: turns latents [225, 2], float32, into grey images [225, H, W, 1], which are
-            drawn pale behind the samples, at their places on an even grid, inked on white.
-        low: the value of the images that is drawn white.
-        high: the value of the images that is drawn darkest.
+      path: a file name that ends in .png; 200 dots an inch.
+      latent: [N, 2], what the encoder makes of N samples.
+      labels: [N], whole numbers from 0; told apart by their digits, helped by colour.
+      decode: turns latents [225, 2], float32, into grey images [225, H, W, 1], which are
+        drawn pale behind the samples, at their places on an even grid, inked on white.
+      low: the value of the images that is drawn white.
+      high: the value of the images that is drawn darkest.
 
     Returns:
-        The figure, for a notebook or a change.
+      The figure, for a notebook or a change.
 
     Raises:
-        ValueError: shapes that do not match, NaN or infinite values, labels that are no whole
-            numbers, images of the decoder that are not as above.
+      ValueError: shapes that do not match, NaN or infinite values, labels that are no whole
+        numbers, images of the decoder that are not as above.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     figure = latent_map(f"{folder}/latent.png", [[0.1, 0.9], [0.8, 0.2]], [3, 7])
+    ...     figure = draw_latent_map(f"{folder}/latent.png", [[0.1, 0.9], [0.8, 0.2]], [3, 7])
     >>> len(figure.axes[0].collections)
     2
     """
-    file = destination(path, ".png")
+    file = check_destination(path, ".png")
     points, digits = np.asarray(latent, np.float32), np.asarray(labels)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:
-        raise ValueError(f"latent: got shape {points.shape}; allowed: [N, 2], N from 1")
+        raise ValueError(f"latent must have shape [N, 2], N from 1, got {points.shape}")
     if not np.isfinite(points).all():
-        raise ValueError("latent: got NaN or infinity; allowed: finite values")
+        raise ValueError("latent must be finite, got NaN or infinity")
     if digits.shape != points.shape[:1] or digits.dtype.kind not in "iu" or digits.min() < 0:
         got = f"shape {digits.shape}, dtype {digits.dtype}"
-        raise ValueError(f"labels: got {got}; allowed: {len(points)} whole numbers from 0")
+        raise ValueError(f"labels must be {len(points)} whole numbers from 0, got {got}")
 
     check_range(low, high)
 
-    first, last = points.min(axis=0), points.max(axis=0)
-    margin = np.where(last > first, 0.08 * (last - first), 0.5)
-    (left, bottom), (right, top) = first - margin, last + margin
-
+    (left, bottom), (right, top) = bound_latents(points)
     figure, axes = style.new_figure(SIDE, SIDE)
     axes.set(xlabel="latent 1", ylabel="latent 2", xlim=(left, right), ylim=(bottom, top))
     if decode is not None:
-        centres = (np.arange(GRID, dtype=np.float32) + 0.5) / GRID
-        x, y = np.meshgrid(left + (right - left) * centres, top - (top - bottom) * centres)
-        images = check_images("decode", decode(np.stack([x.ravel(), y.ravel()], axis=1)))
+        images = check_images("decode", decode(place_grid(points)))
         if len(images) != GRID**2 or images.shape[-1] != 1:
             allowed = f"({GRID**2}, H, W, 1)"
-            raise ValueError(f"decode: got images of shape {images.shape}; allowed: {allowed}")
+            raise ValueError(f"decode must make images of shape {allowed}, got {images.shape}")
         height, width = images.shape[1:3]
         mosaic = images.reshape(GRID, GRID, height, width).swapaxes(1, 2)
         axes.imshow(

@@ -9,25 +9,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evoae.report.files import destination, replacing
+from evoae.report.files import check_destination, replacing
 
 
 def write_metrics(
     path: str | os.PathLike[str], columns: Mapping[str, npt.ArrayLike], append: bool = False
 ) -> None:
-    """Write named columns of numbers as CSV: a header, then one row a generation.
+    """Writes named columns of numbers as CSV: a header, then one row a generation.
 
     Every number is written with as many digits as bring it back exactly in its own type.
 
     Args:
-        path: a file name that ends in .csv.
-        columns: arrays [G] of numbers by their names.
-        append: add rows to the file, which must have the same header. Without a file there is
-            nothing to add to, and a new one is begun.
+      path: a file name that ends in .csv.
+      columns: arrays [G] of numbers by their names.
+      append: add rows to the file, which must have the same header. Without a file there is
+        nothing to add to, and a new one is begun.
 
     Raises:
-        ValueError: no columns, lengths that differ, values that are no numbers, another header, or
-            a file that ends within a row.
+      ValueError: no columns, lengths that differ, values that are no numbers, another header, or
+        a file that ends within a row.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -37,16 +37,16 @@ def write_metrics(
     ...     print(pathlib.Path(file).read_text().split())
     ['generation,best', '0,0.3', '1,0.1', '2,0.05']
     """
-    file = destination(path, ".csv")
+    file = check_destination(path, ".csv")
     arrays = {name: np.asarray(values) for name, values in columns.items()}
     for name, array in arrays.items():
         if array.ndim != 1 or array.dtype.kind not in "iuf":
             got = f"shape {array.shape}, dtype {array.dtype}"
-            raise ValueError(f"columns[{name!r}]: got {got}; allowed: numbers of shape [G]")
+            raise ValueError(f"columns[{name!r}] must be numbers of shape [G], got {got}")
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) != 1:
         raise ValueError(
-            f"columns: got lengths {lengths}; allowed: one length for all, one column or more"
+            f"columns must be one or more, all of one length, got the lengths {lengths}"
         )
 
     header, rows = io.StringIO(), io.StringIO()
@@ -59,11 +59,13 @@ def write_metrics(
             first = existing.readline()
         if first != header.getvalue():
             got, allowed = header.getvalue().strip(), first.strip()
-            raise ValueError(f"columns: got {got}; allowed: those of the file, {allowed}")
+            raise ValueError(f"columns must be those of the file, {allowed}, got {got}")
         with file.open("rb") as existing_bytes:
             existing_bytes.seek(-1, os.SEEK_END)
             if existing_bytes.read() != b"\n":
-                raise ValueError(f"path: {str(path)!r} ends within a row; remove that row first")
+                raise ValueError(
+                    f"path must end with a whole row, got {str(path)!r}; remove its last row"
+                )
         with file.open("a", newline="") as existing:
             existing.write(rows.getvalue())
     else:
@@ -74,14 +76,14 @@ def write_metrics(
 def read_metrics(
     path: str | os.PathLike[str], num_bytes: int | None = None
 ) -> dict[str, npt.NDArray[Any]]:
-    """Read the columns that `write_metrics` wrote: int32 or float32 [G].
+    """Reads the columns that `write_metrics` wrote: int32 or float32 [G].
 
     Args:
-        path: the file.
-        num_bytes: how much of it; None takes all. A row that is not whole counts as not written.
+      path: the file.
+      num_bytes: how much of it; None takes all. A row that is not whole counts as not written.
 
     Raises:
-        ValueError: there is no header, or a row is damaged.
+      ValueError: there is no header, or a row is damaged.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

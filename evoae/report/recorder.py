@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from evoae.checks import check_whole
 from evoae.data import scale
-from evoae.report.files import destination, replacing
-from evoae.report.gallery import levels
+from evoae.report.files import check_destination, replacing
+from evoae.report.gallery import to_levels
 
 
 class Frame(NamedTuple):
@@ -26,18 +27,18 @@ class Frame(NamedTuple):
 
 
 class FrameRecorder:
-    """Keep few frames, evenly spread, of a run of any length: always the first and the last.
+    """Keeps few frames, evenly spread, of a run of any length: always the first and the last.
 
     A frame is kept when `stride` generations have passed since the one kept before it. When there
     are too many, every second one goes and the stride doubles. The frame that was recorded last
     is there in any case.
 
     Args:
-        max_frames: the most frames that are ever held, from 2.
-        stride: generations between two frames at first, from 1; 5 as in the paper's Fig. 2.
+      max_frames: the most frames that are ever held, from 2.
+      stride: generations between two frames at first, from 1; 5 as in the paper's Fig. 2.
 
     Raises:
-        ValueError: a number below what is allowed.
+      ValueError: a number below what is allowed.
 
     Source: Váradi (2021), Fig. 2, for the film; the thinning is ours.
 
@@ -49,10 +50,8 @@ class FrameRecorder:
     """
 
     def __init__(self, max_frames: int = 120, stride: int = 5) -> None:
-        if not isinstance(max_frames, int) or max_frames < 2:
-            raise ValueError(f"max_frames: got {max_frames!r}; allowed: a whole number from 2")
-        if not isinstance(stride, int) or stride < 1:
-            raise ValueError(f"stride: got {stride!r}; allowed: a whole number from 1")
+        check_whole("max_frames", max_frames, 2)
+        check_whole("stride", stride, 1)
         self._max_frames = max_frames
         self._stride = stride
         self._kept: list[Frame] = []
@@ -64,14 +63,14 @@ class FrameRecorder:
         return self._kept + self._newest
 
     def record(self, generation: int, images: npt.ArrayLike, caption: str) -> None:
-        """Offer a frame; `images` [N, H, W, C] are copied.
+        """Offers a frame; `images` [N, H, W, C] are copied.
 
         Raises:
-            ValueError: the generation is not later than the one before.
+          ValueError: the generation is not later than the one before.
         """
         if self.frames and generation <= self.frames[-1].generation:
             last = self.frames[-1].generation
-            raise ValueError(f"generation: got {generation}; allowed: above the last one, {last}")
+            raise ValueError(f"generation must be above the last one, {last}, got {generation}")
         self._newest = [Frame(generation, np.array(images), caption)]
         if not self._kept or generation - self._kept[-1].generation >= self._stride:
             self._kept += self._newest
@@ -82,12 +81,12 @@ class FrameRecorder:
             self._stride *= 2
 
     def save(self, path: str | os.PathLike[str], low: float, high: float) -> None:
-        """Write the frames as an .npz, in 256 levels from `low` to `high` as pictures have."""
-        frames, file = self.frames, destination(path, ".npz")
+        """Writes the frames as an .npz, in 256 levels from `low` to `high` as pictures have."""
+        frames, file = self.frames, check_destination(path, ".npz")
         with replacing(file) as temporary, temporary.open("wb") as opened:
             np.savez(
                 opened,
-                images=levels([frame.images for frame in frames], low, high),
+                images=to_levels([frame.images for frame in frames], low, high),
                 generations=np.array([frame.generation for frame in frames], np.int64),
                 captions=np.array([frame.caption for frame in frames], str),
                 stride=self._stride,
@@ -97,11 +96,11 @@ class FrameRecorder:
     def load(
         cls, path: str | os.PathLike[str], low: float, high: float, last_generation: int
     ) -> "FrameRecorder":
-        """Take up what `save` wrote, up to a generation.
+        """Takes up what `save` wrote, up to a generation.
 
         Raises:
-            OSError: the file cannot be read.
-            ValueError: it is damaged.
+          OSError: the file cannot be read.
+          ValueError: it is damaged.
         """
         try:
             with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as saved:
@@ -115,4 +114,6 @@ class FrameRecorder:
             raise
         # A damaged archive makes its readers raise almost anything.
         except Exception as error:
-            raise ValueError(f"path: {str(path)!r} is damaged: {error}") from error
+            raise ValueError(
+                f"path must be what `save` wrote, {str(path)!r} is damaged: {error}"
+            ) from error

@@ -14,7 +14,7 @@ from matplotlib.ticker import NullFormatter, NullLocator
 
 from evoae.report import style
 from evoae.report.curve import scale_errors
-from evoae.report.files import destination
+from evoae.report.files import check_destination
 from evoae.report.labels import Label, label_right_edge
 
 WIDTH, HEIGHT = 4.6, 3.2  # of the axes of a curve, in inches
@@ -40,7 +40,7 @@ class Setting(NamedTuple):
         return [f"{v:g}" if isinstance(v, float) else str(v) for v in self.values]
 
 
-def sensitivity(
+def draw_sensitivity(
     path: str | os.PathLike[str],
     setting: Setting,
     errors: npt.ArrayLike,
@@ -49,36 +49,36 @@ def sensitivity(
     ends: tuple[str, str] = ("best", "worst"),
     linear: bool = False,
 ) -> Figure:
-    """Write a PNG of the errors by the values of one setting: a dot a run, the median, the range.
+    """Writes a PNG of the errors by the values of one setting: a dot a run, the median, the range.
 
     The axis of a number is logarithmic when its values differ more than tenfold. Runs without a
     finite error are left out, also of the range; they count for the median.
 
     Args:
-        path: a file name that ends in .png; 200 dots an inch.
-        setting: with V values.
-        errors: [V, R], of R runs for each value.
-        ylabel: what the errors are, such as "mean absolute error per pixel".
-        ends: the names of the smallest and the largest.
-        linear: keep the axis of the errors linear and let it begin at 0; otherwise it is
-            logarithmic where they differ more than tenfold.
+      path: a file name that ends in .png; 200 dots an inch.
+      setting: with V values.
+      errors: [V, R], of R runs for each value.
+      ylabel: what the errors are, such as "mean absolute error per pixel".
+      ends: the names of the smallest and the largest.
+      linear: keep the axis of the errors linear and let it begin at 0; otherwise it is
+        logarithmic where they differ more than tenfold.
 
     Returns:
-        The figure, for a notebook or a change.
+      The figure, for a notebook or a change.
 
     Raises:
-        ValueError: another shape, or no finite error.
+      ValueError: another shape, or no finite error.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     figure = sensitivity(
+    ...     figure = draw_sensitivity(
     ...         f"{folder}/s.png", Setting("scale", [0.1, 1.0]), [[0.3, 0.2], [0.1, 0.2]],
     ...         ylabel="error",
     ...     )
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['median 0.15', 'best 0.1', 'worst 0.2']
     """
-    file = destination(path, ".png")
+    file = check_destination(path, ".png")
     table = _checked(errors, (len(setting.values), None))
     figure, axes = style.new_figure(WIDTH, HEIGHT)
     axes.set(xlabel=setting.name, ylabel=ylabel)
@@ -109,7 +109,7 @@ def sensitivity(
     return figure
 
 
-def heatmap(
+def draw_heatmap(
     path: str | os.PathLike[str],
     down: Setting,
     across: Setting,
@@ -117,31 +117,31 @@ def heatmap(
     *,
     title: str,
 ) -> Figure:
-    """Write a PNG of an error for each pair of values, written into its cell; the best is framed.
+    """Writes a PNG of an error for each pair of values, written into its cell; the best is framed.
 
     Args:
-        path: a file name that ends in .png; 200 dots an inch.
-        down: the setting of the rows, with V values.
-        across: that of the columns, with W values.
-        errors: [V, W]; cells of NaN stay empty, those of infinity grey.
-        title: what the errors are, above the map.
+      path: a file name that ends in .png; 200 dots an inch.
+      down: the setting of the rows, with V values.
+      across: that of the columns, with W values.
+      errors: [V, W]; cells of NaN stay empty, those of infinity grey.
+      title: what the errors are, above the map.
 
     Returns:
-        The figure, for a notebook or a change.
+      The figure, for a notebook or a change.
 
     Raises:
-        ValueError: another shape, or no finite error.
+      ValueError: another shape, or no finite error.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     figure = heatmap(
+    ...     figure = draw_heatmap(
     ...         f"{folder}/map.png", Setting("scale", [0.1, 1.0]), Setting("weights", [1, 2]),
     ...         [[0.3, 0.2], [np.inf, np.nan]], title="error",
     ...     )
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['0.300', '0.200', 'inf']
     """
-    file = destination(path, ".png")
+    file = check_destination(path, ".png")
     table = _checked(errors, (len(down.values), len(across.values)))
     rows, columns = table.shape
     figure, axes = style.new_figure(columns * CELL_WIDTH, rows * CELL_HEIGHT)
@@ -198,7 +198,7 @@ def _checked(errors: npt.ArrayLike, shape: tuple[int, int | None]) -> Array:
     table = np.asarray(errors, np.float64)
     if table.ndim != 2 or any(n not in (None, m) for n, m in zip(shape, table.shape, strict=True)):
         allowed = tuple("R" if n is None else n for n in shape)
-        raise ValueError(f"errors: got shape {table.shape}; allowed: {allowed}, a row a value")
+        raise ValueError(f"errors must have shape {allowed}, a row a value, got {table.shape}")
     if not np.isfinite(table).any():
-        raise ValueError("errors: got no finite error; allowed: one or more")
+        raise ValueError("errors must be finite somewhere, got none that is")
     return table

@@ -32,7 +32,7 @@ class NotebookFigure(Figure):
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """Return a figure with bare axes of `width` x `height` inches with room around them.
+    """Returns a figure with bare axes of `width` x `height` inches with room around them.
 
     The figure hangs on its own canvas and not on pyplot, so that threads and notebooks may draw.
 
@@ -45,7 +45,7 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def new_panels(width: float, height: float, number: int) -> tuple[Figure, list[Axes]]:
-    """Return a figure with several such axes side by side.
+    """Returns a figure with several such axes side by side.
 
     >>> figure, panels = new_panels(3.0, 3.0, 2)
     >>> len(panels)
@@ -69,11 +69,11 @@ def new_panels(width: float, height: float, number: int) -> tuple[Figure, list[A
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the figure, with all text that lies outside of its axes.
+    """Writes the figure, with all text that lies outside of its axes.
 
     Args:
-        figure: the figure.
-        path: a name that ends in .png (200 dots an inch) or .pdf.
+      figure: the figure.
+      path: a name that ends in .png (200 dots an inch) or .pdf.
     """
     with replacing(path) as temporary:
         _write(figure, temporary, path.suffix[1:])

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from rich.console import Console
 
 from evoae.report.files import replacing
-from evoae.report.galleries import galleries
-from evoae.report.sensitivity import Setting, heatmap, sensitivity
+from evoae.report.galleries import draw_galleries
+from evoae.report.sensitivity import Setting, draw_heatmap, draw_sensitivity
 from evoae.report.table import print_table
 
 MOST_GALLERIES = 24
@@ -19,10 +19,10 @@ MOST_GALLERIES = 24
 Errors = npt.NDArray[np.float64]
 
 
-def shown_settings(settings: Mapping[str, Sequence[Any]]) -> list[Setting]:
-    """Settings with their values by whole names, as tables and pictures name them.
+def name_settings(settings: Mapping[str, Sequence[Any]]) -> list[Setting]:
+    """Names settings, whose values come by whole names, as tables and pictures name them.
 
-    >>> shown_settings({"strategy.mutation.num_weights": [1, 2]})
+    >>> name_settings({"strategy.mutation.num_weights": [1, 2]})
     [Setting(name='num weights', values=[1, 2])]
     """
     ends = [name.rpartition(".")[2] for name in settings]
@@ -40,13 +40,13 @@ def _words(value: object) -> str:
 
 
 def print_sweep(console: Console, settings: Sequence[Setting], errors: Errors) -> None:
-    """Print best, median and worst error over the seeds, a line for each combination of values.
+    """Prints best, median and worst error over the seeds, a line for each combination of values.
 
     Args:
-        console: where to.
-        settings: N of them.
-        errors: [*V, S], a value axis for each setting, and one of seeds; a combination of which
-            some runs are NaN is left out.
+      console: where to.
+      settings: N of them.
+      errors: [*V, S], a value axis for each setting, and one of seeds; a combination of which
+        some runs are NaN is left out.
 
     >>> import sys
     >>> console = Console(file=sys.stdout, width=80)
@@ -67,13 +67,13 @@ def print_sweep(console: Console, settings: Sequence[Setting], errors: Errors) -
 def draw_sweep(
     folder: Path, settings: Sequence[Setting], errors: Errors, *, error_name: str
 ) -> None:
-    """Write heatmap.png for two settings with several values, sensitivity.png for one.
+    """Writes heatmap.png for two settings with several values, sensitivity.png for one.
 
     Args:
-        folder: where to.
-        settings: of the sweep; those with a single value are nothing to draw.
-        errors: [*V, S]; NaN for runs that were not begun.
-        error_name: what they are, such as "mean absolute error per pixel".
+      folder: where to.
+      settings: of the sweep; those with a single value are nothing to draw.
+      errors: [*V, S]; NaN for runs that were not begun.
+      error_name: what they are, such as "mean absolute error per pixel".
     """
     drawn = [axis for axis, setting in enumerate(settings) if len(setting.values) > 1]
     names = [settings[axis] for axis in drawn]
@@ -81,15 +81,17 @@ def draw_sweep(
     if not np.isfinite(table).any():
         return
     if len(names) == 1:
-        sensitivity(folder / "sensitivity.png", names[0], table, ylabel=error_name)
+        draw_sensitivity(folder / "sensitivity.png", names[0], table, ylabel=error_name)
     elif len(names) == 2:
         median = np.median(table, axis=-1)
         if np.isfinite(median).any():
             over = f"median of {errors.shape[-1]} seeds, " if errors.shape[-1] > 1 else ""
-            heatmap(folder / "heatmap.png", names[0], names[1], median, title=f"{over}{error_name}")
+            draw_heatmap(
+                folder / "heatmap.png", names[0], names[1], median, title=f"{over}{error_name}"
+            )
 
 
-def draw_galleries(
+def draw_sweep_galleries(
     folder: Path,
     settings: Sequence[Setting],
     errors: Errors,
@@ -99,18 +101,18 @@ def draw_galleries(
     low: float,
     high: float,
 ) -> None:
-    """Write galleries.png: for each combination of values the outputs of the run at the median.
+    """Writes galleries.png: for each combination of values the outputs of the run at the median.
 
     With more than `MOST_GALLERIES` combinations, it shows those whose median is the smallest.
 
     Args:
-        folder: where to.
-        settings: of the sweep.
-        errors: [*V, S]; NaN for runs that were not begun.
-        targets: [N, H, W, C], C = 1 or 3.
-        outputs: what each run makes of them, by its place in `errors`.
-        low: the value that is drawn black.
-        high: the value that is drawn white.
+      folder: where to.
+      settings: of the sweep.
+      errors: [*V, S]; NaN for runs that were not begun.
+      targets: [N, H, W, C], C = 1 or 3.
+      outputs: what each run makes of them, by its place in `errors`.
+      low: the value that is drawn black.
+      high: the value that is drawn white.
     """
     medians, rows = [], []
     for place in np.ndindex(errors.shape[:-1]):
@@ -125,7 +127,7 @@ def draw_galleries(
     if not rows:
         return
     kept = sorted(np.argsort(medians, kind="stable")[:MOST_GALLERIES])
-    picture = galleries(targets, dict(rows[i] for i in kept), low=low, high=high)
+    picture = draw_galleries(targets, dict(rows[i] for i in kept), low=low, high=high)
     with replacing(folder / "galleries.png") as temporary:
         picture.save(temporary, format="png")
 

@@ -14,7 +14,7 @@ WIDEST = 1_000  # characters of a table
 
 
 def print_table(console: Console, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows below the names of their columns; numbers at the right, NaN and None as blanks.
+    """Prints rows below the names of their columns; numbers at the right, NaN and None as blanks.
 
     Where the console is narrower than the table, lines go on beyond it: no number is cut off.
 
@@ -29,15 +29,15 @@ def print_table(console: Console, columns: Sequence[str], rows: Sequence[Sequenc
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right")
     for row in rows:
-        table.add_row(*(as_text(cell) for cell in row))
+        table.add_row(*(format_cell(cell) for cell in row))
     table.width = console.measure(table, options=console.options.update(width=WIDEST)).maximum
     console.print(table, crop=False)
 
 
-def as_text(cell: object) -> str:
-    """A cell for people: four digits after the point or one, thousands apart, None as a blank.
+def format_cell(cell: object) -> str:
+    """Writes a cell for people: four digits after the point or one, thousands apart, no None.
 
-    >>> as_text(0.25), as_text(1234.5), as_text(1234), as_text(None)
+    >>> format_cell(0.25), format_cell(1234.5), format_cell(1234), format_cell(None)
     ('0.2500', '1,234.5', '1,234', '')
     """
     if cell is None or cell != cell:
@@ -48,7 +48,7 @@ def as_text(cell: object) -> str:
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write rows below the names of their columns, as CSV; None as nothing.
+    """Writes rows below the names of their columns, as CSV; None as nothing.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from evoae.report import style
-from evoae.report.files import destination
+from evoae.report.files import check_destination
 
 WIDTH = 4.6  # of the axes, in inches
 BAR = 0.19  # from one bar to the next, in inches
@@ -85,8 +85,8 @@ class Throughput(NamedTuple):
 Table = tuple[list[str], list[list[str]]]  # the names of the columns, the rows
 
 
-def tables(cases: Sequence[Throughput]) -> tuple[Table, Table]:
-    """How fast ours is; and by how many times others are slower, and what ours costs besides."""
+def tabulate(cases: Sequence[Throughput]) -> tuple[Table, Table]:
+    """Tells how fast ours is; and how many times slower others are, and what ours costs."""
     names = _names(cases)
     speeds, costs = [], []
     for case in cases:
@@ -116,14 +116,14 @@ def tables(cases: Sequence[Throughput]) -> tuple[Table, Table]:
     )
 
 
-def markdown(machine: Mapping[str, object], cases: Sequence[Throughput]) -> str:
-    """The tables and the picture throughput.png as a page, with what was measured and where.
+def format_markdown(machine: Mapping[str, object], cases: Sequence[Throughput]) -> str:
+    """Writes the page: the tables, the picture throughput.png, and what was measured and where.
 
-    >>> print(markdown({"date": "2026-11-24", "cores": 2}, []).splitlines()[2])
+    >>> print(format_markdown({"date": "2026-11-24", "cores": 2}, []).splitlines()[2])
     date 2026-11-24, cores 2
     """
     lines = ["# Throughput", "", ", ".join(f"{name} {value}" for name, value in machine.items())]
-    for columns, rows in tables(cases):
+    for columns, rows in tabulate(cases):
         rule = ["---", *["---:"] * (len(columns) - 1)]
         lines += ["", *map(_row, (columns, rule, *rows))]
     return "\n".join([*lines, "", NOTES, "", "![evaluations a second](throughput.png)", ""])
@@ -133,30 +133,30 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def throughput(path: str | os.PathLike[str], cases: Sequence[Throughput]) -> Figure:
-    """Write a PNG of evaluations a second, on a logarithmic axis: our bars and those of others.
+def draw_throughput(path: str | os.PathLike[str], cases: Sequence[Throughput]) -> Figure:
+    """Writes a PNG of evaluations a second, on a logarithmic axis: our bars and those of others.
 
     Args:
-        path: a file name that ends in .png; 200 dots an inch.
-        cases: those without others are left out, unless none has any.
+      path: a file name that ends in .png; 200 dots an inch.
+      cases: those without others are left out, unless none has any.
 
     Returns:
-        The figure, for a notebook or a change.
+      The figure, for a notebook or a change.
 
     Raises:
-        ValueError: no cases.
+      ValueError: no cases.
 
     >>> import tempfile
     >>> others = [Other("loop", 50.0, 20.0, 0.1, [0.2])]
     >>> case = Throughput("mlp", "Gaussian", 5, 2, 9, 9, 100.0, 1e3, 0.5, 1024, 1.0, [0.01], others)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     figure = throughput(f"{folder}/throughput.png", [case])
+    ...     figure = draw_throughput(f"{folder}/throughput.png", [case])
     >>> [text.get_text() for text in figure.axes[0].texts]
     ['1,000', '50, 20 times slower']
     """
-    file = destination(path, ".png")
+    file = check_destination(path, ".png")
     if not cases:
-        raise ValueError("cases: got none; allowed: one or more")
+        raise ValueError("cases must be one or more, got none")
     cases = [case for case in cases if case.others] or cases
     names = [OURS, *_names(cases)]
     colors = dict(zip(names, style.PALETTE, strict=False))

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 
 from evoae import data
-from evoae.report.baselines import baselines
-from evoae.report.comparison import Course, comparison
-from evoae.report.principal_components import pca_error
-from evoae.report.summary import error_name, new_console, print_start
+from evoae.fitness.baselines import compute_baselines, compute_pca_error
+from evoae.report.comparison import Course, draw_comparison
 from evoae.report.table import print_table, write_table
+from evoae.report.words import name_error
 from evoae.runs.config import DataConfig, RunConfig
+from evoae.runs.console import new_console, print_start
 from evoae.runs.contenders import (
     Trained,
     describe_descent,
@@ -108,7 +108,7 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
         num_weights=size(task.decoder.like),
         num_genes=size(task.state.best),
         baselines=_yardsticks(task, task.images),
-        error_name=error_name(config.error, config.kl_weight),
+        error_name=name_error(config.error, config.kl_weight),
     )
     console.print(f"test images  {f'none: {missing}' if tested is None else f'{len(tested):,}'}")
     with writing(folder):
@@ -137,11 +137,11 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
         write_table(folder / "compare.csv", Row._fields, rows)
         points = [(c.name, *point) for c in courses for point in zip(*c[1:], strict=True)]
         write_table(folder / "courses.csv", Course._fields, points)
-        comparison(
+        draw_comparison(
             folder / "compare.png",
             courses,
             baselines={name: errors[name] for name in errors if name not in costs},
-            ylabel=error_name(config.error, config.kl_weight),
+            ylabel=name_error(config.error, config.kl_weight),
         )
     if task.config.noise is not None:
         networks = {
@@ -196,7 +196,7 @@ def _yardsticks(task: Task, images: Images) -> dict[str, float]:
     learnt, shown = task.pixels(), data.scale(images, low, high)
     latent_size = task.model.latent_size(learnt.shape[1:])
     components = "1 component" if latent_size == 1 else f"{latent_size} components"
-    pca = pca_error(shown, latent_size, error=config.error, fitted_to=learnt)
-    constants = baselines(shown, error=config.error, low=low, high=high, fitted_to=learnt)
+    pca = compute_pca_error(shown, latent_size, error=config.error, fitted_to=learnt)
+    constants = compute_baselines(shown, error=config.error, low=low, high=high, fitted_to=learnt)
     noisy = {} if config.noise is None else {NOISY: measure_input_error(task.fitness, images)}
     return {f"PCA ({components})": pca, **constants, **noisy}

@@ -75,8 +75,9 @@ class Course(Observer):
 
     def end(self, progress: Progress) -> None:
         """Puts together what there is."""
-        points = map(np.array, zip(*self._points, strict=True))
-        self.result = Trained(self._networks_of(progress.state), *points)
+        if self._points:
+            points = map(np.array, zip(*self._points, strict=True))
+            self.result = Trained(self._networks_of(progress.state), *points)
 
 
 def train_by_evolution(task: Task, bar: Observer, judge: Reconstruction | None = None) -> Trained:

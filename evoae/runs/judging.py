@@ -10,12 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from evoae import data, report
-from evoae.fitness import Reconstruction
+from evoae import data
+from evoae.fitness import Reconstruction, compute_baselines, compute_error
 from evoae.fitness.batches import prepared
 from evoae.fitness.errors import ErrorName
 from evoae.models.networks import applied
-from evoae.report.baselines import ERRORS as NUMPY_ERRORS
 from evoae.runs.task import NUM_SHOWN, Images, Task
 from evoae.types import Genes, Params
 
@@ -43,10 +42,13 @@ def measure_error(fitness: Reconstruction, params: Params, images: Images) -> fl
 
 def measure_input_error(fitness: Reconstruction, images: Images) -> float:
     """The error of the noisy images themselves, as `measure_error` gives them to a network."""
-    parts, error = _parts(images), NUMPY_ERRORS[fitness.error]
-    clean = [np.asarray(data.scale(part, fitness.low, fitness.high), np.float64) for part in parts]
+    parts = _parts(images)
+    clean = [data.scale(part, fitness.low, fitness.high) for part in parts]
     noisy = [fitness.noisy(_noise_key(i), jnp.asarray(part)) for i, part in enumerate(parts)]
-    errors = [error(a, np.asarray(b, np.float64)) for a, b in zip(clean, noisy, strict=True)]
+    errors = [
+        compute_error(a, np.asarray(b), error=fitness.error)
+        for a, b in zip(clean, noisy, strict=True)
+    ]
     return _mean_error(fitness, errors, parts)
 
 
@@ -130,9 +132,11 @@ def measure_evidence(fitness: Reconstruction, params: Params, images: Images) ->
 
     >>> import jax, evoae
     >>> model = evoae.models.variational(evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1)))
-    >>> fitness = evoae.fitness.reconstruction(model, "bce", kl_weight=1.0)
+    >>> fitness = evoae.fitness.Reconstruction(model, "bce", kl_weight=1.0)
     >>> images = np.zeros((3, 6, 6, 1), np.uint8)
-    >>> params = jax.tree.map(np.zeros_like, model.init(jax.random.key(0), images / np.float32(1)))
+    >>> pixels = images / np.float32(1)
+    >>> params = model.init(jax.random.key(0), pixels)["params"]
+    >>> params = jax.tree.map(np.zeros_like, params)
     >>> found = measure_evidence(fitness, params, images)  # 36 pixels of log 2 nats
     >>> round(found.reconstruction, 2), found.divergence
     (24.95, 0.0)
@@ -169,9 +173,9 @@ def measure_by_level(
     >>> import jax, evoae
     >>> model = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1))
     >>> noise = evoae.fitness.MaskingNoise(0.8)
-    >>> fitness = evoae.fitness.reconstruction(model, noise=noise)
+    >>> fitness = evoae.fitness.Reconstruction(model, noise=noise)
     >>> images = jax.numpy.zeros((3, 6, 6, 1), "uint8")
-    >>> params = model.init(jax.random.key(0), jax.numpy.zeros((3, 6, 6, 1)))
+    >>> params = model.init(jax.random.key(0), jax.numpy.zeros((3, 6, 6, 1)))["params"]
     >>> measure_by_level(fitness, {"evolved": params}, images)["level"]
     [0.0, 0.4, 0.8, 1.0]
     """
@@ -193,7 +197,7 @@ def measure_by_level(
 def measure_baselines(task: Task, error: ErrorName) -> dict[str, float]:
     """The errors of constant images, and of the noisy images themselves where there is noise."""
     low, high = task.config.data.low, task.config.data.high
-    found = report.baselines(task.pixels(), error=error, low=low, high=high)
+    found = compute_baselines(task.pixels(), error=error, low=low, high=high)
     if len(task.images) == 1:  # which is its own mean and median
         found = {"black image": found["black image"]}
     if task.config.noise is not None:

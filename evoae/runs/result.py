@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evoae import report
+from evoae.fitness import compute_diversity
 from evoae.runs.config.command import command
 from evoae.runs.judging import (
     Snapshot,
@@ -30,7 +30,7 @@ class Result(NamedTuple):
       error: of the best weights on all images, computed anew.
       baselines: the errors of the black, the mean and the median image.
       diversity: how much the outputs differ from each other, by how much the images do; NaN for
-        one image. See `evoae.report.diversity`.
+        one image. See `evoae.fitness.compute_diversity`.
       num_evaluations: candidates evaluated.
       seconds: spent on the generations, without the files that were written in between.
       stopped: whether Ctrl-C or SIGTERM ended it.
@@ -64,7 +64,7 @@ def result_of(
         folder=folder,
         error=measure_error(task.fitness, snapshot.network, task.images),
         baselines=dict(baselines),
-        diversity=report.diversity(snapshot.outputs, task.pixels(NUM_SHOWN)),
+        diversity=compute_diversity(snapshot.outputs, task.pixels(NUM_SHOWN)),
         num_evaluations=progress.pace.steps * task.population_size,
         seconds=progress.pace.seconds,
         stopped=progress.stopped,

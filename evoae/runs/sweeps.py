@@ -20,11 +20,12 @@ from evoae.engine import evolve_runs
 from evoae.engine.environment import device, environment
 from evoae.engine.evaluation import equal_size
 from evoae.models.networks import applied
-from evoae.report.summary import error_name, new_console
-from evoae.report.sweep import draw_galleries, draw_sweep, print_sweep, shown_settings
+from evoae.report.sweep import draw_sweep, draw_sweep_galleries, name_settings, print_sweep
 from evoae.report.table import write_table
+from evoae.report.words import name_error
 from evoae.runs.clock import BLOCK_SIZE, Clock, Pace
 from evoae.runs.config import Grid, RunConfig, grid, setting, to_json
+from evoae.runs.console import new_console
 from evoae.runs.folders import BEST, free_folder, portable, write_settings, writing
 from evoae.runs.judging import measure_error, shown_of
 from evoae.runs.loop import Observer, Progress, interrupts, run_loop
@@ -148,7 +149,7 @@ def sweep(
     result = _gathered(points, runs, folder, interrupted.is_set())
     with writing(folder):
         _write_pictures(folder, config, points, runs, result.error, shown_of(task).targets)
-    print_sweep(console, shown_settings(points.settings), result.error)
+    print_sweep(console, name_settings(points.settings), result.error)
     if result.stopped:
         console.print("stopped      by Ctrl-C; everything up to here is written", style="yellow")
     console.print(f"folder       {folder}")
@@ -273,7 +274,7 @@ def _gathered(points: Grid, runs: Mapping[Place, _Run], folder: Path, stopped: b
 
 
 def _write_results(path: Path, points: Grid, runs: Mapping[Place, _Run]) -> None:
-    shown = shown_settings(points.settings)
+    shown = name_settings(points.settings)
     rows = []
     for place, run in sorted(runs.items()):
         its = [setting.values[i] for setting, i in zip(shown, place, strict=False)]
@@ -294,12 +295,12 @@ def _write_pictures(
     """The pictures, and the weights of the best run."""
     best = min(runs.values(), key=lambda run: run.error)
     save_weights(folder / BEST, best.best)
-    shown, swept = shown_settings(points.settings), {name.split(".")[0] for name in points.settings}
+    shown, swept = name_settings(points.settings), {name.split(".")[0] for name in points.settings}
     # Errors of several kinds have no name in common, images of several data no picture.
     several = {"error", "kl_weight"} & swept
-    name = "error" if several else error_name(config.error, config.kl_weight)
+    name = "error" if several else name_error(config.error, config.kl_weight)
     draw_sweep(folder, shown, errors, error_name=name)
     if "data" not in swept:
         low, high = config.data.low, config.data.high
         outputs = {place: run.outputs for place, run in runs.items()}
-        draw_galleries(folder, shown, errors, targets, outputs, low=low, high=high)
+        draw_sweep_galleries(folder, shown, errors, targets, outputs, low=low, high=high)

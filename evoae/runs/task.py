@@ -14,7 +14,7 @@ from evoae.engine import evolve
 from evoae.engine.devices import replicated
 from evoae.engine.evolution import working_mesh
 from evoae.engine.memory import Memory, check_memory, memory_estimate
-from evoae.fitness import Reconstruction, reconstruction
+from evoae.fitness import Reconstruction
 from evoae.fitness.errors import check_sides
 from evoae.models import Autoencoder, variational
 from evoae.models.networks import random_networks
@@ -100,8 +100,8 @@ def prepare(config: RunConfig) -> Task:
     begin = functools.partial(first_state, config, model, images)
     key, state = jax.eval_shape(begin)  # nothing is computed before it is known to fit
     image = data.scale(images[:1], config.data.low, config.data.high)
-    like = jax.eval_shape(model.init, key, image)
-    fitness = reconstruction(
+    like = jax.eval_shape(model.init, key, image)["params"]
+    fitness = Reconstruction(
         model,
         config.error,
         low=config.data.low,

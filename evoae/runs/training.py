@@ -12,9 +12,10 @@ from rich.console import Console
 
 from evoae.engine.environment import environment
 from evoae.engine.hosts import check_same, is_first, of_first
-from evoae.report.page.record import CONFIG
-from evoae.report.summary import error_name, new_console, print_end, print_start
+from evoae.report.page.record import CONFIG, METRICS
+from evoae.report.words import name_error
 from evoae.runs.config import RunConfig, to_json
+from evoae.runs.console import new_console, print_end, print_start
 from evoae.runs.folders import (
     CHECKPOINTS,
     free_folder,
@@ -144,6 +145,8 @@ def resume(
         return _follow(share_start(None))
     path, console = Path(folder).expanduser(), new_console(quiet=not progress)
     config = read_config(path)  # or the lock would be left in some other folder
+    if (path / METRICS).exists() and not (path / CHECKPOINTS).is_dir():
+        raise ValueError(f"folder must have the {CHECKPOINTS} of its run, {str(path)!r} has none")
     with writing(path):
         (path / CHECKPOINTS).mkdir(exist_ok=True)
     with locked(path / CHECKPOINTS):
@@ -190,7 +193,7 @@ def _run(
         num_weights=size(task.decoder.like),
         num_genes=size(task.state.best),
         baselines=baselines,
-        error_name=error_name(config.error, config.kl_weight),
+        error_name=name_error(config.error, config.kl_weight),
     )
     snapshots = Snapshots(task)
     folder = RunFolder(path, task, snapshots, baselines, start.num_bytes)

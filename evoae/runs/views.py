@@ -5,12 +5,13 @@ from typing import Any
 import jax
 import numpy as np
 import numpy.typing as npt
+from flax.traverse_util import flatten_dict
 
 from evoae import data
 from evoae.models.networks import applied, random_networks
-from evoae.report.page.images import maps_of_layer, to_bytes
-from evoae.report.page.latent import GRID, latent_grid
-from evoae.report.page.weights import pictures_of_weights
+from evoae.report.latent import GRID, place_grid
+from evoae.report.page.images import draw_maps, to_bytes
+from evoae.report.page.weights import draw_weights
 from evoae.runs.judging import draw_prior_samples
 from evoae.runs.task import Task
 from evoae.types import Genes, Params
@@ -36,7 +37,7 @@ def views(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
         found["labels"] = task.labels[:NUM_LATENT]
     if found["latent"].shape[1] == 2 and images.shape[-1] == 1:
         decoded = np.asarray(
-            applied(task.model, params, latent_grid(found["latent"]), method="decode")
+            applied(task.model, params, place_grid(found["latent"]), method="decode")
         )
         small = to_bytes(decoded, low, high)[..., 0]
         height, width = small.shape[1:]
@@ -47,7 +48,7 @@ def views(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
     layers = jax.jit(task.model.activations)(params, images[:NUM_IMAGES])
     names, ranges = [name for name, *_ in task.model.stages(params)], []  # jit sorts names
     for index, name in enumerate(names):
-        found[f"layer_{index}"], *limits = maps_of_layer(np.asarray(layers[name]))
+        found[f"layer_{index}"], *limits = draw_maps(np.asarray(layers[name]))
         ranges.append(limits)
     return found | {"layer_names": np.array(names), "layer_ranges": np.array(ranges)}
 
@@ -66,7 +67,8 @@ def views_of_genes(task: Task, genes: Genes, params: Params) -> dict[str, npt.ND
     # The network from which the first genes were made.
     key = jax.random.split(jax.random.key(task.config.seed))[0]
     raw = random_networks(key, task.model, image, None)
-    found = pictures_of_weights(raw, params)
+    random, made = (flatten_dict(tree, sep="/") for tree in (raw, params))
+    found = draw_weights({name: (random[name], made[name]) for name in random})
     encoding: Any = task.config.encoding
     if hasattr(encoding, "architecture"):
         parts = encoding.architecture(genes, task.decoder.like)

@@ -7,7 +7,7 @@ import flax.traverse_util
 import jax
 import numpy as np
 
-from evoae.report.files import destination, replacing
+from evoae.report.files import check_destination, replacing
 from evoae.types import Genes, Params
 
 
@@ -16,12 +16,13 @@ def save_weights(path: str | os.PathLike[str], params: Params) -> None:
 
     Args:
         path: a file name that ends in .npz.
-        params: as from `model.init`; an array's name is its path, such as "encoder/0_Conv/kernel".
+        params: as from `model.init(...)["params"]`; an array's name is its path, such as
+            "encoder/0_Conv/kernel".
 
     Raises:
         ValueError: another ending, or a folder that does not exist.
     """
-    _save(path, flax.traverse_util.flatten_dict(params["params"], sep="/"))
+    _save(path, flax.traverse_util.flatten_dict(params, sep="/"))
 
 
 def save_genes(path: str | os.PathLike[str], genes: Genes) -> None:
@@ -47,13 +48,13 @@ def save_genes(path: str | os.PathLike[str], genes: Genes) -> None:
 
 
 def _save(path: str | os.PathLike[str], arrays: dict[str, Any]) -> None:
-    file = destination(path, ".npz")
+    file = check_destination(path, ".npz")
     with replacing(file) as temporary, temporary.open("wb") as opened:
         np.savez(opened, **arrays)
 
 
 def load_weights(path: str | os.PathLike[str]) -> Params:
-    """Return the weights that a run wrote to its best.npz, for `model.apply`.
+    """Return the weights that a run wrote to its best.npz, the "params" of `model.apply`.
 
     Args:
         path: the file.
@@ -65,14 +66,14 @@ def load_weights(path: str | os.PathLike[str]) -> Params:
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = pathlib.Path(folder) / "best.npz"
-    ...     save_weights(file, {"params": {"encoder": {"0_Dense": {"bias": np.ones(2)}}}})
+    ...     save_weights(file, {"encoder": {"0_Dense": {"bias": np.ones(2)}}})
     ...     load_weights(file)
-    {'params': {'encoder': {'0_Dense': {'bias': array([1., 1.])}}}}
+    {'encoder': {'0_Dense': {'bias': array([1., 1.])}}}
     """
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
-        return {"params": flax.traverse_util.unflatten_dict(found, sep="/")}
+        return flax.traverse_util.unflatten_dict(found, sep="/")
     except OSError:
         raise
     # A damaged archive makes its readers raise almost anything.

@@ -21,15 +21,13 @@ from evoae.strategies import GESMR, SAMR, GeneticAlgorithm, LinearRank, OneFifth
 
 # A network of two layers, of which many weights should be 0, and none of which is where it should.
 LAYERS = {"0_Dense": {"bias": (4,), "kernel": (4, 6)}, "1_Dense": {"kernel": (3, 4)}}
-SHAPES = {"params": {"encoder": LAYERS}}
+SHAPES = {"encoder": LAYERS}
 LEAVES = jax.tree.leaves(SHAPES, is_leaf=lambda x: isinstance(x, tuple))
 SIZE = sum(map(math.prod, LEAVES))
 START = jax.tree.map(jnp.ones, SHAPES, is_leaf=lambda x: isinstance(x, tuple))
 # As many weights again, of a layer that a tree of cells can grow.
 GRAPH = UnitGraph(3, 4).weight_shapes((3,))
-OF_CELLS = {
-    "params": {"a": {name: jnp.ones(shape) for name, shape in GRAPH.items()}, "b": START["params"]}
-}
+OF_CELLS = {"a": {name: jnp.ones(shape) for name, shape in GRAPH.items()}, "b": START}
 
 
 def genetic(mutation, num_elites=1, **settings):

@@ -13,7 +13,7 @@ from jax.test_util import check_grads
 import evoae
 from evoae import crossovers, encodings, mutations
 from evoae.cli.options import parse_run
-from evoae.encodings import Cellular
+from evoae.encodings import Cellular, record_growth
 from evoae.encodings.development import dealt, develop
 from evoae.encodings.grammar_tree import (
     ARITIES,
@@ -26,7 +26,7 @@ from evoae.encodings.grammar_tree import (
 )
 from evoae.layers import UnitGraph, activate
 from evoae.layers.unit_graph import UNIT_ACTIVATIONS
-from evoae.report import growth
+from evoae.report import draw_growth
 from evoae.runs import train
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig, to_json
 from evoae.strategies import GeneticAlgorithm
@@ -349,12 +349,12 @@ MODEL = evoae.Autoencoder(
 
 @pytest.fixture(scope="module")
 def network():
-    return jax.jit(MODEL.init)(jax.random.key(1), jnp.zeros((1, 6, 5, 1)))
+    return jax.jit(MODEL.init)(jax.random.key(1), jnp.zeros((1, 6, 5, 1)))["params"]
 
 
 def test_a_network_with_graphs_is_always_evaluated_whole(network, key):
     images = jax.random.uniform(key, (3, 6, 5, 1))
-    fitness = evoae.fitness.reconstruction(MODEL)
+    fitness = evoae.fitness.Reconstruction(MODEL)
     assert not fitness.follows_changes
     strategy = GeneticAlgorithm(8, mutation=mutations.Sparse(1))
     state = strategy.init(key, network)
@@ -395,8 +395,8 @@ def test_a_decoded_graph_is_what_grew(network, key):
     encoding = Cellular(20, lives=2)
     for seed in range(5):
         genes = jax.jit(encoding.init)(jax.random.key(seed), network)
-        its = genes["params"]["encoder"]["0_UnitGraph"]
-        weights = jax.jit(encoding.decode)(genes, network)["params"]["encoder"]["0_UnitGraph"]
+        its = genes["encoder"]["0_UnitGraph"]
+        weights = jax.jit(encoding.decode)(genes, network)["encoder"]["0_UnitGraph"]
         source, units, sink = reference.grow(plain_tree(jax.tree.map(np.asarray, its)), 6, 2)
         expected = {name: np.zeros(leaf.shape) for name, leaf in weights.items()}
         readers = [u for u in units if any(link[0] is source for link in u.inputs)]
@@ -435,7 +435,7 @@ def test_a_configuration_compiles_once_and_improves(network, key, compilations):
     state = strategy.init(key, jax.jit(encoding.init)(key, network))
     for seed, number in ((0, 5), (1, 40)):
         fitness = encodings.decoded(
-            evoae.fitness.reconstruction(MODEL), dataclasses.replace(encoding), network
+            evoae.fitness.Reconstruction(MODEL), dataclasses.replace(encoding), network
         )
         end, trace = evoae.evolve(
             jax.random.key(seed), strategy, fitness, images, state, num_generations=number
@@ -522,7 +522,8 @@ def test_what_is_wrong_is_said_in_one_line(make, message):
 
 def test_the_picture_shows_every_step_of_parity(tmp_path):
     path = tmp_path / "parity.png"
-    figure = growth(path, written(PARITY, 12), num_units=32, lives=3)
+    growth = record_growth(written(PARITY, 12), num_units=32, lives=3)
+    figure = draw_growth(path, growth)
     titles = [axes.get_title() for axes in figure.axes]
     assert titles[:3] == ["tree", "network: 13 units", "step 0: 1 cell"]
     assert titles[-1] == "step 11: 13 cells"
@@ -536,7 +537,7 @@ def test_the_picture_shows_every_step_of_parity(tmp_path):
 
 
 def test_the_picture_of_many_steps_shows_some(tmp_path):
-    tree = written(PARITY, 12)
-    figure = growth(tmp_path / "long.png", tree, num_units=32, lives=7)
+    growth = record_growth(written(PARITY, 12), num_units=32, lives=7)
+    figure = draw_growth(tmp_path / "long.png", growth)
     assert len(figure.axes) == 14
     assert figure.axes[-1].get_title() == "step 23: 29 cells"

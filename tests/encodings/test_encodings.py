@@ -125,7 +125,7 @@ def test_a_whole_population_is_decoded_as_one_by_one(name, key):
 
 def test_direct_is_what_there_was_before(key):
     assert Direct().init(key, PARAMS) is PARAMS
-    fitness = evoae.fitness.reconstruction(evoae.models.varadi2021())
+    fitness = evoae.fitness.Reconstruction(evoae.models.varadi2021())
     assert encodings.decoded(fitness, Direct(), PARAMS) is fitness
     vector = evoae.trees.ravel(Direct().init(key, PARAMS))
     same(Direct().decode(evoae.trees.unravel(vector, PARAMS), PARAMS), PARAMS)
@@ -285,9 +285,9 @@ def test_any_flax_module_has_an_encoding(encoding, key):
             return nn.Dense(30)(x).reshape(images.shape)
 
     images = jnp.zeros((2, 6, 5, 1))
-    params = Plain().init(key, images)
+    params = Plain().init(key, images)["params"]
     decoded = decode(encoding, init(encoding, key, params), params)
-    assert Plain().apply(decoded, images).shape == images.shape
+    assert Plain().apply({"params": decoded}, images).shape == images.shape
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -295,9 +295,9 @@ def test_a_subspace_makes_full_covariance_usable(key):
     pytest.importorskip("evosax")
     model = evoae.models.mlp(2, hidden=(16,), image_shape=(6, 5, 1))  # 1,148 weights
     pixels = jax.random.uniform(key, (4, 6, 5, 1))
-    params = model.init(key, pixels)
+    params = model.init(key, pixels)["params"]
     encoding = RandomSubspace(12)
-    fitness = encodings.decoded(evoae.fitness.reconstruction(model), encoding, params)
+    fitness = encodings.decoded(evoae.fitness.Reconstruction(model), encoding, params)
     strategy = evoae.strategies.Evosax("CMA_ES", 8, parameters={"std_init": 0.3})
     state = strategy.init(key, init(encoding, key, params))
     assert state.search.C.shape == (12 + 8, 12 + 8)  # with a scale for each of eight arrays

@@ -31,18 +31,18 @@ def skeleton(tmp_path_factory):
 def test_the_skeleton_evolves_an_autoencoder(skeleton, key):
     model = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 5, 1))
     images = jax.random.uniform(key, (4, 6, 5, 1))
-    params = model.init(key, images)
+    params = model.init(key, images)["params"]
     encoding = skeleton.OuterProducts(rank=2)
     genes = encoding.init(key, params)
     assert evoae.trees.size(genes) < evoae.trees.size(params) / 1.5
-    fitness = evoae.encodings.decoded(evoae.fitness.reconstruction(model), encoding, params)
+    fitness = evoae.encodings.decoded(evoae.fitness.Reconstruction(model), encoding, params)
     strategy = evoae.strategies.GeneticAlgorithm(16, mutation=Gaussian(0.1))
     state, trace = evoae.evolve(
         *(key, strategy, fitness, images, strategy.init(key, genes)), num_generations=100
     )
     assert state.best_fitness < 0.9 * trace.best_fitness[0]
     weights = encoding.decode(state.best, params)
-    error = evoae.fitness.reconstruction(model)(weights, images)
+    error = evoae.fitness.Reconstruction(model)(weights, images)
     np.testing.assert_allclose(error, state.best_fitness, rtol=1e-5)
 
 

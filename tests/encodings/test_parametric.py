@@ -67,7 +67,7 @@ IMAGES = jax.random.uniform(jax.random.key(0), (3, 8, 8, 1))
 @functools.cache
 def whole_network(name):
     init = functools.partial(MODELS[name].init, jax.random.key(1), IMAGES)
-    return jax.tree.map(lambda leaf: leaf + 0.3, jax.jit(init)())  # no bias of 0
+    return jax.tree.map(lambda leaf: leaf + 0.3, jax.jit(init)()["params"])  # no bias of 0
 
 
 @functools.cache
@@ -77,7 +77,7 @@ def at_work(name):
 
     def work(genes):
         params = Parametric().decode(genes, like)
-        return params, model.apply(params, IMAGES), Parametric().num_used(genes, like)
+        return params, model.apply({"params": params}, IMAGES), Parametric().num_used(genes, like)
 
     return jax.jit(work)
 
@@ -99,10 +99,11 @@ def test_the_network_that_is_cut_down_has_the_same_outputs(name, seed):
     plain, weights = Parametric().cut_down(genes, MODELS[name])
     layers = (*plain.encoder_layers, *plain.decoder_layers)
     assert not any(isinstance(layer, ChosenActivation) for layer in layers)
-    fresh = jax.eval_shape(plain.init, jax.random.key(0), IMAGES)
+    fresh = jax.eval_shape(plain.init, jax.random.key(0), IMAGES)["params"]
     shapes = [jax.tree.map(jnp.shape, its) for its in (weights, fresh)]
     assert shapes[0] == shapes[1]
-    np.testing.assert_allclose(jax.jit(plain.apply)(weights, IMAGES), outputs, atol=1e-6)
+    outputs_again = jax.jit(plain.apply)({"params": weights}, IMAGES)
+    np.testing.assert_allclose(outputs_again, outputs, atol=1e-6)
     # The rings of zeros that a stride leaves are not counted.
     zeros = sum(int((np.asarray(leaf) == 0).sum()) for leaf in jax.tree.leaves(weights))
     assert evoae.trees.size(weights) - zeros == used
@@ -115,9 +116,9 @@ def dense_network():
 def test_units_are_cut_away_as_numpy_does_it():
     """Many architectures of dense layers, each evaluated in NumPy with the used units alone."""
     model, images = dense_network(), IMAGES[:, :4, :3]
-    params = jax.jit(model.init)(jax.random.key(1), images)
+    params = jax.jit(model.init)(jax.random.key(1), images)["params"]
     encoding = Parametric()
-    decode = jax.jit(lambda genes: model.apply(encoding.decode(genes, params), images))
+    decode = jax.jit(lambda genes: model.apply({"params": encoding.decode(genes, params)}, images))
     for seed in range(30):
         generator = np.random.default_rng(seed)
         shares = generator.uniform(0, 1, 5).astype(np.float32)
@@ -126,7 +127,7 @@ def test_units_are_cut_away_as_numpy_does_it():
         ends = [*np.maximum(np.round(shares * [9, 5, 3, 5, 9]), 1).astype(int), 12]
         layers = [("encoder", i) for i in range(3)] + [("decoder", i) for i in range(3)]
         for (stack, index), units in zip(layers, ends, strict=True):
-            its = params["params"][stack][f"{index}_Dense"]
+            its = params[stack][f"{index}_Dense"]
             x = x @ np.asarray(its["kernel"])[:units, :before].T + np.asarray(its["bias"])[:units]
             last = (stack, index) == ("decoder", 2)
             x = x if (stack, index) == ("encoder", 2) else np.maximum(x, 0) if not last else x
@@ -202,9 +203,9 @@ def test_activations_evolve_with_the_direct_encoding_too(mutation, key):
         [Dense(3, **LINEAR), ChosenActivation(), Dense(2, **LINEAR)],
         [Dense(64, activation="sigmoid"), Reshape(1, 8, 8)],
     )
-    params = jax.jit(model.init)(key, IMAGES)
-    assert params["params"]["encoder"]["1_ChosenActivation"]["choice"].any()
-    fitness, strategy = evoae.fitness.reconstruction(model), GeneticAlgorithm(8, mutation=mutation)
+    params = jax.jit(model.init)(key, IMAGES)["params"]
+    assert params["encoder"]["1_ChosenActivation"]["choice"].any()
+    fitness, strategy = evoae.fitness.Reconstruction(model), GeneticAlgorithm(8, mutation=mutation)
     assert not fitness.follows_changes
     state, trace = evoae.evolve(
         *(key, strategy, fitness, IMAGES, strategy.init(key, params)), num_generations=30
@@ -214,9 +215,9 @@ def test_activations_evolve_with_the_direct_encoding_too(mutation, key):
 
 def test_size_has_its_price(key):
     model, images = dense_network(), IMAGES[:, :4, :3]
-    params = jax.jit(model.init)(key, images)
+    params = jax.jit(model.init)(key, images)["params"]
     genes = Parametric().init(key, params)
-    fitness = evoae.fitness.reconstruction(model)
+    fitness = evoae.fitness.Reconstruction(model)
     errors = [
         jax.jit(encodings.decoded(fitness, Parametric(price), params))(genes, images)
         for price in (0.0, 1e-3)
@@ -246,25 +247,17 @@ class Plain(nn.Module):
         (lambda: Parametric(-1), "Parametric: size_price must be a finite number from 0, got -1"),
         (lambda: Parametric(float("nan")), "size_price must be a finite number from 0, got nan"),
         (
-            lambda: Parametric().init(None, Plain().init(jax.random.key(0), IMAGES)),
-            "must be an evoae.Autoencoder .* got one with the weights 'params/Dense_0/bias'",
+            lambda: Parametric().init(None, Plain().init(jax.random.key(0), IMAGES)["params"]),
+            "must be an evoae.Autoencoder .* got one with the weights 'Dense_0/bias'",
         ),
         (
-            lambda: Parametric().init(
-                None, {"params": {"encoder": {"0_Dense": {"kernel": jnp.ones((1, 4))}}}}
-            ),
+            lambda: Parametric().init(None, {"encoder": {"0_Dense": {"kernel": jnp.ones((1, 4))}}}),
             "must have channels, units, kernels or activations .* layers encoder/0_Dense",
         ),
         (
             lambda: Parametric().init(
                 None,
-                {
-                    "params": {
-                        "encoder": {
-                            "0_Conv": {"kernel": jnp.ones((2, 1, 3, 3)), "bias": jnp.ones(6)}
-                        }
-                    }
-                },
+                {"encoder": {"0_Conv": {"kernel": jnp.ones((2, 1, 3, 3)), "bias": jnp.ones(6)}}},
             ),
             "the channels of encoder/0_Conv must follow from its neighbours",
         ),
@@ -284,7 +277,7 @@ def test_what_is_wrong_is_said_in_one_line(make, message):
 
 
 ODD = evoae.Autoencoder([Dense(2), ChosenActivation()], [Dense(64), Reshape(1, 8, 8)])
-ODD_PARAMS = ODD.init(jax.random.key(0), IMAGES)
+ODD_PARAMS = ODD.init(jax.random.key(0), IMAGES)["params"]
 
 
 def test_a_run_shows_the_architecture_of_its_best(tmp_path):

@@ -26,8 +26,8 @@ from evoae.strategies import GeneticAlgorithm, Islands
 
 assert len(jax.devices()) == 8
 images = jax.random.uniform(jax.random.key(0), (4, 6, 5, 1))
-fitness = evoae.fitness.reconstruction(evoae.models.mlp(2, hidden=(9,), image_shape=(6, 5, 1)))
-params = fitness.model.init(jax.random.key(1), images)
+fitness = evoae.fitness.Reconstruction(evoae.models.mlp(2, hidden=(9,), image_shape=(6, 5, 1)))
+params = fitness.model.init(jax.random.key(1), images)["params"]
 dense = GeneticAlgorithm(20, mutation=Gaussian(0.1))  # two tiles
 strategies = {
     "whole networks": dense,

@@ -56,11 +56,11 @@ def test_an_equal_model_built_anew_compiles_nothing(key, compilations):
 
     def parts():
         model = evoae.models.mlp(2, hidden=(4,), image_shape=(6, 6, 1))
-        fitness = evoae.fitness.reconstruction(model, error="mae")
+        fitness = evoae.fitness.Reconstruction(model, error="mae")
         return model, fitness, GeneticAlgorithm(4, mutation=Sparse(2))
 
     model, fitness, strategy = parts()
-    state = strategy.init(key, model.init(key, images))
+    state = strategy.init(key, model.init(key, images)["params"])
     evoae.evolve(key, strategy, fitness, images, state, num_generations=3)
     compilations.clear()
     model, fitness, strategy = parts()

@@ -23,11 +23,11 @@ from evoae.strategies import GeneticAlgorithm
 @pytest.mark.parametrize("batch_size", [None, 20])
 def test_it_is_a_lower_bound_of_what_xla_takes(key, mutation, batch_size):
     images = np.zeros((64, 12, 12, 1), np.uint8)
-    fitness = evoae.fitness.reconstruction(
+    fitness = evoae.fitness.Reconstruction(
         evoae.models.mlp(2, hidden=(40,), image_shape=(12, 12, 1))
     )
     strategy = GeneticAlgorithm(40, mutation=mutation)
-    params = fitness.model.init(key, jnp.zeros((1, 12, 12, 1)))
+    params = fitness.model.init(key, jnp.zeros((1, 12, 12, 1)))["params"]
     state = strategy.init(key, params)
     needed = memory_estimate(strategy, fitness, images, state, batch_size=batch_size)
     program = block.lower(

@@ -24,9 +24,9 @@ STRATEGIES = {
 def begin(strategy, scale, seed, population=False):
     model = evoae.models.mlp(2, hidden=(5,), image_shape=(6, 5, 1))
     images = jax.random.uniform(jax.random.key(9), (7, 6, 5, 1))
-    fitness = evoae.fitness.reconstruction(model, error="mae")
+    fitness = evoae.fitness.Reconstruction(model, error="mae")
     keys = jax.random.split(jax.random.key(seed), 6)
-    networks = jax.vmap(model.init, (0, None))(keys, images)
+    networks = jax.vmap(model.init, (0, None))(keys, images)["params"]
     first = evoae.Stacked(networks) if population else jax.tree.map(lambda x: x[0], networks)
     hyper = {"mutation": {"scale": scale}}
     return keys[1], fitness, images, strategy.init(keys[0], first, hyper)

@@ -32,7 +32,7 @@ from evoae.experiments.bench.measure import multiply_adds, peak_memory
 from evoae.experiments.bench.run import bench
 from evoae.layers import Conv, ConvTranspose, Dense, Reshape
 from evoae.report.table import print_table
-from evoae.report.throughput import Other, Throughput, tables, throughput
+from evoae.report.throughput import Other, Throughput, draw_throughput, tabulate
 
 IMAGES = np.random.default_rng(0).uniform(0, 1, (3, 28, 28, 1)).astype(np.float32)
 
@@ -74,20 +74,20 @@ def in_flax(model, params):
         counts[kind] = counts.get(kind, -1) + 1
         leaves = {"kernel": kernel} | ({} if bias is None else {"bias": bias})
         found[f"{kind}_{counts[kind]}"] = leaves
-    return {"params": found}
+    return found
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_flax_twin_computes_the_same(name, key):
     model, twin = NETWORKS[name]
-    params = jax.jit(model.init)(key, IMAGES)
+    params = jax.jit(model.init)(key, IMAGES)["params"]
     # Biases begin as zeros, which would hide where they belong.
     params = jax.tree.map(
         lambda leaf: leaf + np.linspace(0, 0.01, leaf.size, dtype=np.float32).reshape(leaf.shape),
         params,
     )
-    expected = jax.jit(model.apply)(params, IMAGES)
-    output = jax.jit(twin.apply)(in_flax(model, params), IMAGES)
+    expected = jax.jit(model.apply)({"params": params}, IMAGES)
+    output = jax.jit(twin.apply)({"params": in_flax(model, params)}, IMAGES)
     assert expected.std() > 0.001
     np.testing.assert_allclose(output, expected, atol=1e-5)
 
@@ -265,7 +265,7 @@ CASES_DRAWN = [
 
 
 def test_tables():
-    speeds, costs = tables(CASES_DRAWN)
+    speeds, costs = tabulate(CASES_DRAWN)
     assert speeds[1][0] == ["one, Gaussian, 4,096 x 10", "4.26", "174,000", "12 %"]
     assert speeds[1][2][-1] == "320 %"
     assert costs[0][1:] == [FLAX, EVOSAX, LOOP, "MiB", "compile seconds"]
@@ -283,7 +283,7 @@ def test_no_line_of_the_tables_is_cut_or_broken(capsys):
         )
     ]
     console = Console(width=80)
-    for columns, rows in tables(longest):
+    for columns, rows in tabulate(longest):
         print_table(
             console, [columns[0], *(column.replace(" ", "\n") for column in columns[1:])], rows
         )
@@ -293,7 +293,7 @@ def test_no_line_of_the_tables_is_cut_or_broken(capsys):
 
 
 def test_picture_shows_every_bar_at_its_value(tmp_path):
-    axes = throughput(tmp_path / "bars.png", CASES_DRAWN).axes[0]
+    axes = draw_throughput(tmp_path / "bars.png", CASES_DRAWN).axes[0]
     widths = [round(bar.get_width()) for bar in axes.patches]
     assert widths == [174_321, 3_091, 348_642, 29_000, 6_105, 9_667]
     assert [text.get_text() for text in axes.texts] == [
@@ -308,4 +308,4 @@ def test_picture_shows_every_bar_at_its_value(tmp_path):
 
 
 def test_without_others_ours_is_drawn_alone(tmp_path):
-    assert len(throughput(tmp_path / "bars.png", CASES_DRAWN[2:]).axes[0].patches) == 1
+    assert len(draw_throughput(tmp_path / "bars.png", CASES_DRAWN[2:]).axes[0].patches) == 1

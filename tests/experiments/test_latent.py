@@ -16,7 +16,7 @@ from evoae.experiments.paper.conduct import conduct
 from evoae.experiments.paper.full_mnist import evolve_parts, run_name
 from evoae.experiments.paper.parts import Parts
 from evoae.experiments.paper.registry import reproduce
-from evoae.report import pca_error
+from evoae.fitness.baselines import compute_pca_error
 from evoae.strategies import ProbeEvolutionStrategy, Race
 
 
@@ -131,7 +131,7 @@ def test_two_components_are_those_of_the_report(digits):
     np.testing.assert_allclose(
         np.sort(coder.encode(digits.train).var(axis=0, ddof=1)), variances, rtol=1e-3
     )
-    unclipped = pca_error(scaled, 2, error="mse", fitted_to=known)
+    unclipped = compute_pca_error(scaled, 2, error="mse", fitted_to=known)
     assert np.mean((drawn - scaled) ** 2) == pytest.approx(unclipped, rel=0.05)
     assert np.mean((drawn - scaled) ** 2) <= unclipped
 
@@ -139,12 +139,16 @@ def test_two_components_are_those_of_the_report(digits):
 def test_a_network_is_coded_in_chunks_as_at_once(digits, monkeypatch):
     model = evoae.models.varadi2021()
     scaled = data.scale(digits.test, 0.0, 1.0)
-    params = model.init(jax.random.key(0), scaled[:1])
+    params = model.init(jax.random.key(0), scaled[:1])["params"]
     monkeypatch.setattr(latent_networks, "CHUNK", 60)
     coder = latent_networks.coder_of(model, np.asarray(trees.ravel(params)), digits)
     latents = coder.encode(digits.test)
-    np.testing.assert_allclose(latents, model.apply(params, scaled, method="encode"), atol=1e-6)
-    np.testing.assert_allclose(coder.decode(latents), model.apply(params, scaled), atol=1e-5)
+    np.testing.assert_allclose(
+        latents, model.apply({"params": params}, scaled, method="encode"), atol=1e-6
+    )
+    np.testing.assert_allclose(
+        coder.decode(latents), model.apply({"params": params}, scaled), atol=1e-5
+    )
 
 
 def test_pairs_are_of_two_digits_and_always_the_same(digits):
@@ -229,14 +233,14 @@ def test_a_run_in_parts_has_the_bits_of_one_that_is_written_out(digits, tmp_path
     probes = ProbeEvolutionStrategy(256, learning_rate=0.03, encoder_rate=0.3, elitist=False)
     strategy = Race(probes, num_starts=2, generations_each=2).lasting(20)
     one = data.scale(train[:1], 0.0, 1.0)
-    networks = jax.vmap(model.init, (0, None))(jax.random.split(for_weights, 2), one)
+    networks = jax.vmap(model.init, (0, None))(jax.random.split(for_weights, 2), one)["params"]
     state = strategy.init(for_state, evoae.Stacked(networks))
-    error = evoae.fitness.reconstruction(model, error="bce")
+    error = evoae.fitness.Reconstruction(model, error="bce")
     state, _ = evoae.evolve(
         for_run, strategy, error, train, state, num_generations=20, batch_size=64
     )
     jax.tree.map(np.testing.assert_array_equal, course.params, state.best)
-    squared = evoae.fitness.reconstruction(model, error="mse")(state.best, validation)
+    squared = evoae.fitness.Reconstruction(model, error="mse")(state.best, validation)
     assert course.errors[-1] == pytest.approx(784 * float(squared), rel=1e-4)
 
     with pytest.raises(ValueError, match="must be one on the same images"):
@@ -264,7 +268,7 @@ def test_the_experiment_takes_a_run_that_is_there(tmp_path, monkeypatch):
     np.testing.assert_array_equal(weights, trees.ravel(course.params))
     assert seconds == course.seconds
     model, test = evoae.models.varadi2021(), data.load("mnist-mini", split="test").images
-    squared = 784 * float(evoae.fitness.reconstruction(model, error="mse")(course.params, test))
+    squared = 784 * float(evoae.fitness.Reconstruction(model, error="mse")(course.params, test))
     assert float(outputs) == pytest.approx(squared, rel=1e-4)
     assert (out / run_name("varadi2021", 20, 0)).is_dir()
 

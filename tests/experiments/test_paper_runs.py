@@ -45,9 +45,9 @@ def experiment_of(name):
     @jax.jit
     def networks(key):
         keys = jax.random.split(key, strategy.population_size)
-        return jax.vmap(model.init, (0, None))(keys, images)
+        return jax.vmap(model.init, (0, None))(keys, images)["params"]
 
-    return images, evoae.fitness.reconstruction(model, error="mae"), strategy, networks
+    return images, evoae.fitness.Reconstruction(model, error="mae"), strategy, networks
 
 
 def paper_run(name, seed, num_generations):

@@ -69,7 +69,7 @@ class Case(NamedTuple):
 @pytest.fixture(params=NETWORKS, scope="module")
 def case(request):
     model, shape = NETWORKS[request.param]
-    fitness = evoae.fitness.reconstruction(model, error=ERRORS[request.param])
+    fitness = evoae.fitness.Reconstruction(model, error=ERRORS[request.param])
     images = jax.random.uniform(jax.random.key(1), (4, *shape))
     params = init(model, images)
     rng = np.random.default_rng(3)  # biases of 0 would hide what they do
@@ -79,7 +79,7 @@ def case(request):
 
 @functools.partial(jax.jit, static_argnums=0)
 def init(model, images):
-    return model.init(jax.random.key(2), images)
+    return model.init(jax.random.key(2), images)["params"]
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -185,7 +185,7 @@ def ask(strategy, params):
 def generation(name, population_size, mutation):
     """Strategy, fitness, population and images of one generation of one-weight children."""
     model, shape = NETWORKS[name]
-    fitness = evoae.fitness.reconstruction(model, error="mse")
+    fitness = evoae.fitness.Reconstruction(model, error="mse")
     images = jax.random.uniform(jax.random.key(1), (4, *shape))
     strategy = evoae.strategies.GeneticAlgorithm(population_size, mutation=mutation)
     return strategy, fitness, ask(strategy, init(model, images)), images

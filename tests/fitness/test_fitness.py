@@ -1,50 +1,18 @@
 """Errors against NumPy, batches of uint8 against floats, and models of one's own."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from skimage.metrics import structural_similarity
 
 import evoae
 from evoae.fitness.errors import ERRORS
 from evoae.runs import judging
 from evoae.runs.task import prepare
-
-
-def logit_huber(y, t):
-    t = np.clip(t, 0.01, 0.99)
-    d = np.abs(np.log(y / (1 - y)) - np.log(t / (1 - t)))
-    return np.where(d <= 1, d**2 / 2, d - 0.5).mean()
-
-
-def of_images(similarity):
-    """1 less the mean of a similarity of two images [height, width, channels]."""
-    return lambda y, t: 1 - np.mean([similarity(a, b) for a, b in zip(y, t, strict=True)])
-
-
-def skimage_ssim(y, t):
-    """By the settings that follow the publication; it leaves out windows that stand over."""
-    return structural_similarity(
-        *(y, t),
-        channel_axis=-1,
-        data_range=1.0,
-        gaussian_weights=True,
-        sigma=1.5,
-        use_sample_covariance=False,
-    )
-
-
-FORMULAS = {
-    "mae": lambda y, t: np.abs(y - t).mean(),
-    "mse": lambda y, t: np.square(y - t).mean(),
-    "rmse": lambda y, t: np.sqrt(np.square(y - t).mean()),
-    "bce": lambda y, t: -(t * np.log(y) + (1 - t) * np.log(1 - y)).mean(),
-    "logit_huber": logit_huber,
-    "correlation": of_images(lambda y, t: np.corrcoef(y.ravel(), t.ravel())[0, 1]),
-    "ssim": of_images(skimage_ssim),
-}
+from tests.numpy_reference import FORMULAS
 
 
 class FlaxAutoencoder(nn.Module):
@@ -77,7 +45,7 @@ def case(request):
     }
     model = models[request.param]
     images = jax.random.randint(jax.random.key(1), (6, 12, 12, 1), 0, 256).astype(jnp.uint8)
-    params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 12, 12, 1)))
+    params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 12, 12, 1)))["params"]
     return model, params, images
 
 
@@ -85,9 +53,9 @@ def case(request):
 def test_errors_equal_their_formulas(case, error):
     model, params, images = case
     images = evoae.data.scale(images, 0.0, 1.0)
-    output = np.float64(model.apply(params, images))
+    output = np.float64(model.apply({"params": params}, images))
     expected = FORMULAS[error](output, np.float64(images))
-    value = evoae.fitness.reconstruction(model, error=error)(params, images)
+    value = evoae.fitness.Reconstruction(model, error=error)(params, images)
     assert value.shape == ()
     assert value.dtype == jnp.float32
     np.testing.assert_allclose(value, expected, rtol=1e-5)
@@ -95,9 +63,9 @@ def test_errors_equal_their_formulas(case, error):
 
 def test_bce_is_finite_where_the_output_is_saturated():
     model = evoae.models.mlp(1, hidden=(2,), image_shape=(2, 2, 1))
-    params = model.init(jax.random.key(0), jnp.zeros((1, 2, 2, 1)))
-    params["params"]["decoder"]["1_Dense"]["bias"] = jnp.float32([200.0, -200.0, 200.0, -200.0])
-    fitness = evoae.fitness.reconstruction(model, error="bce")
+    params = model.init(jax.random.key(0), jnp.zeros((1, 2, 2, 1)))["params"]
+    params["decoder"]["1_Dense"]["bias"] = jnp.float32([200.0, -200.0, 200.0, -200.0])
+    fitness = evoae.fitness.Reconstruction(model, error="bce")
     # One error of two kinds in four pixels: -log(1e-6) = 13.8 each.
     wrong = fitness(params, jnp.float32([0.0, 1.0, 1.0, 0.0]).reshape(1, 2, 2, 1))
     np.testing.assert_allclose(wrong, 2 * 13.8155 / 4, rtol=1e-2)
@@ -106,17 +74,17 @@ def test_bce_is_finite_where_the_output_is_saturated():
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.1, 0.9)])
 def test_uint8_scaled_by_the_fitness_equals_floats(case, low, high):
     model, params, images = case
-    fitness = evoae.fitness.reconstruction(model, error="mse", low=low, high=high)
+    fitness = evoae.fitness.Reconstruction(model, error="mse", low=low, high=high)
     value = fitness(params, images)
     np.testing.assert_array_equal(value, fitness(params, evoae.data.scale(images, low, high)))
     expected = low + (high - low) * np.float64(images) / 255
-    output = np.float64(model.apply(params, jnp.float32(expected)))
+    output = np.float64(model.apply({"params": params}, jnp.float32(expected)))
     np.testing.assert_allclose(value, np.square(output - expected).mean(), rtol=1e-5)
 
 
 def test_preparing_the_batch_changes_nothing(case):
     model, params, images = case
-    fitness = evoae.fitness.reconstruction(model, error="mae")
+    fitness = evoae.fitness.Reconstruction(model, error="mae")
     prepared = fitness.prepare(images)
     np.testing.assert_allclose(fitness(params, prepared), fitness(params, images), rtol=1e-6)
     twice = fitness.prepare(prepared)
@@ -126,8 +94,8 @@ def test_preparing_the_batch_changes_nothing(case):
 def test_any_flax_module_evolves():
     model = FlaxAutoencoder()
     images = jax.random.uniform(jax.random.key(1), (6, 12, 12, 1)) ** 4
-    params = jax.jit(model.init)(jax.random.key(0), images)
-    fitness = evoae.fitness.reconstruction(model, error="mse")
+    params = jax.jit(model.init)(jax.random.key(0), images)["params"]
+    fitness = evoae.fitness.Reconstruction(model, error="mse")
     strategy = evoae.strategies.GeneticAlgorithm(
         population_size=16, mutation=evoae.mutations.Sparse(num_weights=2)
     )
@@ -137,6 +105,65 @@ def test_any_flax_module_evolves():
     )
     assert trace.best_fitness[-1] < 0.9 * trace.best_fitness[0]
     np.testing.assert_allclose(state.best_fitness, fitness(state.best, images), atol=1e-6)
+
+
+class Normalised(nn.Module):
+    """Images [N, 6, 6, 1], with running statistics, and with a dropout that is off."""
+
+    @nn.compact
+    def __call__(self, images):
+        hidden = nn.Dense(4)(images.reshape(len(images), -1))
+        hidden = nn.BatchNorm(use_running_average=True)(hidden)
+        hidden = nn.Dropout(0.5, deterministic=True)(nn.relu(hidden))
+        return nn.sigmoid(nn.Dense(36)(hidden)).reshape(images.shape)
+
+
+def normalised(key, mean=0.3):
+    """Images, weights, and running statistics that are not those of the start."""
+    images = jax.random.uniform(key, (6, 6, 6, 1)) ** 4
+    variables = Normalised().init(key, images)
+    statistics = {"BatchNorm_0": {"mean": jnp.full(4, mean), "var": jnp.full(4, 0.7)}}
+    return images, variables["params"], {"batch_stats": statistics}
+
+
+def test_collections_beside_the_weights_stay_as_they_are(key):
+    images, params, collections = normalised(key)
+    fitness = evoae.fitness.Reconstruction(Normalised(), collections=collections)
+    strategy = evoae.strategies.GeneticAlgorithm(16, mutation=evoae.mutations.Gaussian(0.5))
+    start = strategy.init(key, params)
+    state, trace = evoae.evolve(key, strategy, fitness, images, start, num_generations=50)
+    assert trace.num_invalid.max() == 0  # a variance below 0 would give NaN
+    assert trace.best_fitness[-1] < 0.8 * trace.best_fitness[0]
+    jax.tree.map(np.testing.assert_array_equal, fitness.collections.tree, collections)
+    output = Normalised().apply({"params": state.best, **collections}, images)
+    expected = np.square(np.float64(output) - np.float64(images)).mean()
+    np.testing.assert_allclose(state.best_fitness, expected, rtol=1e-5)
+
+
+def test_equal_collections_make_an_equal_fitness(key):
+    one, same, other = (
+        evoae.fitness.Reconstruction(Normalised(), collections=normalised(key, mean)[2])
+        for mean in (0.3, 0.3, 0.4)
+    )
+    assert one == same
+    assert hash(one) == hash(same)
+    assert one != other
+    without = evoae.fitness.Reconstruction(Normalised(), collections={})
+    assert without == evoae.fitness.Reconstruction(Normalised())
+
+
+def test_variables_in_the_wrong_place_are_named(key):
+    images, params, collections = normalised(key)
+    make = functools.partial(evoae.fitness.Reconstruction, Normalised())
+    variables = {"params": params, **collections}
+    for use, message in (
+        (lambda: make()(variables, images), r"params must be .* \['batch_stats', 'params'\]"),
+        (lambda: make()(params, images), 'collections must hold all .* collection "batch_stats"'),
+        (lambda: make(collections=variables), r'beside "params", .* \[\'batch_stats\', \'params'),
+        (lambda: make(collections=0.3), r"collections must be .* got 0\.3"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            use()
 
 
 class Transposing(nn.Module):
@@ -149,14 +176,14 @@ class Transposing(nn.Module):
 
 def test_errors_name_what_came_and_what_is_allowed(case):
     model, params, images = case
-    make = evoae.fitness.reconstruction
+    make = evoae.fitness.Reconstruction
     for use, message in (
         (
             lambda: make(model, error="l1"),
             "error must be one of mae, mse, rmse, bce, logit_huber, correlation, ssim; got 'l1'",
         ),
         (lambda: make("varadi2021"), "model must be a Flax Linen module, got 'varadi2021'"),
-        (lambda: make(model, low=1.0, high=0.5), "low must be below high, got low=1.0, high=0.5"),
+        (lambda: make(model, low=1.0, high=0.5), "low must be below high, got 1.0 and 0.5"),
         (lambda: make(model)(params, images[0]), r"images must have shape .*got \(12, 12, 1\)"),
         (lambda: make(model)(params, images[:0]), r"images must have shape .*got \(0, 12, 12, 1\)"),
         (
@@ -171,15 +198,15 @@ def test_errors_name_what_came_and_what_is_allowed(case):
 
 def test_a_model_that_returns_another_shape_is_an_error():
     model, images = Transposing(), jnp.zeros((3, 4, 4, 1))
-    params = model.init(jax.random.key(0), images)
+    params = model.init(jax.random.key(0), images)["params"]
     with pytest.raises(
         ValueError, match=r"model must return images .*\(3, 4, 4, 1\).*\(3, 4, 4, 2\)"
     ):
-        evoae.fitness.reconstruction(model)(params, images)
+        evoae.fitness.Reconstruction(model)(params, images)
 
 
 def test_equal_fitness_is_equal_and_hashes_equally():
-    make = lambda: evoae.fitness.reconstruction(evoae.models.varadi2021(), error="mae")  # noqa: E731
+    make = lambda: evoae.fitness.Reconstruction(evoae.models.varadi2021(), error="mae")  # noqa: E731
     assert make() == make()
     assert hash(make()) == hash(make())
 
@@ -188,9 +215,9 @@ def test_equal_fitness_is_equal_and_hashes_equally():
 def test_less_precise_evaluation_is_near_and_summed_in_float32(precision, key):
     images = evoae.data.load("digits10", low=0.1, high=0.9).images
     model = evoae.models.varadi2021()
-    params = model.init(key, images)
-    exact = evoae.fitness.reconstruction(model, "mse")
-    rough = evoae.fitness.reconstruction(model, "mse", precision=precision)
+    params = model.init(key, images)["params"]
+    exact = evoae.fitness.Reconstruction(model, "mse")
+    rough = evoae.fitness.Reconstruction(model, "mse", precision=precision)
     expected, found = exact(params, images), rough(params, images)
     assert found.dtype == jnp.float32
     np.testing.assert_allclose(found, expected, rtol=2e-2)
@@ -208,7 +235,7 @@ def test_less_precise_evaluation_is_near_and_summed_in_float32(precision, key):
 
 def test_an_unknown_precision_is_an_error():
     with pytest.raises(ValueError, match=r"precision must be one of float32, .* got 'float16'"):
-        evoae.fitness.reconstruction(evoae.models.varadi2021(), precision="float16")
+        evoae.fitness.Reconstruction(evoae.models.varadi2021(), precision="float16")
 
 
 # Errors of whole images
@@ -221,17 +248,21 @@ every_whole_error = pytest.mark.parametrize("error", WHOLE)
 def test_colours_and_sides_that_differ_are_compared_as_by_scikit_image(key):
     model = evoae.models.mlp(2, hidden=(3,), image_shape=(11, 15, 3))
     images = jax.random.uniform(key, (2, 11, 15, 3))
-    params = model.init(jax.random.key(1), images)
-    expected = FORMULAS["ssim"](np.float64(model.apply(params, images)), np.float64(images))
-    value = evoae.fitness.reconstruction(model, error="ssim")(params, images)
+    params = model.init(jax.random.key(1), images)["params"]
+    expected = FORMULAS["ssim"](
+        np.float64(model.apply({"params": params}, images)), np.float64(images)
+    )
+    value = evoae.fitness.Reconstruction(model, error="ssim")(params, images)
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
 @every_whole_error
 def test_images_of_one_colour_have_errors_and_slopes(error):
     model = evoae.models.mlp(1, hidden=(2,), image_shape=(12, 12, 1))
-    params = jax.tree.map(jnp.zeros_like, model.init(jax.random.key(0), jnp.zeros((1, 12, 12, 1))))
-    fitness = evoae.fitness.reconstruction(model, error=error)  # the output is 0.5 throughout
+    params = jax.tree.map(
+        jnp.zeros_like, model.init(jax.random.key(0), jnp.zeros((1, 12, 12, 1)))["params"]
+    )
+    fitness = evoae.fitness.Reconstruction(model, error=error)  # the output is 0.5 throughout
     values = {}
     for name, pixels in (("black", 0.0), ("same", 0.5), ("drawn", np.arange(144) / 143)):
         images = jnp.broadcast_to(jnp.float32(np.reshape(pixels, (-1, 1, 1))), (144, 1, 1))
@@ -248,9 +279,9 @@ def test_images_of_one_colour_have_errors_and_slopes(error):
 def test_children_with_one_changed_weight_are_evaluated_as_whole_networks(error, key):
     model = evoae.models.varadi2021()
     images = evoae.data.load("digits10").images
-    fitness = evoae.fitness.reconstruction(model, error=error)
+    fitness = evoae.fitness.Reconstruction(model, error=error)
     strategy = evoae.strategies.GeneticAlgorithm(9, mutation=evoae.mutations.Sparse(1))
-    population, _ = strategy.ask(key, strategy.init(key, model.init(key, images)))
+    population, _ = strategy.ask(key, strategy.init(key, model.init(key, images)["params"]))
     batch = fitness.prepare(images)
     found = evoae.evaluate(strategy, fitness, population, batch)
     whole = jax.vmap(fitness, (0, None))(population.dense(strategy), batch)
@@ -262,12 +293,12 @@ def test_children_with_one_changed_weight_are_evaluated_as_whole_networks(error,
 def test_images_smaller_than_the_window_are_refused():
     model = evoae.models.mlp(1, hidden=(2,), image_shape=(12, 10, 1))
     images = jnp.zeros((2, 12, 10, 1))
-    params = model.init(jax.random.key(0), images)
+    params = model.init(jax.random.key(0), images)["params"]
     message = "error: ssim needs images of at least 11x11 pixels, got 12x10"
     with pytest.raises(ValueError, match=message):
-        evoae.fitness.reconstruction(model, error="ssim")(params, images)
+        evoae.fitness.Reconstruction(model, error="ssim")(params, images)
     with pytest.raises(ValueError, match=message):
-        evoae.report.baselines(images, error="ssim")
+        evoae.fitness.compute_baselines(images, error="ssim")
 
 
 @every_whole_error
@@ -275,8 +306,8 @@ def test_the_error_on_parts_is_that_on_all(error, monkeypatch, key):
     """Also where the last part is smaller."""
     model = evoae.models.mlp(1, hidden=(2,), image_shape=(12, 12, 1))
     images = np.random.default_rng(0).integers(0, 256, (7, 12, 12, 1), np.uint8)
-    fitness = evoae.fitness.reconstruction(model, error=error)
-    params = model.init(key, fitness.noisy(key, images))
+    fitness = evoae.fitness.Reconstruction(model, error=error)
+    params = model.init(key, fitness.noisy(key, images))["params"]
     monkeypatch.setattr(judging, "CHUNK_SIZE", 3)
     found = judging.measure_error(fitness, params, images)
     assert found == pytest.approx(float(fitness(params, images)), rel=1e-5)

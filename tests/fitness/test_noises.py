@@ -13,15 +13,15 @@ import evoae
 from evoae import encodings
 from evoae.cli.options import parse_run
 from evoae.engine.evolution import generation
-from evoae.fitness import reconstruction
+from evoae.fitness import Reconstruction
 from evoae.fitness.batches import prepared
 from evoae.fitness.noises import GaussianNoise, MaskingNoise, SaltAndPepperNoise
-from evoae.report import gallery
-from evoae.report.baselines import ERRORS
+from evoae.report import draw_gallery
 from evoae.runs import backprop, compare, task, train
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, to_json
 from evoae.runs.judging import measure_by_level
 from evoae.strategies import GeneticAlgorithm
+from tests.numpy_reference import FORMULAS
 
 LOW, HIGH = 0.1, 0.9
 MODEL = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 5, 1))
@@ -87,25 +87,25 @@ class Plain(nn.Module):
 @pytest.mark.parametrize("model", [MODEL, Plain()], ids=["layers", "flax"])
 def test_the_target_is_clean_and_the_input_is_not(model, error, key):
     noise = MaskingNoise(0.5)
-    fitness = reconstruction(model, error, low=LOW, high=HIGH, noise=noise)
+    fitness = Reconstruction(model, error, low=LOW, high=HIGH, noise=noise)
     clean = evoae.data.scale(IMAGES, LOW, HIGH)
-    params = model.init(key, clean)
+    params = model.init(key, clean)["params"]
     noisy = fitness.noisy(jax.random.key(5), IMAGES)
     assert np.mean(np.abs(noisy - clean) > 1e-6) == pytest.approx(0.5, abs=0.1)
     batch = fitness.prepare(IMAGES, jax.random.key(5))
-    output = np.asarray(model.apply(params, noisy))
-    value = ERRORS[error](np.asarray(clean, np.float64), output.astype(np.float64))
+    output = np.asarray(model.apply({"params": params}, noisy))
+    value = FORMULAS[error](np.float64(output), np.float64(clean))
     np.testing.assert_allclose(fitness(params, batch), value, rtol=1e-4)
-    of_clean = ERRORS[error](
-        np.asarray(clean, np.float64), np.asarray(model.apply(params, clean), np.float64)
+    of_clean = FORMULAS[error](
+        np.float64(model.apply({"params": params}, clean)), np.float64(clean)
     )
     np.testing.assert_allclose(fitness(params, IMAGES), of_clean, rtol=1e-4)  # without a key
 
 
 @pytest.mark.parametrize("batch_size", [None, 4])
 def test_candidates_of_a_generation_share_their_noise_and_generations_do_not(batch_size, key):
-    fitness = reconstruction(MODEL, noise=GaussianNoise(0.5))
-    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))
+    fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
+    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     # Children that are their parent: whatever differs is the batch.
     still = evoae.mutations.Gaussian(1e-30)
     strategy = GeneticAlgorithm(8, mutation=still)
@@ -126,8 +126,8 @@ def test_candidates_of_a_generation_share_their_noise_and_generations_do_not(bat
 
 
 def test_single_changes_see_the_noise_too(key):
-    fitness = reconstruction(MODEL, noise=GaussianNoise(0.5))
-    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))
+    fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
+    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     strategy = GeneticAlgorithm(16, mutation=evoae.mutations.Sparse(1))
     population, _ = strategy.ask(key, strategy.init(key, params))
     batch = prepared(fitness, IMAGES, jax.random.key(3))
@@ -137,8 +137,8 @@ def test_single_changes_see_the_noise_too(key):
 
 
 def test_fresh_noise_is_not_evaluated_from_the_activations_of_old_noise(key):
-    fitness = reconstruction(MODEL, noise=GaussianNoise(0.5))
-    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))
+    fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
+    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     strategy = GeneticAlgorithm(16, mutation=evoae.mutations.Sparse(1, scale=1e-6))
     start = strategy.init(key, params)
     _, trace = evoae.evolve(key, strategy, fitness, IMAGES, start, num_generations=4)
@@ -151,8 +151,8 @@ def test_fresh_noise_is_not_evaluated_from_the_activations_of_old_noise(key):
 
 
 def test_genes_and_gradients_get_the_noise_as_well(key):
-    fitness = reconstruction(MODEL, noise=GaussianNoise(0.5))
-    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))
+    fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
+    params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     encoding = encodings.RandomSubspace(20)
     of_genes = encodings.decoded(fitness, encoding, params)
     batches = [prepared(each, IMAGES, jax.random.key(3)) for each in (fitness, of_genes)]
@@ -170,7 +170,7 @@ def test_genes_and_gradients_get_the_noise_as_well(key):
 
 
 def test_errors_at_other_levels_stand_beside_no_network(key):
-    fitness = reconstruction(MODEL, "mae", noise=MaskingNoise(0.4))
+    fitness = Reconstruction(MODEL, "mae", noise=MaskingNoise(0.4))
     params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))
     columns = measure_by_level(fitness, {"evolved": params}, IMAGES)
     assert columns["level"] == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8])
@@ -207,13 +207,13 @@ def test_a_comparison_has_adam_at_all_levels(config, tmp_path):
 
 def test_a_gallery_has_rows_of_noisy_reconstructed_and_clean_images():
     clean, black = np.ones((2, 4, 4, 1)), np.zeros((2, 4, 4, 1))
-    picture = np.asarray(gallery(clean, clean / 2, inputs=black, scale=1))
-    two = np.asarray(gallery(clean, clean / 2, scale=1))
+    picture = np.asarray(draw_gallery(clean, clean / 2, inputs=black, scale=1))
+    two = np.asarray(draw_gallery(clean, clean / 2, scale=1))
     assert picture.shape[0] == two.shape[0] + 6
     column = picture[:, -9]  # through the last image of each row
     assert [int(column[8 + 6 * row]) for row in range(3)] == [0, 128, 255]
-    with pytest.raises(ValueError, match=r"inputs: got shape \(1, 4, 4, 1\)"):
-        gallery(clean, clean, inputs=black[:1])
+    with pytest.raises(ValueError, match=r"inputs must have the shape of targets"):
+        draw_gallery(clean, clean, inputs=black[:1])
 
 
 def test_noise_is_a_setting(config):
@@ -225,4 +225,4 @@ def test_noise_is_a_setting(config):
     with pytest.raises(ValueError, match=r"noise must be None or one of .*, got 0\.3"):
         dataclasses.replace(config, noise=0.3)
     with pytest.raises(ValueError, match=r"noise must be None or one of .*, got 0\.3"):
-        reconstruction(MODEL, noise=0.3)
+        Reconstruction(MODEL, noise=0.3)

@@ -22,12 +22,12 @@ def digits():
 
 @functools.partial(jax.jit, static_argnums=0)
 def init(model, key, images):
-    return model.init(key, images)
+    return model.init(key, images)["params"]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
 def apply(model, params, images, method=None):
-    return model.apply(params, images, method=method)
+    return model.apply({"params": params}, images, method=method)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -52,7 +52,7 @@ def test_varadi2021_equals_plain_numpy(digits, seed):
         ("mae", np.abs(outputs - images).mean()),
         ("mse", np.square(outputs - images).mean()),
     ):
-        fitness = evoae.fitness.reconstruction(model, error=name)
+        fitness = evoae.fitness.Reconstruction(model, error=name)
         np.testing.assert_allclose(error_of(fitness, params, digits), expected, atol=1e-5)
 
 
@@ -102,12 +102,12 @@ def number_of_weights(params):
 )
 def test_named_models(make, weights, latent, key):
     model, images = make(), jnp.zeros((3, 28, 28, 1))
-    params = jax.eval_shape(model.init, key, images)
+    params = jax.eval_shape(model.init, key, images)["params"]
     assert number_of_weights(params) == weights
     assert model.latent_size((28, 28, 1)) == latent
-    encoded = jax.eval_shape(lambda p: model.apply(p, images, method="encode"), params)
+    encoded = jax.eval_shape(lambda p: model.apply({"params": p}, images, method="encode"), params)
     assert encoded.shape == (3, latent)
-    assert jax.eval_shape(model.apply, params, images).shape == images.shape
+    assert jax.eval_shape(model.apply, {"params": params}, images).shape == images.shape
 
 
 class FlaxConv16(nn.Module):
@@ -125,7 +125,7 @@ class FlaxConv16(nn.Module):
 
 def flax_conv16_params(params):
     """Ours, transposed to Flax's order; image units from [c, y, x] to [y, x, c]."""
-    encoder, decoder = params["params"]["encoder"], params["params"]["decoder"]
+    encoder, decoder = params["encoder"], params["decoder"]
     last = lambda a: np.asarray(a).reshape(-1, 16, 7, 7).transpose(0, 2, 3, 1).reshape(-1, 784)  # noqa: E731
     conv = lambda w: {"kernel": np.transpose(w["kernel"], (2, 3, 1, 0)), "bias": w["bias"]}  # noqa: E731
     back = lambda w: {  # noqa: E731
@@ -169,8 +169,8 @@ def test_mlp_equals_flax(digits, key):
         activation = {2: lambda x: x, 5: nn.sigmoid}.get(position, nn.relu)
         layers += [nn.Dense(size), activation]
     ours = [
-        *(params["params"]["encoder"][f"{i}_Dense"] for i in range(3)),
-        *(params["params"]["decoder"][f"{i}_Dense"] for i in range(3)),
+        *(params["encoder"][f"{i}_Dense"] for i in range(3)),
+        *(params["decoder"][f"{i}_Dense"] for i in range(3)),
     ]
     theirs = {
         f"layers_{2 * i}": {"kernel": weights["kernel"].T, "bias": weights["bias"]}
@@ -210,7 +210,7 @@ def test_normal_weights_have_the_variance_of_their_fan_in(initializer, variance,
         [Dense(800), Reshape(8, 10, 10), ConvTranspose(4, 3, padding="same", stride=1)],
         initializer=initializer,
     )
-    params = init(model, key, jnp.zeros((1, 10, 10, 4)))["params"]
+    params = init(model, key, jnp.zeros((1, 10, 10, 4)))
     for weights, fan_in in (
         (params["encoder"]["0_Conv"], 4 * 9),
         (params["encoder"]["1_Dense"], 32 * 64),
@@ -266,7 +266,7 @@ def test_lists_that_do_not_fit_name_the_layer_its_index_and_the_shapes(
     for use in (
         lambda: model.latent_size((8, 8, 1)),
         lambda: model.init(key, images),
-        lambda: evoae.fitness.reconstruction(model)({"params": {}}, images),
+        lambda: evoae.fitness.Reconstruction(model)({}, images),
     ):
         with pytest.raises(ValueError, match=message) as caught:
             use()
@@ -303,9 +303,9 @@ def test_images_of_another_kind_are_an_error(images, key):
 
 def test_a_latent_of_another_rank_is_an_error(key):
     model = evoae.Autoencoder(*FITS)
-    params = model.init(key, jnp.zeros((1, 8, 8, 1)))
+    params = model.init(key, jnp.zeros((1, 8, 8, 1)))["params"]
     with pytest.raises(ValueError, match=r"latent must have shape .* got \(2,\)"):
-        model.apply(params, jnp.zeros(2), method="decode")
+        model.apply({"params": params}, jnp.zeros(2), method="decode")
 
 
 def test_equal_models_are_equal_and_hash_equally():

@@ -13,7 +13,7 @@ import evoae
 from evoae import encodings, trees
 from evoae.cli.options import parse_run
 from evoae.engine.evolution import generation
-from evoae.fitness import reconstruction
+from evoae.fitness import Reconstruction
 from evoae.fitness.batches import prepared
 from evoae.layers import Dense, GaussianLatent, Reshape, UnitGraph
 from evoae.models import variational
@@ -28,7 +28,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (10, 6, 5, 1), np.uint8)
 
 
 def initial(model, key, images=IMAGES):
-    return model.init(key, evoae.data.scale(images, 0.0, 1.0))
+    return model.init(key, evoae.data.scale(images, 0.0, 1.0))["params"]
 
 
 # The terms
@@ -70,12 +70,12 @@ def toy():
         "encoder": {"0_Dense": {"kernel": kernel, "bias": bias}},
         "decoder": {"0_Dense": {"kernel": w.T, "bias": c}},
     }
-    params = {"params": jax.tree.map(jnp.float32, params)}
+    params = jax.tree.map(jnp.float32, params)
     return images.astype(np.float32), w, c, params
 
 
 def mean_fitness(params, images, kl_weight, count=40_000):
-    fitness = reconstruction(LINEAR, "mse", kl_weight=kl_weight)
+    fitness = Reconstruction(LINEAR, "mse", kl_weight=kl_weight)
     batch = images.reshape(-1, SIDE, SIDE, 1)
     keys = jax.random.split(jax.random.key(3), count)
     one = lambda key: fitness(params, fitness.prepare(batch, key))  # noqa: E731
@@ -94,14 +94,14 @@ def test_the_bound_is_the_evidence_where_the_encoder_gives_the_posterior(toy):
 
     assert bound(params) == pytest.approx(expected, rel=2e-3)
     other = jax.tree.map(lambda leaf: leaf, params)
-    other["params"]["encoder"]["0_Dense"]["bias"] += 0.3
+    other["encoder"]["0_Dense"]["bias"] += 0.3
     assert bound(other) > 1.01 * expected
 
 
 def test_the_expected_error_of_samples_is_the_analytic_one(toy):
     """|x - W mean - c|^2 + the trace of W^T S W, over the pixels."""
     images, w, c, params = toy
-    of_encoder = jax.tree.map(np.float64, params["params"]["encoder"]["0_Dense"])
+    of_encoder = jax.tree.map(np.float64, params["encoder"]["0_Dense"])
     mean = (images @ of_encoder["kernel"].T + of_encoder["bias"])[:, :LATENT]
     variance = np.exp(of_encoder["bias"][LATENT:])
     squares = np.square(images - mean @ w - c).sum(1) + variance @ np.square(w).sum(1)
@@ -110,9 +110,9 @@ def test_the_expected_error_of_samples_is_the_analytic_one(toy):
 
 
 def test_bernoulli_pixels_have_their_bound(key):
-    fitness, params = reconstruction(MODEL, "bce", kl_weight=0.7), initial(MODEL, key)
+    fitness, params = Reconstruction(MODEL, "bce", kl_weight=0.7), initial(MODEL, key)
     batch = fitness.prepare(IMAGES, jax.random.key(5))
-    x, weights = IMAGES.reshape(10, 30) / 255, jax.tree.map(np.float64, params["params"])
+    x, weights = IMAGES.reshape(10, 30) / 255, jax.tree.map(np.float64, params)
     layer = lambda stack, name, x: (  # noqa: E731
         x @ weights[stack][name]["kernel"].T + weights[stack][name]["bias"]
     )
@@ -128,7 +128,9 @@ def test_bernoulli_pixels_have_their_bound(key):
     found = measure_evidence(whole, params, IMAGES)
     assert found.divergence == pytest.approx(kl.mean(), rel=1e-3)
     of_mean = dataclasses.replace(fitness, kl_weight=None)(params, IMAGES)
-    outputs = np.asarray(MODEL.apply(params, evoae.data.scale(IMAGES, 0.0, 1.0)), np.float64)
+    outputs = np.asarray(
+        MODEL.apply({"params": params}, evoae.data.scale(IMAGES, 0.0, 1.0)), np.float64
+    )
     pixels = x.reshape(outputs.shape)
     cross_entropy = -(pixels * np.log(outputs) + (1 - pixels) * np.log1p(-outputs))
     assert float(of_mean) == pytest.approx(cross_entropy.mean(), rel=1e-4)
@@ -138,7 +140,7 @@ def test_bernoulli_pixels_have_their_bound(key):
 
 
 def test_candidates_of_a_generation_share_their_noise_and_generations_do_not(key):
-    fitness, params = reconstruction(MODEL, "bce", kl_weight=1.0), initial(MODEL, key)
+    fitness, params = Reconstruction(MODEL, "bce", kl_weight=1.0), initial(MODEL, key)
     strategy = GeneticAlgorithm(8, mutation=Gaussian(1e-30))  # children that are their parent
     state, infos = strategy.init(key, params), []
     for _ in range(2):
@@ -152,7 +154,7 @@ def test_candidates_of_a_generation_share_their_noise_and_generations_do_not(key
 
 
 def test_changes_genes_and_gradients_see_the_same_fitness(key):
-    fitness, params = reconstruction(MODEL, "bce", kl_weight=1.0), initial(MODEL, key)
+    fitness, params = Reconstruction(MODEL, "bce", kl_weight=1.0), initial(MODEL, key)
     batch = prepared(fitness, IMAGES, jax.random.key(3))
     strategy = GeneticAlgorithm(16, mutation=Sparse(1))
     population, _ = strategy.ask(key, strategy.init(key, params))
@@ -173,7 +175,7 @@ def test_means_and_variances_can_be_those_of_a_grown_graph(key):
     model = variational(
         evoae.Autoencoder([UnitGraph(2, 4)], [Dense(30, activation="sigmoid"), Reshape(1, 6, 5)])
     )
-    params, fitness = initial(model, key), reconstruction(model, "bce", kl_weight=1.0)
+    params, fitness = initial(model, key), Reconstruction(model, "bce", kl_weight=1.0)
     encoding = encodings.Cellular(8)
     genes = encoding.init(key, params)
     batch = prepared(fitness, IMAGES, jax.random.key(3))
@@ -181,12 +183,12 @@ def test_means_and_variances_can_be_those_of_a_grown_graph(key):
     found = jax.jit(encodings.decoded(fitness, encoding, params))(genes, batch)
     expected = fitness(encoding.decode(genes, params), batch)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-    without = reconstruction(model, "bce")(encoding.decode(genes, params), IMAGES)
+    without = Reconstruction(model, "bce")(encoding.decode(genes, params), IMAGES)
     assert found != without
 
 
 def test_a_plain_error_of_the_mean_is_evaluated_by_changes_too(key):
-    fitness, params = reconstruction(MODEL, "mse"), initial(MODEL, key)
+    fitness, params = Reconstruction(MODEL, "mse"), initial(MODEL, key)
     strategy = GeneticAlgorithm(200, mutation=Sparse(1))
     population, _ = strategy.ask(key, strategy.init(key, params))
     assert fitness.follows_changes
@@ -212,12 +214,12 @@ def optimal_bound(images):
 
 def test_evolution_and_adam_come_to_the_optimum(key):
     """The same bound of the same network, in means over noise that neither has seen."""
-    fitness = reconstruction(LINEAR, "mse", kl_weight=2 * VARIANCE)
+    fitness = Reconstruction(LINEAR, "mse", kl_weight=2 * VARIANCE)
     rng = np.random.default_rng(4)
     images = rng.normal(size=(30, LATENT)) @ rng.normal(size=(LATENT, SIDE * SIDE))
     images = (images + 0.3 * rng.normal(size=images.shape)).astype(np.float32)
     images = images.reshape(-1, SIDE, SIDE, 1)
-    start = jax.tree.map(lambda leaf: 0.3 * leaf, LINEAR.init(key, images))
+    start = jax.tree.map(lambda leaf: 0.3 * leaf, LINEAR.init(key, images)["params"])
     stacked = evoae.Stacked(jax.tree.map(lambda leaf: leaf[None], start))
     descent = backprop.minimize(key, fitness, images, stacked, learning_rate=0.02, num_steps=1_000)
     *_, (by_adam, _, _) = descent
@@ -297,7 +299,7 @@ def test_what_does_not_fit_is_named(config, key):
         dataclasses.replace(config, error="rmse")
     plain = evoae.models.varadi2021()
     with pytest.raises(ValueError, match=r"kl_weight must be None for a model .* got 1\.0"):
-        reconstruction(plain, "bce", kl_weight=1.0)
+        Reconstruction(plain, "bce", kl_weight=1.0)
     with pytest.raises(ValueError, match="model must have an encoder that ends in a Dense"):
         variational(MODEL)
     with pytest.raises(ValueError, match="GaussianLatent needs an even number of flat units"):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from evoae import report
-from evoae.report.comparison import Course, comparison
+from evoae.report.comparison import Course, draw_comparison
 from evoae.report.labels import spread
 
 RNG = np.random.default_rng(0)
@@ -26,7 +26,9 @@ def draw(path, number=400, first=0, scale=1.0, baselines=BASELINES):
     generations = first + np.arange(number)
     best = scale * (0.08 + 0.25 / (generations - first + 1) ** 0.5)
     series = {"best": best, "mean": best + 0.001, "validation": best + 0.002}
-    return report.curve(path, generations, series, baselines=baselines, ylabel="error", title="run")
+    return report.draw_curve(
+        path, generations, series, baselines=baselines, ylabel="error", title="run"
+    )
 
 
 @pytest.mark.parametrize("number", [1, 2, 400, 3000])
@@ -60,7 +62,7 @@ def test_curve_is_a_picture_of_its_data(tmp_path):
 @pytest.mark.parametrize("highest", [2.0, 6.0, 40.0])
 def test_errors_are_plain_numbers(tmp_path, highest):
     errors = np.geomspace(highest, 0.15, 50)
-    figure = report.curve(
+    figure = report.draw_curve(
         tmp_path / "curve.png", np.arange(50), {"best": errors}, baselines={}, ylabel="error"
     )
     axis = figure.axes[0].yaxis
@@ -97,7 +99,7 @@ def test_curve_draws_across_missing_values_and_names_hopeless_lines(tmp_path):
         "mean": [math.inf, math.nan, math.inf, math.inf],
     }
     path = tmp_path / "curve.png"
-    axes = report.curve(path, range(4), series, baselines={}, ylabel="error").axes[0]
+    axes = report.draw_curve(path, range(4), series, baselines={}, ylabel="error").axes[0]
     assert [text.get_text() for text in axes.texts] == [
         "best 0.1",
         "validation 0.3",
@@ -111,12 +113,18 @@ def test_curve_draws_across_missing_values_and_names_hopeless_lines(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"path": "curve.jpg"}, "path: got .*; allowed: a name that ends in .png"),
-        ({"generations": []}, r"generations: got shape \(0,\)"),
-        ({"generations": [0, 2, 2]}, "generations: got values that do not increase"),
-        ({"series": {}}, "series: got 0; allowed: 1 to 6"),
-        ({"series": {"best": [1, 2]}}, r"series\['best'\]: got shape \(2,\); allowed: \(3,\)"),
-        ({"baselines": {"mean image": math.nan}}, r"baselines\['mean image'\]: got nan"),
+        ({"path": "curve.jpg"}, "path must end in .png, got .*curve.jpg"),
+        ({"generations": []}, r"generations must have shape \[G\], G from 1, got \(0,\)"),
+        ({"generations": [0, 2, 2]}, r"generations must increase from 0 or more, got \[0, 2, 2\]"),
+        ({"series": {}}, "series must be 1 to 6, got 0"),
+        (
+            {"series": {"best": [1, 2]}},
+            r"series\['best'\] must have the shape .*\(3,\), got \(2,\)",
+        ),
+        (
+            {"baselines": {"mean image": math.nan}},
+            r"baselines\['mean image'\] must be a finite number, got nan",
+        ),
     ],
 )
 def test_curve_refuses_bad_input(tmp_path, change, message):
@@ -128,7 +136,7 @@ def test_curve_refuses_bad_input(tmp_path, change, message):
     } | change
     arguments["path"] = tmp_path / arguments["path"]
     with pytest.raises(ValueError, match=message):
-        report.curve(**arguments, ylabel="error")
+        report.draw_curve(**arguments, ylabel="error")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -169,7 +177,7 @@ def drawn_lines(axes):
 
 def test_comparison_draws_every_course_against_evaluations_and_seconds(tmp_path):
     path = tmp_path / "compare.png"
-    figure = comparison(path, courses(), baselines=BASELINES, ylabel="error")
+    figure = draw_comparison(path, courses(), baselines=BASELINES, ylabel="error")
     assert path.stat().st_size > 20_000
     for axes, quantity in zip(figure.axes, ("evaluations", "seconds"), strict=True):
         assert axes.get_xscale() == "log"
@@ -184,7 +192,7 @@ def test_comparison_draws_every_course_against_evaluations_and_seconds(tmp_path)
 @pytest.mark.parametrize("lowest", [0.04, 0.0004])
 def test_comparison_labels_are_legible(tmp_path, lowest):
     near = [course._replace(error=course.error * lowest / 0.04) for course in courses()]
-    figure = comparison(tmp_path / "compare.png", near, baselines=BASELINES, ylabel="error")
+    figure = draw_comparison(tmp_path / "compare.png", near, baselines=BASELINES, ylabel="error")
     texts = figure.axes[1].texts
     assert len(texts) == len(BASELINES) + 3
     boxes = [text.get_window_extent() for text in texts]
@@ -195,7 +203,7 @@ def test_comparison_labels_are_legible(tmp_path, lowest):
 
 def test_comparison_names_a_course_that_failed(tmp_path):
     failed = courses()[1]._replace(error=np.full(40, math.inf))
-    figure = comparison(
+    figure = draw_comparison(
         tmp_path / "compare.png", [courses()[0], failed], baselines={}, ylabel="error"
     )
     assert figure.axes[1].texts[1].get_text() == "Adam (best of 8): not finite"
@@ -203,8 +211,8 @@ def test_comparison_names_a_course_that_failed(tmp_path):
 
 def test_comparison_refuses_bad_input(tmp_path):
     for wrong in ([], 7 * courses()[:1]):
-        with pytest.raises(ValueError, match=f"courses: got {len(wrong)}; allowed: 1 to 6"):
-            comparison(tmp_path / "compare.png", wrong, baselines={}, ylabel="error")
+        with pytest.raises(ValueError, match=f"courses must be 1 to 6, got {len(wrong)}"):
+            draw_comparison(tmp_path / "compare.png", wrong, baselines={}, ylabel="error")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -220,7 +228,7 @@ def test_latent_map_puts_samples_and_decoded_images_where_they_belong(tmp_path):
         return np.broadcast_to(points[:, :1, None, None], (len(points), 2, 3, 1))
 
     path = tmp_path / "latent.png"
-    axes = report.latent_map(path, latent, [7, 3, 7, 0], decode=decode, high=4.0).axes[0]
+    axes = report.draw_latent_map(path, latent, [7, 3, 7, 0], decode=decode, high=4.0).axes[0]
     assert path.stat().st_size > 5_000
     found = [collection.get_offsets().tolist() for collection in axes.collections]
     assert found == [[[3, 12]], [[4, 30]], [[0, 10], [1, 20]]]  # 0, 3, 7
@@ -239,24 +247,24 @@ def test_latent_map_puts_samples_and_decoded_images_where_they_belong(tmp_path):
 
 
 def test_latent_map_of_a_collapsed_encoder(tmp_path):
-    axes = report.latent_map(tmp_path / "latent.png", np.ones((3, 2)), [0, 1, 2]).axes[0]
+    axes = report.draw_latent_map(tmp_path / "latent.png", np.ones((3, 2)), [0, 1, 2]).axes[0]
     assert axes.get_xlim() == (0.5, 1.5)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"latent": np.zeros((3, 3))}, r"latent: got shape \(3, 3\); allowed: \[N, 2\]"),
-        ({"latent": np.full((3, 2), math.nan)}, "latent: got NaN"),
-        ({"labels": [1, 2]}, r"labels: got shape \(2,\)"),
-        ({"labels": [0.5, 1, 2]}, "labels: got .*float64; allowed: 3 whole numbers"),
-        ({"labels": [-1, 1, 2]}, "allowed: 3 whole numbers from 0"),
-        ({"decode": lambda points: np.zeros((9, 4, 4, 1))}, "decode: got images of shape"),
+        ({"latent": np.zeros((3, 3))}, r"latent must have shape \[N, 2\], N from 1, got \(3, 3\)"),
+        ({"latent": np.full((3, 2), math.nan)}, "latent must be finite, got NaN"),
+        ({"labels": [1, 2]}, r"labels must be 3 whole numbers from 0, got shape \(2,\)"),
+        ({"labels": [0.5, 1, 2]}, "labels must be 3 whole numbers from 0, got .*float64"),
+        ({"labels": [-1, 1, 2]}, "labels must be 3 whole numbers from 0"),
+        ({"decode": lambda points: np.zeros((9, 4, 4, 1))}, "decode must make images of shape"),
         ({"high": 0.0}, "low must be below high, got 0.0 and 0.0"),
     ],
 )
 def test_latent_map_refuses_bad_input(tmp_path, change, message):
     arguments = {"latent": RNG.normal(size=(3, 2)), "labels": [0, 1, 2]} | change
     with pytest.raises(ValueError, match=message):
-        report.latent_map(tmp_path / "latent.png", **arguments)
+        report.draw_latent_map(tmp_path / "latent.png", **arguments)
     assert list(tmp_path.iterdir()) == []

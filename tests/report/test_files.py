@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from evoae import report
-from evoae.report.files import destination, replacing
+from evoae.report.files import check_destination, replacing
 from evoae.report.table import print_table, write_table
 
 
@@ -45,28 +45,28 @@ def test_metrics_write_afresh_or_begin_a_file(tmp_path):
 
 def test_metrics_refuse_what_would_spoil_the_file(tmp_path):
     path = tmp_path / "metrics.csv"
-    with pytest.raises(ValueError, match=r"columns: got lengths \{\}"):
+    with pytest.raises(ValueError, match=r"columns must be .* got the lengths \{\}"):
         report.write_metrics(path, {})
-    with pytest.raises(ValueError, match=r"columns: got lengths \{'a': 1, 'b': 2\}"):
+    with pytest.raises(ValueError, match=r"columns must be .* got the lengths \{'a': 1, 'b': 2\}"):
         report.write_metrics(path, {"a": [1], "b": [1, 2]})
-    with pytest.raises(ValueError, match=r"columns\['a'\]: got shape \(1, 1\)"):
+    with pytest.raises(ValueError, match=r"columns\['a'\] must be numbers .* got shape \(1, 1\)"):
         report.write_metrics(path, {"a": [[1]]})
-    with pytest.raises(ValueError, match=r"columns\['a'\]: got .*dtype <U1"):
+    with pytest.raises(ValueError, match=r"columns\['a'\] must be numbers .*dtype <U1"):
         report.write_metrics(path, {"a": ["x"]})
     assert not path.exists()
     report.write_metrics(path, {"a": [1], "b": [2]})
-    with pytest.raises(ValueError, match="columns: got a,c; allowed: those of the file, a,b"):
+    with pytest.raises(ValueError, match="columns must be those of the file, a,b, got a,c"):
         report.write_metrics(path, {"a": [1], "c": [2]}, append=True)
     path.write_bytes(path.read_bytes()[:-2])  # as a crash may leave it
-    with pytest.raises(ValueError, match="ends within a row"):
+    with pytest.raises(ValueError, match="must end with a whole row"):
         report.write_metrics(path, {"a": [1], "b": [2]}, append=True)
     path.write_bytes(b"")
-    with pytest.raises(ValueError, match="allowed: those of the file"):
+    with pytest.raises(ValueError, match="columns must be those of the file"):
         report.write_metrics(path, {"a": [1], "b": [2]}, append=True)
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path):
-    path = destination(tmp_path / "note.txt", ".txt")
+    path = check_destination(tmp_path / "note.txt", ".txt")
     path.write_text("old")
 
     def write():

@@ -7,9 +7,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
-import threading
-import types
 import urllib.error
 import urllib.request
 
@@ -18,14 +15,13 @@ import pytest
 from PIL import Image
 
 from evoae.cli.commands import main
-from evoae.report.page import Record, images, read_record, render, write_page
-from evoae.report.page.chart import BOTTOM, LEFT, NUM_POINTS, RIGHT, TOP, Line, chart
+from evoae.report.page import Record, images, read_record, render
+from evoae.report.page.chart import BOTTOM, LEFT, NUM_POINTS, RIGHT, TOP, Line, lay_out_chart
 from evoae.report.page.html import _source
-from evoae.report.page.latent import latent_map
+from evoae.report.page.latent import lay_out_latents
 from evoae.report.page.record import write_pictures, write_result
-from evoae.report.page.weights import MOST_TILES, coloured, pictures_of_weights
+from evoae.report.page.weights import MOST_TILES, colour_tiles, draw_weights
 from evoae.report.recorder import Frame
-from evoae.runs.observers.live import in_notebook, watched
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 EVIL = """</script><script>alert("'&amp;")</script>"""
@@ -128,7 +124,7 @@ class Page(html.parser.HTMLParser):
 def test_points_of_the_curve_are_where_the_axes_say():
     steps, values = np.array([1, 11, 21, 101]), np.array([0.5, np.nan, 0.3, 0.1])
     size = {"width": 700, "height": 300, "labelled": False, "ylabel": "error"}
-    found = chart([Line("best", steps, values, 0)], {"mean image": 0.2}, **size)
+    found = lay_out_chart([Line("best", steps, values, 0)], {"mean image": 0.2}, **size)
     baseline, line = found.drawn
     assert line.generations == [1, 21, 101]
     width, height = 700 - LEFT - RIGHT, 300 - TOP - BOTTOM
@@ -145,7 +141,7 @@ def test_points_of_the_curve_are_where_the_axes_say():
 def test_a_curve_over_decades_has_logarithmic_axes():
     steps = np.arange(1, 100_001)
     size = {"width": 700, "height": 300, "labelled": True, "ylabel": "error"}
-    found = chart([Line("best", steps, 10.0 / steps, 0)], {}, **size)
+    found = lay_out_chart([Line("best", steps, 10.0 / steps, 0)], {}, **size)
     (line,) = found.drawn
     assert len(line.x) <= NUM_POINTS
     assert (line.generations[0], line.generations[-1]) == (1, 100_000)
@@ -158,8 +154,8 @@ def test_a_curve_over_decades_has_logarithmic_axes():
 def test_nothing_finite_is_no_curve():
     line = Line("best", np.arange(3), np.full(3, np.nan), 0)
     size = {"width": 700, "height": 300, "labelled": True, "ylabel": "error"}
-    assert chart([line], {"mean image": 0.1}, **size) is None
-    one = chart([Line("best", np.array([1]), np.array([0.5]), 0)], {}, **size)
+    assert lay_out_chart([line], {"mean image": 0.1}, **size) is None
+    one = lay_out_chart([Line("best", np.array([1]), np.array([0.5]), 0)], {}, **size)
     assert np.isfinite([*one.drawn[0].x, *one.drawn[0].y]).all()
 
 
@@ -178,7 +174,7 @@ def test_large_images_are_averaged_over_blocks(monkeypatch):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_sheet_holds_every_image_at_its_place(channels):
     rows = np.random.default_rng(0).integers(0, 256, (3, 2, 5, 4, channels), np.uint8)
-    found = decoded(images.sheet(rows)).reshape(15, 8, channels)
+    found = decoded(images.encode_sheet(rows)).reshape(15, 8, channels)
     for row in range(3):
         for column in range(2):
             part = found[5 * row : 5 * row + 5, 4 * column : 4 * column + 4]
@@ -187,27 +183,27 @@ def test_a_sheet_holds_every_image_at_its_place(channels):
 
 def test_maps_of_a_layer_span_its_range():
     values = np.array([[-1.0, 0.0, 3.0], [1.0, np.nan, -0.5]])
-    maps, low, high = images.maps_of_layer(values)
+    maps, low, high = images.draw_maps(values)
     assert (maps.shape, low, high) == ((2, 3, 1, 1), -1.0, 3.0)
     expected = np.round(255 * (np.nan_to_num(values) + 1) / 4)
     np.testing.assert_array_equal(maps[..., 0, 0], expected)
-    assert images.maps_of_layer(np.ones((2, 4, 4, 3)))[0].max() == 0  # nothing to tell apart
+    assert images.draw_maps(np.ones((2, 4, 4, 3)))[0].max() == 0  # nothing to tell apart
 
 
 def test_frames_are_thinned_to_what_a_page_has_room_for():
     pixels = np.zeros((10, 100, 100, 3))
     frames = [Frame(i, pixels, "") for i in range(1, 120)]
-    found = images.thinned(frames)
+    found = images.thin_frames(frames)
     assert len(found) * 10 * 64 * 64 * 3 <= images.FILM_BYTES
     assert (found[0].generation, found[-1].generation) == (1, 119)
     assert len({frame.generation for frame in found}) == len(found)
-    assert images.thinned(frames[:5]) == frames[:5]
+    assert images.thin_frames(frames[:5]) == frames[:5]
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_latents_of_any_size_have_a_map(size):
     latent = np.random.default_rng(0).normal(size=(30, size))
-    found = latent_map(latent, np.arange(30) % 3)
+    found = lay_out_latents(latent, np.arange(30) % 3)
     points = np.array([point[:2] for point in found.points])
     assert ((points > 0) & (points < found.side)).all()
     assert [point[2] for point in found.points[:4]] == ["0", "1", "2", "0"]
@@ -385,75 +381,6 @@ def read(address, **headers):
         return answer.read().decode()
 
 
-def test_the_live_page_follows_and_ends_with_the_final_one(tmp_path):
-    final = tmp_path / "report.html"
-    write_page(final, [record()])
-    lines, seen = [], []
-    with watched(record, final, lines.append, live=True, notebook=False) as show:
-        address = lines[0].split()[-1]
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
-        show("generation 7")
-        text = read(address)
-        assert "generation 7" in text
-        assert 0.5 <= float(Page(text).all("main")[0]["data-poll-seconds"]) <= 60
-        show("generation 8")
-        assert read(address) == text  # a second viewer costs nothing
-        for wrong in (
-            {"url": address + "config.json"},
-            {"url": address, "Host": "evil.example:80"},
-        ):
-            with pytest.raises(urllib.error.HTTPError, match="404"):
-                read(wrong.pop("url"), **wrong)
-
-        def look_again():
-            while not seen or "data-poll-seconds" in seen[-1]:
-                seen.append(read(address))
-
-        viewer = threading.Thread(target=look_again)
-        viewer.start()
-    viewer.join(20)
-    assert seen[-1] == final.read_text("utf-8")
-    with pytest.raises(OSError, match="refused"):
-        read(address)
-
-
-def test_a_failed_run_takes_its_page_down(tmp_path):
-    lines = []
-    with (
-        pytest.raises(ZeroDivisionError),
-        watched(record, tmp_path, lines.append, live=True, notebook=False),
-    ):
-        _ = 1 / 0
-    with pytest.raises(OSError, match="refused"):
-        read(lines[0].split()[-1])
-
-
-def test_a_cell_of_a_notebook_is_drawn_now_and_then(tmp_path, monkeypatch):
-    shown = []
-    display = types.SimpleNamespace(
-        HTML=str, display=lambda *_, **__: types.SimpleNamespace(update=shown.append)
-    )
-    monkeypatch.setitem(sys.modules, "IPython.display", display)
-    with watched(record, tmp_path, print, live=False, notebook=True) as show:
-        for step in range(5):
-            show(f"generation {step}")
-    assert len(shown) == 2  # the first, and the end
-    assert "generation 0" in shown[0]
-    cell = Page(shown[1])
-    assert len(cell.all("img")) == 20
-    assert cell.all("polyline")
-
-
-def test_a_notebook_is_known_by_its_kernel(monkeypatch):
-    monkeypatch.delitem(sys.modules, "IPython", raising=False)
-    assert not in_notebook()
-    shell = types.SimpleNamespace(kernel=1)
-    monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
-    assert in_notebook()
-    del shell.kernel  # IPython on a terminal
-    assert not in_notebook()
-
-
 # In a browser
 
 DRIVER = """
@@ -532,22 +459,14 @@ def test_it_works_in_a_browser(tmp_path):
 
 def test_a_run_with_an_encoding_shows_its_weights_and_its_architecture():
     shapes = {
-        "encoder": {
-            "10_Dense": {"kernel": (3, 5), "bias": (3,)},
-            "2_Conv": {"kernel": (8, 4, 3, 3)},
-        },
-        "decoder": {"0_Dense": {"kernel": (784, 3)}},
+        "decoder/0_Dense/kernel": (784, 3),
+        "encoder/10_Dense/bias": (3,),
+        "encoder/10_Dense/kernel": (3, 5),
+        "encoder/2_Conv/kernel": (8, 4, 3, 3),
     }
-    of_size = lambda value: {  # noqa: E731
-        "params": {
-            stack: {
-                layer: {name: np.full(shape, value) for name, shape in arrays.items()}
-                for layer, arrays in layers.items()
-            }
-            for stack, layers in shapes.items()
-        }
-    }
-    made = pictures_of_weights(of_size(0.5), of_size(-2.0))
+    made = draw_weights(
+        {name: (np.full(shape, 0.5), np.full(shape, -2.0)) for name, shape in shapes.items()}
+    )
     names = [name.partition("/kernel")[0] for name in made["weight_names"]]
     assert names == ["encoder/2_Conv", "encoder/10_Dense", "decoder/0_Dense"]
     found = record()
@@ -576,7 +495,7 @@ def test_a_run_with_an_encoding_shows_its_weights_and_its_architecture():
 
 
 def test_weights_are_drawn_by_sign_and_size():
-    picture, largest = coloured(np.array([[0.5, 0.0, -0.25]]))
+    picture, largest = colour_tiles(np.array([[0.5, 0.0, -0.25]]))
     assert largest == 0.5
     assert picture.shape == (1, 3, 4)
     assert picture[0].tolist() == [
@@ -584,7 +503,7 @@ def test_weights_are_drawn_by_sign_and_size():
         [0xF7, 0xF7, 0xF7, 255],
         [124, 180, 212, 255],  # half way to blue
     ]
-    picture, largest = coloured(np.zeros((40, 2, 3, 3)))
+    picture, largest = colour_tiles(np.zeros((40, 2, 3, 3)))
     assert largest == 0
     assert (picture[..., 3] > 0).sum() == MOST_TILES * 9
-    assert np.isfinite(coloured(np.full((2, 3), np.nan))[1])
+    assert np.isfinite(colour_tiles(np.full((2, 3), np.nan))[1])

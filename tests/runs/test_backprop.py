@@ -122,8 +122,8 @@ def test_an_autoencoder_learns_the_ten_digits(key):
     images = evoae.data.load("digits10", low=0.1, high=0.9).images
     model = evoae.models.mlp(4, hidden=(64,))
     keys = jax.random.split(key, 2)
-    starts = evoae.Stacked(jax.vmap(model.init, (0, None))(keys, images))
-    fitness = evoae.fitness.reconstruction(model, "mse")
+    starts = evoae.Stacked(jax.vmap(model.init, (0, None))(keys, images)["params"])
+    fitness = evoae.fitness.Reconstruction(model, "mse")
     state, errors = minimized(key, fitness, images, starts, learning_rate=0.01, num_steps=300)
     of_mean_image = np.square(images - images.mean(0)).mean()
     assert (errors[-1] < 0.8 * of_mean_image).all()

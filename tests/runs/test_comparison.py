@@ -13,12 +13,11 @@ from PIL import Image
 
 import evoae
 from evoae.mutations import Gaussian
-from evoae.report.summary import new_console
 from evoae.runs import compare
 from evoae.runs import contenders as training
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig, from_json
 from evoae.runs.judging import measure_error
-from evoae.runs.observers.bar import ProgressBar
+from evoae.runs.loop import Observer
 from evoae.runs.task import prepare
 from evoae.strategies import GeneticAlgorithm
 
@@ -75,7 +74,7 @@ def test_the_table_has_both_ways_and_all_yardsticks(found, config):
     assert mean.error == pytest.approx(np.square(images - images.mean(0)).mean())
     assert mean.test_error == pytest.approx(np.square(tested - images.mean(0)).mean())
     pca = rows["PCA (3 components)"]
-    assert pca.error == pytest.approx(evoae.report.pca_error(images, 3, error="mse"))
+    assert pca.error == pytest.approx(evoae.fitness.compute_pca_error(images, 3, error="mse"))
     assert pca.error < mean.error
     assert (mean.seconds, mean.evaluations) == (None, None)
     for name in ADAM:
@@ -147,7 +146,7 @@ def test_the_learning_rate_is_the_one_that_does_best(config, monkeypatch):
 def test_starts_are_independent_networks(config, monkeypatch):
     monkeypatch.setattr(training, "FOLLOW_EVERY", 1e9)
     task = prepare(config)
-    trained = training.train_by_adam(task, 8, 1e-12, 0.01, ProgressBar(new_console(quiet=True)))
+    trained = training.train_by_adam(task, 8, 1e-12, 0.01, Observer())
     kernel = jax.tree.leaves(trained.networks)[1]
     assert all(abs(kernel[0] - kernel[i]).max() > 0.01 for i in range(1, 8))
     for index, error in enumerate(trained.errors[-1]):

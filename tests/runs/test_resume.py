@@ -122,6 +122,30 @@ def test_twice_resumed_elsewhere_in_other_chunks(config, images, alone, tmp_path
     assert len(resume("../run", progress=False).trace[0]) == END  # it is at its end
 
 
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(config, alone, tmp_path, monkeypatch):
+    def die(*_):
+        raise SystemExit("killed")
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints.checkpoint, "save", die)
+        with pytest.raises(SystemExit):
+            train(dataclasses.replace(config, out=folder), progress=False)
+    assert steps(folder) == []
+    assert_same(resume(folder, progress=False), alone)
+
+
+def test_a_folder_with_nothing_but_a_lock_is_a_new_one(config, alone, tmp_path):
+    with locked_in_new(tmp_path / "run"):
+        pass
+    assert_same(train(dataclasses.replace(config, out=tmp_path / "run"), progress=False), alone)
+
+
+def locked_in_new(folder):
+    (folder / "checkpoints").mkdir(parents=True)
+    return locked(folder / "checkpoints")
+
+
 def test_moved_images_are_known_by_their_content(stopped, images, alone, tmp_path):
     moved = shutil.copy(images, tmp_path / "moved.npz")
     rewrite(stopped / "config.json", json.dumps(str(images)), json.dumps(str(moved)))
@@ -249,12 +273,12 @@ def rewrite(path, old, new):
         (
             lambda folder: (folder / "config.json").unlink(),
             {},
-            "folder must be that of a run, with config.json and checkpoints",
+            "folder must be that of a run, with config.json",
         ),
         (
             lambda folder: shutil.rmtree(folder / "checkpoints"),
             {},
-            "folder must be that of a run, with config.json and checkpoints",
+            "folder must have the checkpoints of its run",
         ),
         (
             lambda folder: [shutil.rmtree(path) for path in folder.glob("checkpoints/[0-9]*")],

@@ -18,7 +18,7 @@ import evoae
 from evoae.cli.commands import main
 from evoae.cli.options import parse_sweep
 from evoae.mutations import Gaussian, Sparse
-from evoae.report.sensitivity import Setting, heatmap, sensitivity
+from evoae.report.sensitivity import Setting, draw_heatmap, draw_sensitivity
 from evoae.runs import load_weights, sweeps
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, with_settings
 from evoae.runs.loop import run_loop
@@ -68,7 +68,7 @@ def test_every_run_is_the_single_one(found, config):
         task = prepare(alone)
         state, _, pace, *_ = run_loop(make_advance(task), task.state, clock_of(alone))
         jax.tree.map(np.testing.assert_array_equal, result.best[i, j], state.best)
-        error = evoae.fitness.reconstruction(alone.model.build((6, 5, 1)), "mae")(
+        error = evoae.fitness.Reconstruction(alone.model.build((6, 5, 1)), "mae")(
             state.best, evoae.data.load(config.data.source).images
         )
         assert result.error[i, j] == pytest.approx(float(error), rel=1e-5)
@@ -95,7 +95,7 @@ def test_its_files_hold_what_it_returns(found, config):
     assert from_json(written["config"]) == dataclasses.replace(config, out=result.folder)
     best = result.best[np.unravel_index(result.error.argmin(), result.error.shape)]
     loaded = load_weights(result.folder / "best.npz")
-    jax.tree.map(np.testing.assert_array_equal, loaded, {"params": dict(best["params"])})
+    jax.tree.map(np.testing.assert_array_equal, loaded, dict(best))
     with Image.open(result.folder / "galleries.png") as picture:
         assert picture.height > 3 * 6  # targets and two settings
 
@@ -283,17 +283,19 @@ def test_the_command_sweeps_and_prints_a_table(config, tmp_path, capsys):
 def test_pictures_show_the_medians(tmp_path):
     setting = Setting("scale", [0.1, 1.0, 10.0])
     errors = np.array([[0.3, 0.1, 0.2], [0.5, np.inf, 0.4], [np.inf, np.inf, 1.0]])
-    axes = sensitivity(tmp_path / "s.png", setting, errors, ylabel="error").axes[0]
+    axes = draw_sensitivity(tmp_path / "s.png", setting, errors, ylabel="error").axes[0]
     (median,) = [line for line in axes.lines if (line.get_marker(), line.get_ls()) == ("o", "-")]
     assert median.get_xydata()[:2].tolist() == [[0.1, 0.2], [1.0, 0.5]]
     assert axes.get_xscale() == "log"
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0.1", "1", "10"]
     table = [[0.3, 0.1, np.nan], [0.2, np.inf, 5.0]]
-    axes = heatmap(tmp_path / "h.png", Setting("k", ["a", "b"]), setting, table, title="t").axes[0]
+    axes = draw_heatmap(
+        tmp_path / "h.png", Setting("k", ["a", "b"]), setting, table, title="t"
+    ).axes[0]
     words = [text.get_text() for text in axes.texts]
     assert words == ["0.300", "0.100", "0.200", "inf", "5.000"]
     (frame,) = axes.patches
     assert (frame.get_x(), frame.get_y()) == pytest.approx((1 - 0.46, -0.44))
     for wrong in ([[1.0, 2.0]], np.full((3, 2), np.nan)):
-        with pytest.raises(ValueError, match="errors: got"):
-            sensitivity(tmp_path / "s.png", setting, wrong, ylabel="error")
+        with pytest.raises(ValueError, match="errors must"):
+            draw_sensitivity(tmp_path / "s.png", setting, wrong, ylabel="error")

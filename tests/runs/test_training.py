@@ -57,7 +57,9 @@ def rows(folder):
 
 
 def reconstructions(folder, images, model):
-    return np.asarray(model.apply(load_weights(folder / "best.npz"), images), np.float64)
+    return np.asarray(
+        model.apply({"params": load_weights(folder / "best.npz")}, images), np.float64
+    )
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +126,7 @@ def test_the_film_has_few_generations_between_frames(result):
 def test_the_gallery_shows_what_the_written_weights_make(result, digits):
     outputs = reconstructions(result.folder, digits, evoae.models.varadi2021())
     expected = np.asarray(
-        evoae.report.gallery(digits, outputs, name="evolved", low=0.1, high=0.9), int
+        evoae.report.draw_gallery(digits, outputs, name="evolved", low=0.1, high=0.9), int
     )
     with Image.open(result.folder / "gallery.png") as picture:
         assert np.abs(np.asarray(picture, int) - expected).max() <= 1  # rounding
@@ -135,7 +137,7 @@ def test_the_page_shows_the_written_weights(result, digits, tmp_path):
     model = evoae.models.varadi2021()
     params = load_weights(result.folder / "best.npz")
     pictures = found.pictures
-    latent = model.apply(params, digits, method="encode")
+    latent = model.apply({"params": params}, digits, method="encode")
     np.testing.assert_allclose(pictures["latent"], latent, atol=1e-6)
     assert pictures["labels"].tolist() == list(range(10))
     outputs = reconstructions(result.folder, digits, model)
@@ -178,7 +180,7 @@ def test_after_minibatches_the_error_is_that_of_all_images(small, tmp_path):
     assert result.error == pytest.approx(np.sqrt(np.square(outputs - images).mean()), rel=1e-5)
     assert result.error != pytest.approx(float(result.state.best_fitness), rel=1e-5)
     with Image.open(tmp_path / "gallery.png") as picture:
-        expected = evoae.report.gallery(images[:10], outputs[:10], name="evolved")
+        expected = evoae.report.draw_gallery(images[:10], outputs[:10], name="evolved")
         assert np.abs(np.asarray(picture, int) - np.asarray(expected, int)).max() <= 1
 
 
@@ -189,7 +191,7 @@ def test_one_image_has_no_mean_to_beat(small, tmp_path):
     assert result.baselines == {"black image": pytest.approx(float(image.mean() - 0.1), abs=1e-6)}
     assert np.isnan(result.diversity)
     with Image.open(tmp_path / "gallery.png") as picture:
-        one = evoae.report.gallery(image[None], image[None], name="evolved", low=0.1, high=0.9)
+        one = evoae.report.draw_gallery(image[None], image[None], name="evolved", low=0.1, high=0.9)
         assert picture.size == one.size
 
 
@@ -238,7 +240,7 @@ def test_a_strategy_begins_with_the_networks_that_it_asks_for(strategy, independ
     key = jax.random.split(jax.random.key(5))[0]
     keys = jax.random.split(key, number) if number > 1 else [key]
     for index, one in enumerate(keys):
-        expected = begun.model.init(one, image)
+        expected = begun.model.init(one, image)["params"]
         found = jax.tree.map(lambda leaf, index=index: leaf[index], begun.state.parents)
         jax.tree.map(np.testing.assert_array_equal, found, expected)
     assert begun.state.fitness.shape == (number,)
@@ -355,7 +357,7 @@ def test_a_killed_run_leaves_settings_and_weights(small, tmp_path):
     process.communicate()
     config = from_json(json.loads((tmp_path / "config.json").read_text())["config"])
     assert config.out == tmp_path
-    assert load_weights(tmp_path / "best.npz")["params"].keys() == {"encoder", "decoder"}
+    assert load_weights(tmp_path / "best.npz").keys() == {"encoder", "decoder"}
 
 
 @pytest.mark.slow
@@ -376,17 +378,17 @@ def test_no_space_left_is_one_clear_line(small, tmp_path):
 
 def test_weights_of_any_model_come_back(tmp_path, key):
     images = np.zeros((2, 9, 7, 3), np.float32)
-    params = ModelConfig("mlp", latent_size=3).build((9, 7, 3)).init(key, images)
+    params = ModelConfig("mlp", latent_size=3).build((9, 7, 3)).init(key, images)["params"]
     path = tmp_path / "best.npz"
     evoae.runs.weights.save_weights(path, params)
     loaded = load_weights(path)
     assert str(loaded.keys()) == str(params.keys())
-    np.testing.assert_equal(loaded, {"params": dict(params["params"])})
+    np.testing.assert_equal(loaded, dict(params))
 
 
 def test_damaged_weights_are_refused(tmp_path, key):
     path = tmp_path / "best.npz"
-    evoae.runs.weights.save_weights(path, {"params": {"a": {"kernel": np.ones(1_000)}}})
+    evoae.runs.weights.save_weights(path, {"a": {"kernel": np.ones(1_000)}})
     whole = path.read_bytes()
     for content in (whole[:-30], whole[: len(whole) // 2], b"", b"text"):
         path.write_bytes(content)

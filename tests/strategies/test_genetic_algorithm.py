@@ -55,7 +55,7 @@ def direct_positions():
 def test_generations_equal_plain_numpy(key, num_weights, shared):
     digits = evoae.data.load("digits10", low=0.1, high=0.9).images[:3]
     images = np.float64(digits[..., 0])
-    fitness = evoae.fitness.reconstruction(evoae.models.varadi2021(), error="mae")
+    fitness = evoae.fitness.Reconstruction(evoae.models.varadi2021(), error="mae")
     mutation = Sparse(num_weights, shared_positions=shared)
     strategy = GeneticAlgorithm(population_size=6, mutation=mutation)
     vectors, params = first_population(6)

@@ -15,7 +15,7 @@ from jax import lax
 from evoae import data
 from evoae.engine.evolution import evolve
 from evoae.experiments.bench.cases import EVOSAX, FLAX, GAUSSIAN_SCALE, LOOP, NETWORKS, Case
-from evoae.fitness import Reconstruction, reconstruction
+from evoae.fitness import Reconstruction
 from evoae.types import Params
 
 Run = Callable[[int], None]  # runs this many generations, which are done when it returns
@@ -35,7 +35,7 @@ class _Start(NamedTuple):
 @functools.lru_cache(maxsize=4)  # since compiling this takes seconds
 def _initialized(model: nn.Module) -> Params:
     images = jnp.zeros((1, 28, 28, 1))
-    return jax.jit(model.init)(jax.random.key(0), images)
+    return jax.jit(model.init)(jax.random.key(0), images)["params"]
 
 
 def _start(model: nn.Module, case: Case) -> _Start:
@@ -43,7 +43,7 @@ def _start(model: nn.Module, case: Case) -> _Start:
     images = jnp.asarray(case.dataset().images)
     params = _initialized(model)
     state = case.strategy.init(for_state, params)
-    return _Start(for_run, reconstruction(model, error="mae"), images, params, state)
+    return _Start(for_run, Reconstruction(model, error="mae"), images, params, state)
 
 
 def evoae(case: Case) -> Run:

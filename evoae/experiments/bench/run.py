@@ -23,9 +23,9 @@ from evoae.experiments.bench.measure import (
     product_rate,
 )
 from evoae.report.files import replacing
-from evoae.report.summary import new_console
 from evoae.report.table import print_table
-from evoae.report.throughput import Other, Throughput, markdown, tables, throughput
+from evoae.report.throughput import Other, Throughput, draw_throughput, format_markdown, tabulate
+from evoae.runs.console import new_console
 from evoae.runs.folders import free_folder, writing
 
 LARGE = 256  # populations whose memory is worth a process of its own
@@ -99,7 +99,7 @@ def bench(
         console.print(f"measured     {case.title}")
     with writing(folder):
         _write(folder, machine, found)
-    for (first, *columns), rows in tables(found):
+    for (first, *columns), rows in tabulate(found):
         console.print()
         # A word a line, so that the rows need no second one.
         print_table(console, [first, *(name.replace(" ", "\n") for name in columns)], rows)
@@ -175,9 +175,9 @@ def _write(folder: Path, machine: dict[str, Any], cases: list[Throughput]) -> No
     whole = [{**c._asdict(), "others": [other._asdict() for other in c.others]} for c in cases]
     texts = {
         "throughput.json": json.dumps({"machine": machine, "cases": whole}, indent=2) + "\n",
-        "throughput.md": markdown(machine, cases),
+        "throughput.md": format_markdown(machine, cases),
     }
     for name, text in texts.items():
         with replacing(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    throughput(folder / "throughput.png", cases)
+    draw_throughput(folder / "throughput.png", cases)

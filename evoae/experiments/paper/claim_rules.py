@@ -5,7 +5,7 @@ import numpy as np
 from evoae.experiments.paper.figure3 import diversities
 from evoae.experiments.paper.parts import Arrays
 from evoae.experiments.paper.verdicts import Claim, Statement, share, smaller, spread
-from evoae.report.summary import COLLAPSED
+from evoae.report.words import COLLAPSED
 
 AGENTS, WEIGHTS = 10, 10  # where the paper found one sample to converge
 FEW = 5  # agents, with which the paper found dead ends

@@ -14,9 +14,9 @@ from evoae.experiments.paper.experiment import Experiment, Table
 from evoae.experiments.paper.figure3 import diversities, outputs_of
 from evoae.experiments.paper.parts import Arrays, Parts
 from evoae.experiments.paper.pictures import save_both
-from evoae.report.baselines import baselines
-from evoae.report.sensitivity import Setting, heatmap, sensitivity
-from evoae.report.summary import ERROR_NAMES
+from evoae.fitness.baselines import compute_baselines
+from evoae.report.sensitivity import Setting, draw_heatmap, draw_sensitivity
+from evoae.report.words import ERROR_NAMES
 from evoae.runs.config import PRESETS, RunConfig, with_settings
 from evoae.runs.task import prepare
 
@@ -56,7 +56,7 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
     one_task, ten_task = prepare(one), prepare(ten)
     digit = np.asarray(data.scale(one_task.images, one.data.low, one.data.high))
     digits = np.asarray(data.scale(ten_task.images, ten.data.low, ten.data.high))
-    black = baselines(digit, error="mae", low=0.1, high=0.9)["black image"]
+    black = compute_baselines(digit, error="mae", low=0.1, high=0.9)["black image"]
     evaluations = AGENTS * budget.generations
 
     grid = []
@@ -178,7 +178,7 @@ def draw(found: Arrays, folder: Path) -> None:
     """The heat map, diversity by mutated weights, and the error by the size of mutations."""
     seeds = f"median of {found['grid_error'].shape[-1]} seeds, "
     path = folder / "claims-agents.png"
-    figure = heatmap(
+    figure = draw_heatmap(
         path,
         Setting("agents", _words(found["agents"])),
         Setting("mutated weights", _words(found["weights"])),
@@ -187,7 +187,7 @@ def draw(found: Arrays, folder: Path) -> None:
     )
     save_both(figure, path.with_suffix(""))
     path = folder / "claims-weights.png"
-    figure = sensitivity(
+    figure = draw_sensitivity(
         path,
         Setting("mutated weights", found["many_weights"].tolist()),
         diversities(found["many_outputs"], found["images"]),
@@ -197,7 +197,7 @@ def draw(found: Arrays, folder: Path) -> None:
     )
     save_both(figure, path.with_suffix(""))
     path = folder / "claims-scale.png"
-    figure = sensitivity(
+    figure = draw_sensitivity(
         path,
         Setting("size of mutations", found["scales"].tolist()),
         found["scale_error"],

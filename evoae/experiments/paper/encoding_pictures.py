@@ -10,11 +10,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from evoae.experiments.paper.encoding_rules import DIRECT, names_of, sizes_of
 from evoae.experiments.paper.parts import Arrays
 from evoae.experiments.paper.pictures import image_rows, median_run, save_both
+from evoae.fitness.baselines import compute_baselines
 from evoae.report import style
-from evoae.report.baselines import baselines
 from evoae.report.curve import scale_errors
 from evoae.report.labels import Label, label_right_edge
-from evoae.report.summary import ERROR_NAMES
+from evoae.report.words import ERROR_NAMES
 
 WIDTH, HEIGHT = 5.0, 3.6  # of the axes, in inches
 BASELINE = "median image"
@@ -90,6 +90,6 @@ def _look(rank: int) -> dict[str, Any]:
 
 
 def _baseline(axes: Axes, found: Arrays) -> Label:
-    error = baselines(found["images"], error="mae", low=0.1, high=0.9)[BASELINE]
+    error = compute_baselines(found["images"], error="mae", low=0.1, high=0.9)[BASELINE]
     axes.axhline(error, color=style.MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
     return Label(f"{BASELINE} {error:.3f}", error, style.MUTED)

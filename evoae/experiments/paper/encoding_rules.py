@@ -5,7 +5,7 @@ import numpy as np
 from evoae.experiments.paper.experiment import Table
 from evoae.experiments.paper.parts import Arrays
 from evoae.experiments.paper.verdicts import Claim, Statement, smaller
-from evoae.report.baselines import baselines
+from evoae.fitness.baselines import compute_baselines
 
 DIRECT = "Direct"
 OTHER_PARTS = {
@@ -77,7 +77,7 @@ def summary(found: Arrays) -> Table:
                 f"{max(float(found[f'{name}/cost/share']), 0):.0%}",
             )
         )
-    constant = baselines(found["images"], error="mae", low=0.1, high=0.9)["median image"]
+    constant = compute_baselines(found["images"], error="mae", low=0.1, high=0.9)["median image"]
     on_mnist = float(found["mnist_median_image"])
     lines.append(("median image", None, *[constant] * 2, *[on_mnist] * 2, *[constant] * 2, "", ""))
     return Table(

@@ -20,9 +20,9 @@ from evoae.experiments.paper.figure3 import outputs_of
 from evoae.experiments.paper.parts import Arrays, Parts
 from evoae.experiments.paper.pictures import median_run
 from evoae.fitness import Reconstruction
+from evoae.fitness.baselines import compute_baselines
 from evoae.models import MODELS
 from evoae.mutations import Sparse
-from evoae.report.baselines import baselines
 from evoae.runs.config import PRESETS, ModelConfig, RunConfig
 from evoae.runs.config.kinds import kinds
 from evoae.runs.task import Task, prepare
@@ -104,7 +104,7 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
         data.load("mnist-mini", split=split, low=low, high=high).images
         for split in ("train", "test")
     )
-    constant = baselines(unseen, error="mae", low=low, high=high, fitted_to=seen)
+    constant = compute_baselines(unseen, error="mae", low=low, high=high, fitted_to=seen)
     found["mnist_median_image"] = np.array(constant["median image"])
     for name in budget.encodings:
         make = every_encoding()[name]

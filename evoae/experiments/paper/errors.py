@@ -13,10 +13,11 @@ from evoae.experiments.paper.figure3 import diversities, outputs_of
 from evoae.experiments.paper.parts import Arrays, Parts
 from evoae.experiments.paper.pictures import image_rows, median_run, save_both
 from evoae.experiments.paper.verdicts import Claim, Statement, share, smaller, spread
+from evoae.fitness import compute_baselines, compute_error
+from evoae.fitness.errors import ERRORS
 from evoae.report import style
-from evoae.report.baselines import ERRORS, baselines
 from evoae.report.labels import Label, label_right_edge
-from evoae.report.summary import COLLAPSED
+from evoae.report.words import COLLAPSED
 from evoae.runs.config import PRESETS, RunConfig
 from evoae.runs.task import prepare
 
@@ -77,9 +78,9 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
 
 def judged(found: Arrays, way: str) -> np.ndarray:
     """The errors of all networks under all errors: [learnt from, seed, judged by]."""
-    outputs, images = found[f"{way}/outputs"].astype(np.float64), found["images"].astype(np.float64)
+    outputs, images = found[f"{way}/outputs"], found["images"]
     its = outputs.reshape(-1, *images.shape)
-    values = [[error(images, output) for error in ERRORS.values()] for output in its]
+    values = [[compute_error(images, output, error=error) for error in ERRORS] for output in its]
     return np.array(values).reshape(*outputs.shape[:2], len(ERRORS))
 
 
@@ -133,7 +134,7 @@ def summary(found: Arrays) -> Table:
 def _constants(found: Arrays) -> dict[str, dict[str, float]]:
     """The errors of constant images, by error and image."""
     images = found["images"]
-    return {error: baselines(images, error=error, low=LOW, high=HIGH) for error in ERRORS}
+    return {error: compute_baselines(images, error=error, low=LOW, high=HIGH) for error in ERRORS}
 
 
 def claims(found: Arrays) -> list[Claim]:

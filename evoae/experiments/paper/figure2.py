@@ -14,7 +14,6 @@ from evoae.experiments.paper.experiment import Experiment, Table
 from evoae.experiments.paper.parts import Arrays, Parts
 from evoae.experiments.paper.pictures import image_rows, median_run, save_both
 from evoae.experiments.paper.verdicts import Claim, Statement, share, smaller, spread
-from evoae.report.baselines import ERRORS
 from evoae.runs.config import PRESETS
 from evoae.runs.task import first_state, prepare
 
@@ -54,7 +53,7 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
 
     found = parts.kept("frames", evolve)
     frames, image = found["frames"], np.asarray(target)[0, ..., 0]
-    black = ERRORS["mae"](image, np.full_like(image, task.config.data.low))
+    black = float(np.abs(image - task.config.data.low).mean())
     return {"target": image, "error": np.abs(frames - image).mean((2, 3)), "black": black, **found}
 
 

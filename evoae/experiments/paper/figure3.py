@@ -11,8 +11,8 @@ from evoae.experiments.paper.experiment import Experiment, Table
 from evoae.experiments.paper.parts import Arrays, Parts, of_networks
 from evoae.experiments.paper.pictures import image_rows, median_run, save_both
 from evoae.experiments.paper.verdicts import Claim, Statement, smaller, spread
-from evoae.report.baselines import diversity
-from evoae.report.summary import COLLAPSED
+from evoae.fitness.baselines import compute_diversity
+from evoae.report.words import COLLAPSED
 from evoae.runs.config import PRESETS
 from evoae.runs.task import Task, prepare
 
@@ -49,8 +49,8 @@ def outputs_of(task: Task, images: np.ndarray, weights: np.ndarray) -> np.ndarra
 
 
 def diversities(outputs: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """`evoae.report.diversity` of outputs [*V, N, H, W, C]; [*V]."""
-    found = [diversity(its, images) for its in outputs.reshape(-1, *images.shape)]
+    """`evoae.fitness.compute_diversity` of outputs [*V, N, H, W, C]; [*V]."""
+    found = [compute_diversity(its, images) for its in outputs.reshape(-1, *images.shape)]
     return np.array(found).reshape(outputs.shape[: -images.ndim])
 
 

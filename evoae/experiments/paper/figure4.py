@@ -16,9 +16,10 @@ from evoae.experiments.paper.parts import Arrays, Parts
 from evoae.experiments.paper.pictures import image_rows, median_run, save_both
 from evoae.experiments.paper.verdicts import Claim, Statement, spread
 from evoae.fitness import Reconstruction
-from evoae.report.baselines import baselines
-from evoae.report.comparison import Course, comparison
-from evoae.report.summary import COLLAPSED, ERROR_NAMES
+from evoae.fitness.baselines import compute_baselines
+from evoae.models.networks import applied
+from evoae.report.comparison import Course, draw_comparison
+from evoae.report.words import COLLAPSED, ERROR_NAMES
 from evoae.runs.config import PRESETS, RunConfig
 from evoae.runs.contenders import Trained, train_by_adam, train_by_evolution, tune_learning_rate
 from evoae.runs.task import Task, prepare
@@ -44,7 +45,7 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
     paper = dataclasses.replace(PRESETS["paper-ten"], num_generations=budget.generations)
     task = prepare(paper)
     images = np.asarray(data.scale(task.images, paper.data.low, paper.data.high))
-    reconstruct = jax.jit(jax.vmap(task.model.apply, (0, None)))
+    reconstruct = jax.vmap(functools.partial(applied, task.model), (0, None))
     found = {"images": images}
 
     def keep(name: str, train: Callable[[], Trained]) -> Arrays:
@@ -158,7 +159,7 @@ def summary(found: Arrays) -> Table:
 
 
 def _baselines(found: Arrays) -> dict[str, float]:
-    return baselines(found["images"], error="mae", low=0.1, high=0.9)
+    return compute_baselines(found["images"], error="mae", low=0.1, high=0.9)
 
 
 def claims(found: Arrays) -> list[Claim]:
@@ -226,7 +227,7 @@ def draw(found: Arrays, folder: Path) -> None:
             courses.append(Course(name, *cost, run["errors"][:, 0]))
     save_both(image_rows(lines, names, low=0.1, high=0.9), folder / "fig4")
     path, known = folder / "fig4-courses.png", _baselines(found)
-    figure = comparison(path, courses, baselines=known, ylabel=ERROR_NAMES["mae"])
+    figure = draw_comparison(path, courses, baselines=known, ylabel=ERROR_NAMES["mae"])
     save_both(figure, path.with_suffix(""))
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from evoae import data
 from evoae.checks import check_choice, check_whole
 from evoae.engine.evolution import evolve
-from evoae.fitness import reconstruction
+from evoae.fitness import Reconstruction
 from evoae.models import MODELS
+from evoae.models.networks import random_networks
 from evoae.runs import checkpoint
 from evoae.runs.clock import Clock, Pace
 from evoae.runs.loop import Observer, Progress, run_loop
@@ -84,8 +85,8 @@ def evolve_parts(
     check_whole("generations", generations, NUM_PARTS)
     check_whole("seed", seed, 0)
     network = MODELS[model]()
-    error = reconstruction(network, error="bce")
-    squared = jax.jit(reconstruction(network, error="mse"))
+    error = Reconstruction(network, error="bce")
+    squared = jax.jit(Reconstruction(network, error="mse"))
     each = generations // NUM_PARTS
     strategy = Race(
         ProbeEvolutionStrategy(256, learning_rate=0.03, encoder_rate=0.3, elitist=False),
@@ -95,9 +96,7 @@ def evolve_parts(
 
     for_weights, for_state, for_run = jax.random.split(jax.random.key(seed), 3)
     one = data.scale(train[:1], 0.0, 1.0)
-    networks: Any = jax.vmap(network.init, (0, None))(
-        jax.random.split(for_weights, num_starts), one
-    )
+    networks = random_networks(for_weights, network, one, num_starts)
     state = strategy.init(for_state, Stacked(networks))
 
     def validated(state: Any) -> float:

@@ -33,7 +33,7 @@ from evoae.experiments.paper.latent_rules import (
 )
 from evoae.experiments.paper.parts import Arrays, Parts
 from evoae.models import MODELS, variational
-from evoae.report.gallery import levels
+from evoae.report.gallery import to_levels
 
 NUM_PAIRS = 200  # of test images that are interpolated
 NUM_TRUSTED = 2_000  # test images of which the trustworthiness is taken
@@ -113,9 +113,9 @@ def _figures(coder: Coder, digits: Digits, judge: Judge, pairs: Array) -> Arrays
     return {
         "latents": latents,
         "box": box,
-        "grid": levels(drawn[..., 0], 0, 1),
+        "grid": to_levels(drawn[..., 0], 0, 1),
         "drawn": judge.digits(drawn),
-        "paths": levels(between(shown)[..., 0], 0, 1),
+        "paths": to_levels(between(shown)[..., 0], 0, 1),
         "error": np.mean(np.sum(residues.astype(np.float64) ** 2, axis=1)),
         "accuracy": np.array(figures.accuracy(known, digits.labels, latents, digits.test_labels)),
         "trustworthiness": np.array(

@@ -10,7 +10,7 @@ from evoae import data, trees
 from evoae.experiments.paper.full_mnist import BATCH_SIZE, Course, evolve_parts
 from evoae.experiments.paper.latent_figures import Array, Coder, flat, sklearn
 from evoae.experiments.paper.parts import Arrays, Parts
-from evoae.fitness import reconstruction
+from evoae.fitness import Reconstruction
 from evoae.models import Autoencoder
 from evoae.models.networks import applied, random_networks
 from evoae.runs.backprop import descend
@@ -71,8 +71,8 @@ def by_adam(budget: Budget, digits: Digits, parts: Parts, model: Autoencoder, se
     """The start that is the best on the validation images after a while goes on, at its rate."""
     begin = time.perf_counter()
     kl_weight = 1.0 if model.is_variational else None
-    fitness = reconstruction(model, error="bce", kl_weight=kl_weight)
-    judge = reconstruction(model, error="bce")
+    fitness = Reconstruction(model, error="bce", kl_weight=kl_weight)
+    judge = Reconstruction(model, error="bce")
     train = jax.device_put(digits.train)
     for_weights, *keys = jax.random.split(jax.random.key(seed), 2 + budget.adam_starts)
     one = data.scale(digits.train[:1], 0.0, 1.0)
@@ -126,7 +126,8 @@ class _Showing(Observer):
 
 def coder_of(model: Autoencoder, weights: Array, digits: Digits) -> Coder:
     """The encoder and the decoder of a network, from its weights [D]."""
-    like = jax.eval_shape(model.init, jax.random.key(0), data.scale(digits.train[:1], 0.0, 1.0))
+    one = data.scale(digits.train[:1], 0.0, 1.0)
+    like = jax.eval_shape(model.init, jax.random.key(0), one)["params"]
     params = trees.unravel(jax.numpy.asarray(weights), like)
 
     def encode(images: Array) -> Array:

@@ -6,7 +6,7 @@ from typing import Any
 
 from evoae.experiments.paper.experiment import Experiment, Table
 from evoae.experiments.paper.verdicts import Claim
-from evoae.report.table import as_text
+from evoae.report.table import format_cell
 
 
 def markdown(
@@ -41,7 +41,11 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> 
     |---|---|
     | 1 | 0.2500 |
     """
-    lines = [columns, ["---"] * len(columns), *([as_text(cell) for cell in row] for row in rows)]
+    lines = [
+        columns,
+        ["---"] * len(columns),
+        *([format_cell(cell) for cell in row] for row in rows),
+    ]
     text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return text.replace("| --- ", "|---").replace("--- |", "---|")
 

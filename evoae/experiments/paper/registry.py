@@ -21,7 +21,7 @@ from evoae.experiments.paper.latent import LATENT
 from evoae.experiments.paper.processes import measure_quick
 from evoae.experiments.paper.vae import VAE
 from evoae.experiments.paper.verdicts import Claim
-from evoae.report.summary import new_console
+from evoae.runs.console import new_console
 from evoae.runs.folders import free_folder
 
 EXPERIMENTS = {

@@ -15,8 +15,8 @@ from evoae.experiments.paper.figure4 import NUM_STARTS, TUNING_TIME
 from evoae.experiments.paper.parts import Arrays, Parts
 from evoae.experiments.paper.pictures import image_rows, median_run, save_both
 from evoae.experiments.paper.verdicts import Claim, Statement, smaller, spread
+from evoae.fitness.baselines import compute_baselines
 from evoae.models.networks import applied
-from evoae.report.baselines import baselines
 from evoae.runs.config import PRESETS
 from evoae.runs.contenders import Trained, train_by_adam, train_by_evolution, tune_learning_rate
 from evoae.runs.judging import Evidence, draw_prior_samples, measure_evidence
@@ -84,7 +84,7 @@ def _bounds(found: Arrays, way: str) -> np.ndarray:
 def _mean_image(found: Arrays) -> float:
     """The negative bound of a decoder that draws the mean image, with an idle latent."""
     images = found["images"]
-    return images[0].size * baselines(images, error="bce")["mean image"]
+    return images[0].size * compute_baselines(images, error="bce")["mean image"]
 
 
 def rows(found: Arrays) -> Table:

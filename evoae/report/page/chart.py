@@ -1,13 +1,14 @@
 """Errors over generations as lines of an SVG picture."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.ticker import MaxNLocator
 
 from evoae.report.labels import spread
+from evoae.report.scales import is_long, is_wide, locate_decades
 
 NUM_POINTS = 400  # of a line; more would not be seen
 TOP, BOTTOM, LEFT, RIGHT = 14, 46, 58, 14  # margins
@@ -66,7 +67,7 @@ class Chart(NamedTuple):
     drawn: list[Drawn]
 
 
-def chart(
+def lay_out_chart(
     lines: Sequence[Line],
     baselines: Mapping[str, float],
     *,
@@ -75,9 +76,9 @@ def chart(
     height: int,
     labelled: bool,
 ) -> Chart | None:
-    """Lay out the picture; None where there is no finite value to draw.
+    """Lays out the picture; None where there is no finite value to draw.
 
-    The axes are logarmithic by the rules of `evoae.report.curve`.
+    The axes are logarithmic where those of `evoae.report.draw_curve` are.
 
     Args:
       lines: values by generation, increasing; those that are not finite are left out.
@@ -95,10 +96,10 @@ def chart(
     top, bottom = TOP, height - BOTTOM
     steps = np.concatenate([line.generations for line in lines])
     errors = np.concatenate([*(line.values for line in lines), list(baselines.values())])
-    x = _Axis(steps.min(), steps.max(), steps.max() > 1000 * max(steps.min(), 1), left, right)
-    is_wide = errors.min() > 0 and errors.max() > 10 * errors.min()
-    margin = 0.0 if is_wide else 0.05 * ((errors.max() - errors.min()) or 1.0)
-    y = _Axis(errors.min() - margin, errors.max() + margin, is_wide, bottom, top)
+    wide = is_wide(errors)
+    margin = 0.0 if wide else 0.05 * ((errors.max() - errors.min()) or 1.0)
+    x = _Axis(steps.min(), steps.max(), is_long(steps), left, right)
+    y = _Axis(errors.min() - margin, errors.max() + margin, wide, bottom, top)
 
     drawn = [_baseline(name, value, float(y(value))) for name, value in baselines.items()]
     drawn += [_line(line, x(line.generations), y(line.values)) for line in lines]
@@ -114,8 +115,8 @@ def chart(
         bottom,
         labelled,
         ylabel,
-        x.ticks(right - left, whole=True),
-        y.ticks(2 * (bottom - top)),
+        x.ticks((right - left) // 80, whole=True),
+        y.ticks((bottom - top) // 40),
         drawn,
     )
 
@@ -169,23 +170,15 @@ class _Axis:
         part = (scaled - first) / ((last - first) or 1.0)
         return self._start + (self._end - self._start) * part
 
-    def ticks(self, length: float, whole: bool = False) -> list[tuple[float, str]]:
-        """Round values within, about one in 80 pixels of `length`."""
-        most = max(2, int(length // 80))
+    def ticks(self, most: int, whole: bool = False) -> list[tuple[float, str]]:
+        """Round values within, at most about as many."""
+        first, last = self._first, self._last
         if self._log:
-            low, high = math.floor(math.log10(self._first)), math.ceil(math.log10(self._last))
-            decades = range(low, high + 1, max(1, round((high - low) / most)))
-            steps = (1, 2, 5) if 3 * (high - low) <= most else (1,)
-            values = [step * 10.0**decade for decade in decades for step in steps]
+            values = locate_decades(first, last, most + 1).tick_values(first, last)
         else:
-            span = (self._last - self._first) or 1.0
-            rough = 10.0 ** math.floor(math.log10(span / most))
-            step = next(rough * k for k in (1, 2, 5, 10) if span / (rough * k) <= most)
-            step = max(step, 1.0) if whole else step
-            start = math.ceil(self._first / step)
-            values = [step * (start + i) for i in range(int(self._last / step - start + 1e-9) + 1)]
+            values = MaxNLocator(most, steps=[1, 2, 5, 10], integer=whole).tick_values(first, last)
         return [
             (round(float(self(value)), 1), f"{value:,.0f}" if whole else f"{value:.6g}")
             for value in values
-            if self._first * (1 - 1e-9) <= value <= self._last * (1 + 1e-9)
+            if first * (1 - 1e-9) <= value <= last * (1 + 1e-9)
         ]

@@ -11,11 +11,11 @@ import jinja2
 import numpy as np
 
 from evoae.report.files import replacing
-from evoae.report.page.chart import Line, chart
-from evoae.report.page.images import png, sheet
-from evoae.report.page.latent import latent_map
+from evoae.report.page.chart import Line, lay_out_chart
+from evoae.report.page.images import encode_png, encode_sheet
+from evoae.report.page.latent import lay_out_latents
 from evoae.report.page.record import Record
-from evoae.report.summary import COLLAPSED, ERROR_NAMES, against, bound, error_name
+from evoae.report.words import COLLAPSED, ERROR_NAMES, describe_bound, describe_error, name_error
 
 MARK = '<meta name="generator" content="evoae">'
 # Text in an SVG picture shrinks with it: a phone gets a picture of its own.
@@ -24,7 +24,7 @@ WEIGHT_SCALE, WEIGHT_WIDTH = 14, 380  # of a weight, and of a picture of weights
 
 
 def write_page(path: Path, records: Sequence[Record]) -> None:
-    """Write the page of one run, or of several side by side.
+    """Writes the page of one run, or of several side by side.
 
     Args:
       path: the file; an earlier page is replaced.
@@ -47,7 +47,7 @@ def render(
     poll_seconds: float | None = None,
     template: str = "page.html",
 ) -> str:
-    """The page as text.
+    """Makes the page as text.
 
     Args:
       records: of one run or more.
@@ -65,7 +65,7 @@ def render(
     charts = [
         found
         for size, labelled in ((WIDE, True), (NARROW, False))
-        if (found := chart(lines, baselines, ylabel=ylabel, labelled=labelled, **size))
+        if (found := lay_out_chart(lines, baselines, ylabel=ylabel, labelled=labelled, **size))
     ]
     several = len(runs) > 1
     title = f"{len(runs)} runs side by side" if several else runs[0]["name"]
@@ -131,7 +131,7 @@ def _run(record: Record, rank: int) -> dict[str, Any]:
     result, pictures = record.result, record.pictures
     settings, name = record.settings, "error"
     if settings.get("error") in ERROR_NAMES:
-        name = error_name(settings["error"], settings.get("kl_weight"))
+        name = name_error(settings["error"], settings.get("kl_weight"))
     baselines = result.get("baselines", {})
     return {
         "name": record.name,
@@ -146,11 +146,13 @@ def _run(record: Record, rank: int) -> dict[str, Any]:
         "settings": _flat(record.settings),
         "environment": list(record.environment.items()),
         "film": _film(pictures) if "frames" in pictures else None,
-        "latent": latent_map(pictures["latent"], pictures.get("labels"))
+        "latent": lay_out_latents(pictures["latent"], pictures.get("labels"))
         if "latent" in pictures
         else None,
-        "backdrop": png(pictures["backdrop"]) if "backdrop" in pictures else "",
-        "samples": [png(sample) for sample in pictures["samples"]] if "samples" in pictures else [],
+        "backdrop": encode_png(pictures["backdrop"]) if "backdrop" in pictures else "",
+        "samples": [encode_png(sample) for sample in pictures["samples"]]
+        if "samples" in pictures
+        else [],
         "layers": _layers(pictures) if "layer_names" in pictures else [],
         "weights": _weights(pictures) if "weight_names" in pictures else [],
         "architecture": pictures["architecture"].tolist() if "architecture" in pictures else [],
@@ -159,13 +161,13 @@ def _run(record: Record, rank: int) -> dict[str, Any]:
 
 def _headline(record: Record, error_name: str) -> str:
     if "error" in record.result:
-        text = against(record.result["error"], record.result["baselines"])
+        text = describe_error(record.result["error"], record.result["baselines"])
         return _sentence(f"{error_name} {text}")
     if not record.columns or not len(record.columns["generation"]):
         return "No generation is done yet"
     best = np.fmin.reduce(record.columns["best_fitness"])
     if record.result:  # of a run that goes on
-        return _sentence(f"{error_name} {against(best, record.result['baselines'])}, so far")
+        return _sentence(f"{error_name} {describe_error(best, record.result['baselines'])}, so far")
     return _sentence(f"{error_name} {best:.4f} at best; the run did not come to its end")
 
 
@@ -181,9 +183,9 @@ def _figures(record: Record) -> list[tuple[str, str]]:
     if "error" not in result:
         return found
     if result["absolute_error"] is not None:
-        found.insert(0, (ERROR_NAMES["mae"], against(*result["absolute_error"])))
+        found.insert(0, (ERROR_NAMES["mae"], describe_error(*result["absolute_error"])))
     if result.get("evidence") is not None:
-        found.append(("evidence lower bound", bound(**result["evidence"])))
+        found.append(("evidence lower bound", describe_bound(**result["evidence"])))
     if result["diversity"] is not None:
         found.append(("diversity of the outputs", f"{result['diversity']:.2f} of the images'"))
     minutes, seconds = divmod(round(result["seconds"]), 60)
@@ -218,10 +220,10 @@ def _differences(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]
 def _film(pictures: Mapping[str, Any]) -> dict[str, Any]:
     targets, frames = pictures["targets"], pictures["frames"]
     return {
-        "pairs": [(png(t), png(e)) for t, e in zip(targets, frames[-1], strict=True)],
+        "pairs": [(encode_png(t), encode_png(e)) for t, e in zip(targets, frames[-1], strict=True)],
         "height": targets.shape[1],
         "width": targets.shape[2],
-        "sheet": sheet(frames) if len(frames) > 1 else "",
+        "sheet": encode_sheet(frames) if len(frames) > 1 else "",
         "captions": [", ".join(str(text).split("   ")) for text in pictures["captions"]],
         "generations": [int(generation) for generation in pictures["generations"]],
     }
@@ -240,7 +242,7 @@ def _layers(pictures: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "number": number,
                 "height": height,
                 "width": width,
-                "sheet": sheet(maps),
+                "sheet": encode_sheet(maps),
                 "low": f"{low:.3g}",
                 "high": f"{high:.3g}",
             }
@@ -257,7 +259,7 @@ def _weights(pictures: Mapping[str, Any]) -> list[dict[str, Any]]:
         rows.append(
             {
                 "name": str(name),
-                "pictures": [png(picture) for picture in pair],
+                "pictures": [encode_png(picture) for picture in pair],
                 "sizes": [f"{size:.3g}" for size in pictures["weight_sizes"][index]],
                 "width": scale * width,
                 "height": scale * height,

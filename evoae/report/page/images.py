@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from evoae.report.gallery import levels
+from evoae.report.gallery import to_levels
 from evoae.report.recorder import Frame
 
 LARGEST_SIDE = 64  # of an image on the page; larger ones are averaged over blocks
@@ -19,7 +19,7 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def to_bytes(images: npt.NDArray[np.floating], low: float, high: float) -> Bytes:
-    """Images [..., H, W, C] as 0..255 from `low`..`high`, at most `LARGEST_SIDE` pixels a side.
+    """Turns images [..., H, W, C] into 0..255, at most `LARGEST_SIDE` pixels a side.
 
     >>> to_bytes(np.array([0.1, 0.5, 0.9, 2.0]).reshape(1, 4, 1), 0.1, 0.9).ravel()
     array([  0, 128, 255, 255], dtype=uint8)
@@ -32,11 +32,11 @@ def to_bytes(images: npt.NDArray[np.floating], low: float, high: float) -> Bytes
         rows, columns = padded.shape[-3] // block, padded.shape[-2] // block
         blocks = padded.reshape(*images.shape[:-3], rows, block, columns, block, channels)
         images = blocks.mean(axis=(-4, -2))
-    return levels(images, low, high)
+    return to_levels(images, low, high)
 
 
-def thinned(frames: Sequence[Frame]) -> list[Frame]:
-    """As many frames, evenly chosen with the first and the last, as a page has room for."""
+def thin_frames(frames: Sequence[Frame]) -> list[Frame]:
+    """Chooses as many frames, evenly with the first and the last, as a page has room for."""
     number, height, width, channels = frames[0].images.shape
     sides = [min(side, LARGEST_SIDE) for side in (height, width)]
     most = max(12, FILM_BYTES // (number * sides[0] * sides[1] * channels))
@@ -45,8 +45,8 @@ def thinned(frames: Sequence[Frame]) -> list[Frame]:
     return [frames[i] for i in np.linspace(0, len(frames) - 1, most).round().astype(int)]
 
 
-def maps_of_layer(values: npt.NDArray[np.floating]) -> tuple[Bytes, float, float]:
-    """The output of one layer as bytes, with the values that are black and white.
+def draw_maps(values: npt.NDArray[np.floating]) -> tuple[Bytes, float, float]:
+    """Draws the output of one layer as bytes, and tells the values that are black and white.
 
     Args:
       values: [N, H, W, maps], or [N, units], where every unit is a map of one pixel.
@@ -63,10 +63,10 @@ def maps_of_layer(values: npt.NDArray[np.floating]) -> tuple[Bytes, float, float
     return scaled[:most].transpose(0, 3, 1, 2), low, high
 
 
-def png(image: Bytes) -> str:
-    """A data URI of one image [H, W, C] or [H, W].
+def encode_png(image: Bytes) -> str:
+    """Makes a data URI of one image [H, W, C] or [H, W].
 
-    >>> png(np.zeros((2, 2), np.uint8))[:22]
+    >>> encode_png(np.zeros((2, 2), np.uint8))[:22]
     'data:image/png;base64,'
     """
     file = io.BytesIO()
@@ -74,10 +74,10 @@ def png(image: Bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def sheet(rows: Bytes) -> str:
-    """A data URI of images [rows, columns, H, W, ...] in one picture without gaps."""
+def encode_sheet(rows: Bytes) -> str:
+    """Makes a data URI of images [rows, columns, H, W, ...] in one picture without gaps."""
     number, columns, height, width = rows.shape[:4]
     whole = rows.swapaxes(1, 2)
-    return png(
+    return encode_png(
         np.ascontiguousarray(whole.reshape(number * height, columns * width, *rows.shape[4:]))
     )

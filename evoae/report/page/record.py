@@ -38,7 +38,7 @@ class Record(NamedTuple):
 
 
 def read_record(folder: Path) -> Record:
-    """Read a run's folder; of a run that was killed there is what it had written until then.
+    """Reads a run's folder; of a run that was killed there is what it had written until then.
 
     Raises:
       ValueError: it is no folder of a run, or one of its files is damaged.
@@ -62,14 +62,14 @@ def read_record(folder: Path) -> Record:
 
 
 def write_pictures(path: Path, pictures: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write arrays so that `read_record` finds them."""
+    """Writes arrays so that `read_record` finds them."""
     with replacing(path) as temporary, temporary.open("wb") as opened:
         arrays: dict[str, Any] = dict(pictures)
         np.savez_compressed(opened, **arrays)
 
 
 def write_result(path: Path, result: Mapping[str, Any]) -> None:
-    """Write JSON values so that `read_record` finds them."""
+    """Writes JSON values so that `read_record` finds them."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 

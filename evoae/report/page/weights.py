@@ -1,14 +1,13 @@
 """The weights of a network as small pictures: as its genes make them, beside random ones."""
 
+from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 import numpy.typing as npt
 
 from evoae.encodings.grid import split
 from evoae.report.page.images import Bytes
-from evoae.types import Params
 
 MOST_TILES = 16  # of an array in its picture
 WIDTH = 145  # of a picture in weights, at most; five images of 28 and their gaps
@@ -16,13 +15,13 @@ WIDTH = 145  # of a picture in weights, at most; five images of 28 and their gap
 COLOURS = np.array([(0x00, 0x72, 0xB2), (0xF7, 0xF7, 0xF7), (0xD5, 0x5E, 0x00)], np.float64)
 
 
-def tiles(weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """An array of two axes or more as images [tiles, height, width].
+def cut_tiles(weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Cuts an array of two axes or more into images [tiles, height, width].
 
     Each kernel is one. A dense layer with an axis longer than 64 has an image for every unit at its
     other end, in which that axis is rows and columns; any other is one image of [output, input].
 
-    >>> [tiles(np.zeros(shape)).shape for shape in [(8, 4, 3, 3), (5, 784), (160, 5), (5, 16)]]
+    >>> [cut_tiles(np.zeros(shape)).shape for shape in [(8, 4, 3, 3), (5, 784), (160, 5), (5, 16)]]
     [(32, 3, 3), (5, 28, 28), (5, 10, 16), (1, 5, 16)]
     """
     if weights.ndim > 2:
@@ -33,16 +32,16 @@ def tiles(weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return weights.T.reshape(-1, *rows) if len(rows) == 2 else weights[None]
 
 
-def coloured(weights: npt.NDArray[Any]) -> tuple[Bytes, float]:
-    """The first tiles of an array as one picture with gaps, [H, W, 4], and its largest size.
+def colour_tiles(weights: npt.NDArray[Any]) -> tuple[Bytes, float]:
+    """Draws the first tiles of an array with gaps, [H, W, 4], and finds its largest size.
 
     Blue is below 0, orange above; the strongest colours are of the largest size. Gaps are clear.
 
-    >>> picture, largest = coloured(np.array([[[1.0, 0.0]], [[0.5, -1.0]]]))
+    >>> picture, largest = colour_tiles(np.array([[[1.0, 0.0]], [[0.5, -1.0]]]))
     >>> picture.shape, largest, picture[0, 0].tolist()
     ((1, 5, 4), 1.0, [213, 94, 0, 255])
     """
-    images = np.nan_to_num(tiles(np.asarray(weights, np.float64))[:MOST_TILES])
+    images = np.nan_to_num(cut_tiles(np.asarray(weights, np.float64))[:MOST_TILES])
     largest = float(np.abs(images).max())
     part = images / (largest or 1.0)
     number, height, width = images.shape
@@ -58,35 +57,35 @@ def coloured(weights: npt.NDArray[Any]) -> tuple[Bytes, float]:
     return picture, largest
 
 
-def pictures_of_weights(raw: Params, made: Params) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of a page: "weight_names" [K], "weight_sizes" float64 [K, 2], "weight_K" bytes.
+def draw_weights(
+    pairs: Mapping[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]],
+) -> dict[str, npt.NDArray[Any]]:
+    """Draws the weights of a network beside random ones: the arrays that a page shows.
 
     Args:
-      raw: a random network.
-      made: the same network with the weights that genes make.
+      pairs: random weights, and those that genes make, of the same shape, by their names, such as
+        "encoder/0_Conv/kernel"; arrays of fewer than two axes are left out.
 
     Returns:
-      "weight_K" is [2, H, W, 4], the raw weights and those that are made.
+      "weight_names" [K], "weight_sizes" float64 [K, 2], the largest of each array, and "weight_0"
+      .. (uint8 [2, H, W, 4]), the random weights and those that are made.
     """
     found: dict[str, npt.NDArray[Any]] = {}
     names: list[str] = []
     sizes: list[list[float]] = []
-    pairs = zip(
-        jax.tree_util.tree_leaves_with_path(raw["params"]), jax.tree.leaves(made), strict=True
-    )
-    for (path, before), after in sorted(pairs, key=lambda pair: _order(pair[0][0])):
-        if before.ndim < 2:
+    for name in sorted(pairs, key=_order):
+        shape = np.shape(pairs[name][0])
+        if len(shape) < 2:
             continue
-        drawn = [coloured(np.asarray(leaf)) for leaf in (before, after)]
-        found[f"weight_{len(names)}"] = np.stack([picture for picture, _ in drawn])
-        shape = " x ".join(map(str, before.shape))
-        names.append(f"{jax.tree_util.keystr(path, simple=True, separator='/')} {shape}")
-        sizes.append([largest for _, largest in drawn])
+        pictures, largest = zip(*map(colour_tiles, pairs[name]), strict=True)
+        found[f"weight_{len(names)}"] = np.stack(pictures)
+        names.append(f"{name} {' x '.join(map(str, shape))}")
+        sizes.append(list(largest))
     return found | {"weight_names": np.array(names), "weight_sizes": np.array(sizes)}
 
 
-def _order(path: tuple[Any, ...]) -> tuple[bool, int, str]:
+def _order(name: str) -> tuple[bool, int, str]:
     """Encoder before decoder, and layers by their numbers."""
-    stack, layer = path[0].key, str(path[1].key)
+    stack, layer, *_ = name.split("/")
     number, _, _ = layer.partition("_")
     return stack != "encoder", int(number) if number.isdecimal() else 0, layer

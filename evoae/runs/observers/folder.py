@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evoae.report.animation import animation
-from evoae.report.curve import curve
+from evoae.report.animation import write_animation
+from evoae.report.curve import draw_curve
 from evoae.report.files import replacing
-from evoae.report.gallery import gallery
+from evoae.report.gallery import draw_gallery
 from evoae.report.metrics import read_metrics, write_metrics
 from evoae.report.page import Record, read_record, write_page
-from evoae.report.page.images import thinned, to_bytes
+from evoae.report.page.images import thin_frames, to_bytes
 from evoae.report.page.record import METRICS, PAGE, PICTURES, RESULT, write_pictures, write_result
 from evoae.report.recorder import Frame, FrameRecorder
-from evoae.report.summary import error_name
 from evoae.report.table import write_table
+from evoae.report.words import name_error
 from evoae.runs.folders import (
     BEST,
     CHECKPOINTS,
@@ -117,7 +117,7 @@ class RunFolder(Observer):
             self._draw()
             if progress.failure is None and self._task.config.noise is not None:
                 self._write_levels(snapshot)
-            film = self._film(thinned(self._recorder.frames))
+            film = self._film(thin_frames(self._recorder.frames))
             write_pictures(self.path / PICTURES, film | views_of_network)
             write_page(self.path / PAGE, [read_record(self.path)])
 
@@ -180,7 +180,7 @@ class RunFolder(Observer):
         series = {"best": best, "mean": mean}
         if config.same_data:  # else errors of different generations are of different images
             series = {"best so far": np.fmin.accumulate(best), "mean": mean}
-        picture = gallery(
+        picture = draw_gallery(
             shown.targets,
             frames[-1].images,
             inputs=None if config.noise is None else shown.inputs,
@@ -190,14 +190,14 @@ class RunFolder(Observer):
         )
         with replacing(self.path / "gallery.png") as temporary:
             picture.save(temporary, format="png")
-        curve(
+        draw_curve(
             self.path / "curve.png",
             self._column("generation"),
             series,
             baselines=self._baselines,
-            ylabel=error_name(config.error, config.kl_weight),
+            ylabel=name_error(config.error, config.kl_weight),
         )
-        animation(
+        write_animation(
             self.path / "evolution.gif", shown.targets, frames, name="evolved", low=low, high=high
         )
 

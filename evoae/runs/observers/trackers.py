@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from evoae.report.gallery import gallery
+from evoae.report.gallery import draw_gallery
 from evoae.runs.folders import settings_of
 from evoae.runs.judging import Snapshots
 from evoae.runs.loop import Observer, Progress
@@ -148,7 +148,7 @@ class Trackers(Observer):
     def _draw(self, progress: Progress) -> Image.Image:
         data, shown = self._task.config.data, self._snapshots.shown
         outputs = self._snapshots.of(progress.state).outputs
-        return gallery(shown.targets, outputs, name="evolved", low=data.low, high=data.high)
+        return draw_gallery(shown.targets, outputs, name="evolved", low=data.low, high=data.high)
 
 
 def load_trackers(names: Sequence[str]) -> dict[str, Any]:

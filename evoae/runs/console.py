@@ -7,38 +7,11 @@ from pathlib import Path
 from rich.console import Console
 
 from evoae.engine.environment import device, unused_accelerator
-
-COLLAPSED = 0.05  # the diversity below which the outputs are one and the same
-
-ERROR_NAMES = {
-    "mae": "mean absolute error per pixel",
-    "mse": "mean squared error per pixel",
-    "rmse": "root mean squared error per pixel",
-    "bce": "binary cross entropy per pixel",
-    "logit_huber": "Huber error of logits per pixel",
-    "correlation": "1 - correlation of images",
-    "ssim": "1 - structural similarity of images",
-}
-
-
-def error_name(error: str, kl_weight: float | None = None) -> str:
-    """What is made smaller, in words.
-
-    Args:
-      error: one of `ERROR_NAMES`.
-      kl_weight: of a variational autoencoder; None for another one.
-
-    >>> error_name("bce", 1.0)
-    'binary cross entropy per pixel + KL divergence'
-    """
-    if kl_weight is None:
-        return ERROR_NAMES[error]
-    times = "" if kl_weight == 1 else f"{kl_weight:g} x "
-    return f"{ERROR_NAMES[error]} + {times}KL divergence"
+from evoae.report.words import COLLAPSED, ERROR_NAMES, describe_bound, describe_error
 
 
 def new_console(*, quiet: bool) -> Console:
-    """A console that prints lines as they are: no colours by guess, no breaks."""
+    """Makes a console that prints lines as they are: no colours by guess, no breaks."""
     return Console(quiet=quiet, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -63,7 +36,7 @@ def print_start(
       num_weights: how many it has.
       num_genes: what the search sees; as many with the direct encoding.
       baselines: errors of constant images, by name.
-      error_name: what they are, from `error_name`.
+      error_name: what they are, from `evoae.report.words.name_error`.
 
     >>> import sys
     >>> console = Console(file=sys.stdout, width=80)
@@ -109,11 +82,11 @@ def print_end(
     """
     if stopped:
         console.print(f"stopped      early; to go on: evoae resume {folder}", style="yellow")
-    console.print(f"error        {against(error, baselines)}", style="bold")
+    console.print(f"error        {describe_error(error, baselines)}", style="bold")
     if absolute_error is not None:
-        console.print(f"absolute     {against(*absolute_error)} ({ERROR_NAMES['mae']})")
+        console.print(f"absolute     {describe_error(*absolute_error)} ({ERROR_NAMES['mae']})")
     if evidence is not None:
-        console.print(f"evidence     {bound(**evidence)}")
+        console.print(f"evidence     {describe_bound(**evidence)}")
     if not math.isnan(diversity):
         console.print(f"diversity    {diversity:.2f} of that of the images")
         if diversity < COLLAPSED:
@@ -123,26 +96,3 @@ def print_end(
         f"{num_evaluations:,} candidates evaluated"
     )
     console.print(f"folder       {folder}")
-
-
-def bound(reconstruction: float, divergence: float) -> str:
-    """The evidence lower bound of an image, from its negative parts, in words.
-
-    >>> bound(140.25, 13.0)
-    '-153.2 an image: reconstruction 140.2, divergence 13.0'
-    """
-    return (
-        f"{-reconstruction - divergence:.1f} an image: reconstruction {reconstruction:.1f}, "
-        f"divergence {divergence:.1f}"
-    )
-
-
-def against(error: float, baselines: Mapping[str, float]) -> str:
-    """An error beside the smallest of its baselines, in words.
-
-    >>> against(0.05, {"black image": 0.1, "mean image": 0.07})
-    '0.0500, below the mean image, 0.0700'
-    """
-    name, smallest = min(baselines.items(), key=lambda item: item[1])
-    relation = "below" if error < smallest else "not below"
-    return f"{error:.4f}, {relation} the {name}, {smallest:.4f}"

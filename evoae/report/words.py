@@ -1,0 +1,54 @@
+"""Errors in words."""
+
+from collections.abc import Mapping
+
+COLLAPSED = 0.05  # the diversity below which the outputs are one and the same
+
+ERROR_NAMES = {
+    "mae": "mean absolute error per pixel",
+    "mse": "mean squared error per pixel",
+    "rmse": "root mean squared error per pixel",
+    "bce": "binary cross entropy per pixel",
+    "logit_huber": "Huber error of logits per pixel",
+    "correlation": "1 - correlation of images",
+    "ssim": "1 - structural similarity of images",
+}
+
+
+def name_error(error: str, kl_weight: float | None = None) -> str:
+    """Names what is made smaller.
+
+    Args:
+      error: one of `ERROR_NAMES`.
+      kl_weight: of a variational autoencoder; None for another one.
+
+    >>> name_error("bce", 1.0)
+    'binary cross entropy per pixel + KL divergence'
+    """
+    if kl_weight is None:
+        return ERROR_NAMES[error]
+    times = "" if kl_weight == 1 else f"{kl_weight:g} x "
+    return f"{ERROR_NAMES[error]} + {times}KL divergence"
+
+
+def describe_bound(reconstruction: float, divergence: float) -> str:
+    """Tells the evidence lower bound of an image from its negative parts.
+
+    >>> describe_bound(140.25, 13.0)
+    '-153.2 an image: reconstruction 140.2, divergence 13.0'
+    """
+    return (
+        f"{-reconstruction - divergence:.1f} an image: reconstruction {reconstruction:.1f}, "
+        f"divergence {divergence:.1f}"
+    )
+
+
+def describe_error(error: float, baselines: Mapping[str, float]) -> str:
+    """Tells an error beside the smallest of its baselines.
+
+    >>> describe_error(0.05, {"black image": 0.1, "mean image": 0.07})
+    '0.0500, below the mean image, 0.0700'
+    """
+    name, smallest = min(baselines.items(), key=lambda item: item[1])
+    relation = "below" if error < smallest else "not below"
+    return f"{error:.4f}, {relation} the {name}, {smallest:.4f}"
