@@ -83,6 +83,11 @@ def test_the_library_draws_nothing_and_reads_no_commands():
     assert not LIBRARY & importers(*PICTURES_AND_COMMANDS)
 
 
+def test_nothing_needs_what_windows_lacks():
+    users = importers("fcntl", "grp", "pwd", "resource", "termios")
+    assert users <= {"experiments"}  # one of them, where there is no other way
+
+
 def test_report_imports_no_jax():
     assert "report" not in importers("jax", "jaxlib", "flax")
 

@@ -48,7 +48,12 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0, 2 after an error, 130 after a stop."""
+    """Runs the command; returns its exit status: 0, 2 after an error, 130 after a stop.
+
+    >>> main(["--version"])  # doctest: +ELLIPSIS
+    evoae ...
+    0
+    """
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
         if command in ("-h", "--help"):

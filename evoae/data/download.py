@@ -1,19 +1,15 @@
-"""Data sets from tensorflow-datasets, without TensorFlow, cached as one .npz file each.
+"""Data sets downloaded once, and cached as one .npz file each.
 
-tensorflow-datasets knows the addresses and the checksums, downloads, and writes record files. Only
-its extraction and its image encoder need TensorFlow, so the builder below does without the two: it
-reads the archives as they are and hands over PNG bytes.
+tensorflow-datasets knows the addresses and the checksums. Its own reading needs TensorFlow, and its
+own downloading waits for ever where a connection falls silent; so it does neither here.
 """
 
-import contextlib
-import functools
-import io
+import hashlib
 import logging
 import os
-import sys
+import queue
 import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +20,9 @@ from evoae.data.catalogue import DatasetInfo
 from evoae.data.npz import read_npz
 
 _IMAGE_SHAPE = (28, 28, 1)
-_SECONDS_TO_CONNECT = 8
+_SECONDS_TO_ANSWER = 8
 _SECONDS_WITHOUT_DATA = 30  # after which a transfer counts as broken off
-_RETRIES = 2
+_ARCHIVES = tuple(f"{s}-{kind}-ubyte.gz" for s in idx.PREFIXES.values() for kind in idx.KINDS)
 _logger = logging.getLogger("evoae")
 
 
@@ -46,10 +42,12 @@ def read_cached(
         workspace = tempfile.TemporaryDirectory(prefix=f"{info.name}-", dir=folder)
     except OSError as error:
         raise ValueError(f"cache_dir must be a folder that can be written: {error}") from error
-    # The folder is tensorflow-datasets' own and new: record files of two formats break each other.
     # Renaming at the end means that nobody ever meets half a file, and two processes do no harm.
     with workspace as scratch:
-        arrays = _prepare(info, scratch, folder)
+        _download(info, Path(scratch), folder)
+        arrays: dict[str, Any] = {}
+        for name in idx.PREFIXES:
+            arrays[f"x_{name}"], arrays[f"y_{name}"] = idx.read_folder(Path(scratch), name)
         np.savez(Path(scratch) / path.name, **arrays)
         os.replace(Path(scratch) / path.name, path)
     return _read_checked(info, split, path)
@@ -69,137 +67,57 @@ def _read_checked(info: DatasetInfo, split: str, path: Path) -> tuple[np.ndarray
     return images, labels
 
 
-def _prepare(info: DatasetInfo, scratch: str, folder: Path) -> dict[str, Any]:
-    """Downloads a data set and returns its arrays under the keys that `read_npz` reads."""
+def _download(info: DatasetInfo, scratch: Path, folder: Path) -> None:
+    """Downloads the archives of a data set, which have the checksums that are registered."""
     import requests
     import tensorflow_datasets as tfds
-    from tensorflow_datasets.core.download import download_manager
 
-    if not sys.stderr.isatty():
-        tfds.display_progress_bar(False)
-    builder = _builder(info.name, scratch)
-    _logger.info("Downloading %s from %s to %s, once.", info.name, builder.URL, folder)
+    registered = tfds.builder_cls(info.name)
+    address, url_infos = registered.URL, registered.url_infos
+    _logger.info("Downloading %s from %s to %s, once.", info.name, address, folder)
     try:
-        _connect(builder.URL + _archive("train", "labels-idx1"))
-        # What it prints names the scratch folder, which would mislead.
-        with contextlib.redirect_stdout(io.StringIO()), _impatience():
-            builder.download_and_prepare(
-                file_format="array_record",
-                download_config=tfds.download.DownloadConfig(
-                    try_download_gcs=False, force_checksums_validation=True
-                ),
-            )
-    except (
-        requests.RequestException,
-        tfds.download.DownloadError,
-        download_manager.NonMatchingChecksumError,
-    ) as error:
+        for archive in _ARCHIVES:
+            if address + archive not in url_infos:
+                raise ValueError(f"tensorflow-datasets has no checksum of {address}{archive}")
+            with _answer(address + archive) as response:
+                content = response.content
+            checksum = hashlib.sha256(content).hexdigest()
+            if checksum != url_infos[address + archive].checksum:
+                raise requests.RequestException(f"{archive} has a wrong checksum, {checksum}")
+            (scratch / archive).write_bytes(content)
+    except requests.RequestException as error:
         reason = " ".join(str(error).split())  # one line
-        archives = ", ".join(_archive(s, k) for s in idx.PREFIXES for k in idx.KINDS)
         raise ConnectionError(
-            f"{info.name} cannot be downloaded from {builder.URL} to {folder}; without a network, "
-            f"put {archives} into a folder and load that folder by its path. The cause: {reason}"
+            f"{info.name} cannot be downloaded from {address} to {folder}; without a network, put "
+            f"{', '.join(_ARCHIVES)} into a folder and load that folder by its path. "
+            f"The cause: {reason}"
         ) from error
-    return _read_records(builder)
 
 
-@contextlib.contextmanager
-def _impatience() -> Iterator[None]:
-    """Has tensorflow-datasets give up in time: by itself it waits for ever, and tries ten times."""
-    from tensorflow_datasets.core.download import downloader
+def _answer(url: str) -> Any:
+    """Requests a URL; raises a requests.RequestException soon if there is no way to it.
 
-    before = downloader.MAX_RETRIES, downloader._open_url
-    downloader.MAX_RETRIES = _RETRIES
-    downloader._open_url = functools.partial(before[1], timeout=_SECONDS_WITHOUT_DATA)
-    try:
-        yield
-    finally:
-        downloader.MAX_RETRIES, downloader._open_url = before
-
-
-def _read_records(builder: Any) -> dict[str, Any]:
-    import tensorflow_datasets as tfds
-    from PIL import Image
-
-    arrays = {}
-    for split in idx.PREFIXES:
-        # Left to itself it decodes by OpenCV where that is installed, and warns where it is not.
-        source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
-        # One call for all: record by record takes many times as long.
-        examples = source.__getitems__(range(len(source)))
-        images = [np.asarray(Image.open(io.BytesIO(example["image"]))) for example in examples]
-        arrays[f"x_{split}"] = np.stack(images)[..., None]
-        arrays[f"y_{split}"] = np.array([example["label"] for example in examples], np.uint8)
-    return arrays
-
-
-def _archive(split: str, kind: str) -> str:
-    return f"{idx.PREFIXES[split]}-{kind}-ubyte.gz"
-
-
-def _connect(url: str) -> None:
-    """Raises a requests.RequestException soon if there is no way to the URL.
-
-    It is far sooner than a download gives up, and requests' limit counts for each address of a host
-    and not for looking up its name. So a thread that may be left behind tries it.
+    The limit of requests counts for each address of a host, and not for looking up its name. So a
+    thread that may be left behind asks.
     """
     import requests
 
-    failures: list[requests.RequestException] = []
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-    def attempt() -> None:
+    def ask() -> None:
+        limits = _SECONDS_TO_ANSWER, _SECONDS_WITHOUT_DATA
         try:
-            with requests.get(url, stream=True, timeout=_SECONDS_TO_CONNECT) as response:
-                response.raise_for_status()
+            answers.put(requests.get(url, stream=True, timeout=limits))
         except requests.RequestException as error:
-            failures.append(error)
+            answers.put(error)
 
-    thread = threading.Thread(target=attempt, daemon=True)
-    thread.start()
-    thread.join(_SECONDS_TO_CONNECT)
-    if thread.is_alive():
-        raise requests.ConnectTimeout(f"no answer from {url} in {_SECONDS_TO_CONNECT} s")
-    if failures:
-        raise failures[0]
-
-
-def _builder(dataset_name: str, data_dir: str) -> Any:
-    import tensorflow_datasets as tfds
-    from PIL import Image
-
-    registered = tfds.builder_cls(dataset_name)
-
-    class Builder(registered, skip_registration=True):  # type: ignore[call-arg, misc, valid-type]
-        name = dataset_name
-
-        def _info(self) -> Any:
-            features = {
-                "image": tfds.features.Image(shape=_IMAGE_SHAPE, encoding_format="png"),
-                "label": tfds.features.ClassLabel(num_classes=10),
-            }
-            # Shuffling is off so that the order stays the published one.
-            return tfds.core.DatasetInfo(
-                builder=self,
-                features=tfds.features.FeaturesDict(features),
-                disable_shuffling=True,
-            )
-
-        def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, Any]]]:
-            # One by one: beside a failed download no other is left writing into the folder.
-            return {
-                split: self._generate_examples(
-                    *[dl_manager.download(self.URL + _archive(split, kind)) for kind in idx.KINDS]
-                )
-                for split in idx.PREFIXES
-            }
-
-        def _generate_examples(
-            self, images: os.PathLike[str], labels: os.PathLike[str]
-        ) -> Iterator[tuple[int, Any]]:
-            pairs = zip(idx.read_images(Path(images)), idx.read_labels(Path(labels)), strict=True)
-            for index, (image, label) in enumerate(pairs):
-                png = io.BytesIO()
-                Image.fromarray(image[..., 0]).save(png, "png")
-                yield index, {"image": png.getvalue(), "label": int(label)}
-
-    return Builder(data_dir=data_dir)
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=_SECONDS_TO_ANSWER)
+    except queue.Empty:
+        late = f"no answer from {url} in {_SECONDS_TO_ANSWER} s"
+        raise requests.ConnectTimeout(late) from None
+    if isinstance(answer, requests.RequestException):
+        raise answer
+    answer.raise_for_status()
+    return answer
