@@ -20,7 +20,7 @@ import numpy as np
 
 import evoae
 from evoae.engine.devices import use_cores
-from evoae.experiments.paper.full_mnist import evolve_parts, run_name
+from evoae.experiments.paper.latent.full_mnist import evolve_parts, name_run
 
 NUM_VALIDATION = 5_000
 
@@ -68,7 +68,7 @@ def main():
         principal: pixels * linear,
         "validation": course.errors,
     }
-    name = run_name(options.model, options.generations, options.seed)
+    name = name_run(options.model, options.generations, options.seed)
     (options.out / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
     evoae.report.draw_curve(
         options.out / f"{name}.png",

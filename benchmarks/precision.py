@@ -9,9 +9,9 @@ evaluated in float32 at the end.
 import argparse
 
 import jax
+from evoae.experiments.bench.measure import median
 
 import evoae
-from evoae.experiments.bench.measure import median
 from evoae.mutations import Gaussian
 from evoae.strategies import GeneticAlgorithm
 

@@ -5,11 +5,11 @@ python benchmarks/tiles.py
 
 import jax
 import jax.numpy as jnp
+from evoae.experiments.bench.measure import in_turns, median
 
 from evoae import data, trees
 from evoae.engine.evaluation import in_chunks, tile_size
 from evoae.experiments.bench.cases import NETWORKS
-from evoae.experiments.bench.measure import in_turns, median
 from evoae.fitness import Reconstruction
 
 PROBLEMS = (

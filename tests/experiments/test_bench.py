@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from evoae.experiments.bench.measure import multiply_adds, peak_memory
+from evoae.experiments.bench.run import bench
 from rich.console import Console
 
 import evoae
@@ -28,8 +30,6 @@ from evoae.experiments.bench.cases import (
     Case,
     Network,
 )
-from evoae.experiments.bench.measure import multiply_adds, peak_memory
-from evoae.experiments.bench.run import bench
 from evoae.layers import Conv, ConvTranspose, Dense, Reshape
 from evoae.report.table import print_table
 from evoae.report.throughput import Other, Throughput, draw_throughput, tabulate

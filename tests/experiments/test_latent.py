@@ -1,6 +1,5 @@
 """The latent space: its figures by their definitions, its rules, and the run that is shared."""
 
-import importlib
 import itertools
 
 import jax
@@ -11,10 +10,11 @@ from rich.console import Console
 import evoae
 from evoae import data, trees
 from evoae.cli.commands import main
-from evoae.experiments.paper import latent, latent_figures, latent_networks, latent_rules
-from evoae.experiments.paper.conduct import conduct
-from evoae.experiments.paper.full_mnist import evolve_parts, run_name
-from evoae.experiments.paper.parts import Parts
+from evoae.experiments.paper.harness import packages
+from evoae.experiments.paper.harness.execution import run_experiment
+from evoae.experiments.paper.harness.kept_parts import Parts
+from evoae.experiments.paper.latent import LATENT, experiment, networks, regularity
+from evoae.experiments.paper.latent.full_mnist import evolve_parts, name_run
 from evoae.experiments.paper.registry import reproduce
 from evoae.fitness.baselines import compute_pca_error
 from evoae.strategies import ProbeEvolutionStrategy, Race
@@ -25,7 +25,7 @@ def digits():
     """A few of the bundled images."""
     train = data.load("mnist-mini", dtype="uint8")
     test = data.load("mnist-mini", split="test", dtype="uint8")
-    return latent.Digits(
+    return networks.Digits(
         *(train.images[:300], train.labels[:300], train.images[300:400]),
         *(test.images[:100], test.labels[:100]),
     )
@@ -53,7 +53,7 @@ def test_accuracy_is_that_of_the_majority_of_all_distances():
     asked = random.normal(size=(80, 2)) + asked_labels[:, None]
     votes = labels[nearest(asked, known)[0]]
     majority = [np.bincount(row, minlength=3).argmax() for row in votes]  # of ties the smallest
-    found = latent_figures.accuracy(known, labels, asked, asked_labels)
+    found = regularity.measure_accuracy(known, labels, asked, asked_labels)
     assert found == pytest.approx(np.mean(majority == asked_labels))
     assert 0.4 < found < 1
 
@@ -71,30 +71,30 @@ def test_trustworthiness_is_that_of_the_definition(digits):
         near = by_latent[i][by_latent[i] != i][:k]
         excess += sum(max(others.index(j) + 1 - k, 0) for j in near)
     expected = 1 - 2 / (number * k * (2 * number - 3 * k - 1)) * excess
-    assert latent_figures.trustworthiness(images, latents) == pytest.approx(expected)
+    assert regularity.measure_trustworthiness(images, latents) == pytest.approx(expected)
 
 
 def test_what_is_digit_like_follows_from_all_distances(digits):
-    judge = latent_figures.Judge(digits.train, digits.labels, digits.validation)
+    judge = regularity.Judge(digits.train, digits.labels, digits.validation)
     _, of_unseen = nearest(pixels(digits.validation), pixels(digits.train))
     assert judge.threshold == pytest.approx(np.percentile(of_unseen[:, 0], 95), rel=1e-4)
     rows, distances = nearest(pixels(digits.test), pixels(digits.train))
     votes = digits.labels[rows]
     expected = np.where((votes == votes[:, :1]).all(axis=1), votes[:, 0], -1)
     expected[distances[:, 0] > judge.threshold] = -1
-    found = judge.digits(digits.test)
+    found = judge.recognize(digits.test)
     np.testing.assert_array_equal(found, expected)
     assert 10 < (found >= 0).sum() < 90
     noise = np.random.default_rng(0).random((5, 28, 28, 1)).astype(np.float32)
-    assert judge.digits(noise).tolist() == [-1] * 5  # near to nothing
+    assert judge.recognize(noise).tolist() == [-1] * 5  # near to nothing
 
 
 def test_a_straight_path_has_no_detour_and_even_steps():
     ends = np.random.default_rng(0).random((2, 4, 6, 6, 1)).astype(np.float32)
-    paths = latent_figures.lines(*ends)
+    paths = regularity.interpolate(*ends)
     assert paths.shape == (4, 21, 6, 6, 1)
-    np.testing.assert_allclose(latent_figures.detour(paths), 1, rtol=1e-5)
-    np.testing.assert_allclose(latent_figures.largest_step(paths), 1, rtol=1e-4)
+    np.testing.assert_allclose(regularity.measure_detour(paths), 1, rtol=1e-5)
+    np.testing.assert_allclose(regularity.measure_largest_step(paths), 1, rtol=1e-4)
 
 
 def test_other_paths():
@@ -104,22 +104,22 @@ def test_other_paths():
     nothing = np.ones((21, 2))
     back = np.abs(np.linspace(-1, 1, 21))[:, None] * np.ones(2)
     paths = np.stack([around, jump, nothing, back])
-    found = latent_figures.detour(paths)
+    found = regularity.measure_detour(paths)
     np.testing.assert_allclose(found, [np.pi / 2, 1, np.nan, np.nan], rtol=2e-3)
-    found = latent_figures.largest_step(paths)
+    found = regularity.measure_largest_step(paths)
     np.testing.assert_allclose(found, [1, 20, np.nan, 1], rtol=1e-6)
-    assert latent_figures.median(np.array([np.nan, 1.0, 3.0])) == 2.0
-    assert np.isnan(latent_figures.median(np.array([np.nan])))
+    assert regularity.find_median(np.array([np.nan, 1.0, 3.0])) == 2.0
+    assert np.isnan(regularity.find_median(np.array([np.nan])))
 
 
 def test_a_latent_with_one_value_has_a_square_all_the_same():
-    box = latent_figures.square(np.full((50, 2), 0.5, np.float32))
+    box = regularity.enclose(np.full((50, 2), 0.5, np.float32))
     assert (box[1] > box[0]).all()
-    assert latent_figures.grid(box).shape == (400, 2)
+    assert regularity.place_grid(box).shape == (400, 2)
 
 
 def test_two_components_are_those_of_the_report(digits):
-    coder = latent_networks.principal(digits)
+    coder = networks.find_components(digits)
     latents = coder.encode(digits.test)
     scaled = data.scale(digits.test, 0.0, 1.0)
     known = data.scale(digits.train, 0.0, 1.0)
@@ -140,8 +140,8 @@ def test_a_network_is_coded_in_chunks_as_at_once(digits, monkeypatch):
     model = evoae.models.varadi2021()
     scaled = data.scale(digits.test, 0.0, 1.0)
     params = model.init(jax.random.key(0), scaled[:1])["params"]
-    monkeypatch.setattr(latent_networks, "CHUNK", 60)
-    coder = latent_networks.coder_of(model, np.asarray(trees.ravel(params)), digits)
+    monkeypatch.setattr(networks, "CHUNK", 60)
+    coder = networks.code_by(model, np.asarray(trees.ravel(params)), digits)
     latents = coder.encode(digits.test)
     np.testing.assert_allclose(
         latents, model.apply({"params": params}, scaled, method="encode"), atol=1e-6
@@ -152,10 +152,10 @@ def test_a_network_is_coded_in_chunks_as_at_once(digits, monkeypatch):
 
 
 def test_pairs_are_of_two_digits_and_always_the_same(digits):
-    pairs = latent._pairs(digits.test_labels)
-    assert pairs.shape == (latent.NUM_PAIRS, 2)
+    pairs = experiment.choose_pairs(digits.test_labels)
+    assert pairs.shape == (experiment.NUM_PAIRS, 2)
     assert (digits.test_labels[pairs[:, 0]] != digits.test_labels[pairs[:, 1]]).all()
-    np.testing.assert_array_equal(pairs, latent._pairs(digits.test_labels))
+    np.testing.assert_array_equal(pairs, experiment.choose_pairs(digits.test_labels))
 
 
 # The rules
@@ -184,7 +184,7 @@ def figures(**changes):
 
 
 def test_all_holds_where_all_is_well():
-    claims = latent_rules.claims(figures())
+    claims = LATENT.claims(figures())
     assert [claim.verdict for claim in claims] == 4 * ["holds"]
 
 
@@ -204,7 +204,7 @@ def test_all_holds_where_all_is_well():
     ],
 )
 def test_each_rule_can_fail(changes, claim, failing):
-    statements = latent_rules.claims(figures(**changes))[claim].statements
+    statements = LATENT.claims(figures(**changes))[claim].statements
     assert [i for i, statement in enumerate(statements) if not statement.holds] == failing
 
 
@@ -249,7 +249,7 @@ def test_a_run_in_parts_has_the_bits_of_one_that_is_written_out(digits, tmp_path
         evolve_parts("varadi2021", train, validation, tmp_path, generations=19, seed=0)
 
 
-TINY = latent.Budget("mnist-mini", 500, 1, 20, 2, 2, 3)
+TINY = networks.Budget("mnist-mini", 500, 1, 20, 2, 2, 3)
 
 
 @pytest.mark.slow
@@ -260,8 +260,8 @@ def test_the_experiment_takes_a_run_that_is_there(tmp_path, monkeypatch):
     course = evolve_parts(
         "varadi2021", images[:-500], images[-500:], out, generations=20, seed=0, num_starts=3
     )
-    monkeypatch.setattr("evoae.experiments.paper.full_mnist.evolve", None)
-    conduct(latent.LATENT, TINY, tmp_path / "latent", Console(quiet=True))
+    monkeypatch.setattr("evoae.experiments.paper.latent.full_mnist.evolve", None)
+    run_experiment(LATENT, TINY._asdict(), tmp_path / "latent", Console(quiet=True))
     with np.load(tmp_path / "latent" / "latent.npz") as found:
         weights, seconds = found["evolution-0/weights"], float(found["evolution-0/seconds"])
         outputs = found["evolution-0/error"]
@@ -270,7 +270,7 @@ def test_the_experiment_takes_a_run_that_is_there(tmp_path, monkeypatch):
     model, test = evoae.models.varadi2021(), data.load("mnist-mini", split="test").images
     squared = 784 * float(evoae.fitness.Reconstruction(model, error="mse")(course.params, test))
     assert float(outputs) == pytest.approx(squared, rel=1e-4)
-    assert (out / run_name("varadi2021", 20, 0)).is_dir()
+    assert (out / name_run("varadi2021", 20, 0)).is_dir()
 
 
 # What is wrong
@@ -278,8 +278,8 @@ def test_the_experiment_takes_a_run_that_is_there(tmp_path, monkeypatch):
 
 def test_other_images_are_refused(tmp_path):
     its = Parts(tmp_path, Console(quiet=True))
-    first = latent._digits(TINY, its)
-    np.testing.assert_array_equal(latent._digits(TINY, its).train, first.train)
+    first = experiment.load_digits(TINY, its)
+    np.testing.assert_array_equal(experiment.load_digits(TINY, its).train, first.train)
     np.savez(
         tmp_path / "other.npz",
         x_train=first.train[:, ::-1, :, 0],
@@ -289,9 +289,9 @@ def test_other_images_are_refused(tmp_path):
     )
     other = Parts(tmp_path, Console(quiet=True), str(tmp_path / "other.npz"))
     with pytest.raises(ValueError, match="data must be the images with which this folder"):
-        latent._digits(TINY, other)
+        experiment.load_digits(TINY, other)
     with pytest.raises(ValueError, match="at least 2,000 to train with"):
-        latent._digits(TINY._replace(validation=1_000), other)
+        experiment.load_digits(TINY._replace(validation=1_000), other)
 
 
 @pytest.mark.parametrize(
@@ -308,11 +308,18 @@ def test_a_wrong_source_is_one_line(words, message, capsys):
     assert message in line
 
 
-def test_a_missing_package_is_told_before_anything_runs(tmp_path, monkeypatch):
-    def missing(name):
-        raise ModuleNotFoundError(name)
+@pytest.mark.parametrize(
+    ("package", "name", "extra"),
+    [("sklearn", "scikit-learn", "latent"), ("scipy", "SciPy", "experiments")],
+)
+def test_a_missing_package_is_told_before_anything_runs(
+    package, name, extra, tmp_path, monkeypatch
+):
+    def load(module):
+        if module.partition(".")[0] == package:
+            raise ModuleNotFoundError(module)
 
-    monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(ValueError, match=r"scikit-learn: pip install 'evoae\[latent\]'"):
+    monkeypatch.setattr(packages.importlib, "import_module", load)
+    with pytest.raises(ValueError, match=rf"{name}: pip install 'evoae\[{extra}\]'"):
         reproduce("all", quick=True, out=tmp_path / "new", progress=False)
     assert not (tmp_path / "new").exists()

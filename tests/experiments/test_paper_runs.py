@@ -3,7 +3,7 @@
 The original's figures, and the runs of an independent NumPy program (golden/make_paper_runs.py),
 are best mean absolute errors over pixels in 0.1..0.9. paper_ten.json is written by
 
-    python -m tests.test_paper
+    python -m tests.experiments.test_paper_runs
 """
 
 import functools

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from evoae.engine.devices import num_cores
-from evoae.experiments.paper import processes
-from evoae.experiments.paper.processes import measure_quick
+from evoae.experiments.paper.harness import processes
+from evoae.experiments.paper.harness.processes import measure_quick
 from evoae.experiments.paper.registry import reproduce
 
 

@@ -2,94 +2,77 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
-from evoae import data
-from evoae.experiments.paper.experiment import Experiment, Table
-from evoae.experiments.paper.figure3 import diversities
-from evoae.experiments.paper.parts import Arrays, Parts
-from evoae.experiments.paper.pictures import image_rows, median_run, save_both
-from evoae.experiments.paper.verdicts import Claim, Statement, spread
-from evoae.fitness import Reconstruction
+from evoae.experiments.paper.harness import networks, pictures, tables
+from evoae.experiments.paper.harness.experiment import Experiment
+from evoae.experiments.paper.harness.kept_parts import Arrays, Parts, numbered, prefixed
+from evoae.experiments.paper.harness.networks import ADAM, NUM_STARTS
+from evoae.experiments.paper.harness.statements import Finding, against, is_median
+from evoae.experiments.paper.harness.tables import Group, Table
 from evoae.fitness.baselines import compute_baselines
 from evoae.models.networks import applied
 from evoae.report.comparison import Course, draw_comparison
 from evoae.report.words import COLLAPSED, ERROR_NAMES
 from evoae.runs.config import PRESETS, RunConfig
-from evoae.runs.contenders import Trained, train_by_adam, train_by_evolution, tune_learning_rate
-from evoae.runs.task import Task, prepare
+from evoae.runs.contenders import Trained
+from evoae.runs.task import prepare
 
-PAPER, OURS, ADAM = "paper", "default", "adam"
+PAPER, OURS = "paper", "default"
 NAMES = {PAPER: "the paper's search", OURS: "evoae's default", ADAM: "Adam"}
-NUM_STARTS = 8  # of Adam, side by side
-TUNING_TIME = 0.1  # of Adam's time, for its learning rate
 SLIGHT = 0.5  # the diversity below which outputs differ only slightly
 NUM_IMAGES = 10
 POINTS = 300  # of a long run's errors that are kept
 
 
-class Budget(NamedTuple):
-    """How much is measured; evaluations of the default strategy follow from the generations."""
+def measure(parts: Parts, *, seeds: int, generations: int) -> Arrays:
+    """The long runs, which are resumed; each run of the default strategy; Adam for as long.
 
-    seeds: int
-    generations: int
-
-
-def measure(budget: Budget, parts: Parts) -> Arrays:
-    """The long runs, which are resumed; each run of the default strategy; Adam for as long."""
-    paper = dataclasses.replace(PRESETS["paper-ten"], num_generations=budget.generations)
+    The default strategy has as many evaluations as a long run.
+    """
+    paper = dataclasses.replace(PRESETS["paper-ten"], num_generations=generations)
     task = prepare(paper)
-    images = np.asarray(data.scale(task.images, paper.data.low, paper.data.high))
+    images = task.pixels()
     reconstruct = jax.vmap(functools.partial(applied, task.model), (0, None))
-    found = {"images": images}
 
-    def keep(name: str, train: Callable[[], Trained]) -> Arrays:
-        def measure() -> Arrays:
-            networks, *courses = train()
-            outputs = np.asarray(reconstruct(networks, images))
-            return dict(zip(Trained._fields[1:], courses, strict=True)) | {"outputs": outputs}
+    def describe(trained: Trained) -> Arrays:
+        weights, *courses = trained
+        outputs = np.asarray(reconstruct(weights, images))
+        return dict(zip(Trained._fields[1:], courses, strict=True)) | {"outputs": outputs}
 
-        its = parts.kept(name, measure)
-        found.update({f"{name}/{key}": array for key, array in its.items()})
-        return its
-
-    for seed in range(budget.seeds):
+    def run_long(seed: int) -> Arrays:
         config = dataclasses.replace(paper, seed=seed)
-        keep(f"{PAPER}-{seed}", functools.partial(_long_run, parts, f"{PAPER}-run-{seed}", config))
+        return describe(_run_long(parts, f"{PAPER}-run-{seed}", config))
 
-    ours = same_evaluations(PRESETS["digits10"], budget.generations * task.population_size)
-    times = []
-    for seed in range(budget.seeds):
-        begin = prepare(dataclasses.replace(ours, seed=seed))
-        trained = keep(
-            f"{OURS}-{seed}",
-            functools.partial(train_by_evolution, begin, parts.bar(), task.fitness),
-        )
-        times.append(float(trained["seconds"][-1]))
-
-    keep(
-        f"{ADAM}-0",
-        functools.partial(_adam, prepare(ours), float(np.median(times)), parts, task.fitness),
+    long = [
+        parts.kept(f"{PAPER}-{seed}", functools.partial(run_long, seed)) for seed in range(seeds)
+    ]
+    ours = fit_to_evaluations(PRESETS["digits10"], generations * task.population_size)
+    by_way = {PAPER: long} | networks.train_beside_adam(
+        *(OURS, ours, seeds, parts, describe), judge=task.fitness
     )
+    found = {"images": images}
+    for way, runs in by_way.items():
+        for index, its in enumerate(runs):
+            found |= prefixed(f"{way}-{index}", its)
     return found
 
 
-def same_evaluations(config: RunConfig, evaluations: int) -> RunConfig:
+def fit_to_evaluations(config: RunConfig, evaluations: int) -> RunConfig:
     """A preset, fitted to a number of candidates that are evaluated in all.
 
-    >>> same_evaluations(PRESETS["digits10"], 735_000 * 20).num_generations
+    >>> fit_to_evaluations(PRESETS["digits10"], 735_000 * 20).num_generations
     57421
     """
     population_size = config.strategy.population_size  # type: ignore[attr-defined]
     return config.lasting(max(evaluations // population_size, 1))
 
 
-def _long_run(parts: Parts, name: str, config: RunConfig) -> Trained:
+def _run_long(parts: Parts, name: str, config: RunConfig) -> Trained:
     """A run of the paper's search, its errors thinned evenly on a logarithmic scale."""
     result = parts.run(name, config)
     errors = np.asarray(result.trace.best_fitness)
@@ -103,156 +86,99 @@ def _long_run(parts: Parts, name: str, config: RunConfig) -> Trained:
     )
 
 
-def _adam(task: Task, seconds: float, parts: Parts, judge: Reconstruction) -> Trained:
-    """Adam, with the learning rate that did best in short runs, which do not count."""
-    rate = tune_learning_rate(task, TUNING_TIME * seconds, parts.bar())
-    return train_by_adam(task, NUM_STARTS, rate, seconds, parts.bar(), judge)
+def groups(found: Arrays) -> list[Group]:
+    """The networks of each way of training, as they are at the end."""
+    return [Group((way,), _ends(found, way)) for way in NAMES]
 
 
-def _runs(found: Arrays, way: str) -> list[Arrays]:
-    """The runs of one way of training, in the order of their seeds."""
-    runs: list[Arrays] = []
-    while f"{way}-{len(runs)}/errors" in found:
-        start = f"{way}-{len(runs)}/"
-        runs.append({k.removeprefix(start): v for k, v in found.items() if k.startswith(start)})
-    return runs
+def _ends(found: Arrays, way: str) -> Arrays:
+    """Last errors, diversities and costs of all networks of one way of training."""
+    runs = numbered(found, way)
+    outputs = _outputs(found, way)
+    costs = {
+        name: np.repeat([run[name][-1] for run in runs], len(outputs) // len(runs))
+        for name in ("evaluations", "seconds")
+    }
+    return {
+        "error": np.concatenate([run["errors"][-1] for run in runs]),
+        "diversity": networks.compute_diversities(outputs, found["images"]),
+        **costs,
+    }
 
 
-def _ends(found: Arrays, way: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Last errors, outputs and diversities of all networks of one way of training."""
-    runs = _runs(found, way)
-    errors = np.concatenate([run["errors"][-1] for run in runs])
-    outputs = np.concatenate([run["outputs"] for run in runs])
-    finite = np.isfinite(outputs).all(axis=(1, 2, 3, 4))
-    outputs = np.where(finite[:, None, None, None, None], outputs, 0)
-    return errors, outputs, diversities(outputs, found["images"])
-
-
-def rows(found: Arrays) -> Table:
-    """A row a network."""
-    lines = []
-    for way in NAMES:
-        errors, _, spreads = _ends(found, way)
-        runs = _runs(found, way)
-        for index, (error, its) in enumerate(zip(errors, spreads, strict=True)):
-            run = runs[0 if way == ADAM else index]
-            cost = int(run["evaluations"][-1]), float(run["seconds"][-1])
-            lines.append((way, index, float(error), float(its), *cost))
-    return Table(("way", "start", "error", "diversity", "evaluations", "seconds"), lines)
+def _outputs(found: Arrays, way: str) -> np.ndarray:
+    """Of all networks of one way of training; 0 of one that broke."""
+    outputs = np.concatenate([run["outputs"] for run in numbered(found, way)])
+    finite = np.isfinite(outputs).all(axis=(1, 2, 3, 4), keepdims=True)
+    return np.where(finite, outputs, 0)
 
 
 def summary(found: Arrays) -> Table:
     """The ways of training, and constant images."""
-    lines: list[tuple[object, ...]] = []
-    for way, name in NAMES.items():
-        errors, _, spreads = _ends(found, way)
-        of_errors = float(errors.min()), float(np.median(errors)), float(errors.max())
-        runs = _runs(found, way)
-        evaluations = int(runs[0]["evaluations"][-1])
-        seconds = float(np.median([run["seconds"][-1] for run in runs]))
-        starts = len(errors)
-        lines.append((name, starts, *of_errors, float(np.median(spreads)), evaluations, seconds))
-    for name, error in _baselines(found).items():
-        lines.append((name, None, None, error, None, None, None, None))
-    columns = ("", "starts", "best error", "median", "worst", "diversity", "evaluations", "seconds")
-    return Table(columns, lines)
+    columns = {
+        "": lambda its: NAMES[its.labels[0]],
+        "starts": tables.count,
+        **tables.spread_of("error"),
+        "diversity": tables.figure_of("diversity"),
+        "evaluations": tables.figure_of("evaluations", lambda its: its[0]),
+        "seconds": tables.figure_of("seconds"),
+    }
+    table = tables.summarize(groups(found), columns)
+    blank = [None] * 4
+    constant = [(name, None, None, its, *blank) for name, its in _baselines(found).items()]
+    return table._replace(rows=table.rows + constant)
 
 
 def _baselines(found: Arrays) -> dict[str, float]:
     return compute_baselines(found["images"], error="mae", low=0.1, high=0.9)
 
 
-def claims(found: Arrays) -> list[Claim]:
-    """That the long run's outputs differ only slightly, and that this is not the end of it."""
-    errors, _, spreads = _ends(found, PAPER)
-    our_errors, _, our_spreads = _ends(found, OURS)
+def judge(found: Arrays) -> dict[str, Any]:
+    """Whether the long run's outputs differ only slightly, and whether this is the end of it."""
+    theirs, ours = (_ends(found, way) for way in (PAPER, OURS))
     median_image = _baselines(found)["median image"]
-    return [
-        Claim(
-            "after the long run the outputs of the ten digits differ only slightly",
-            (
-                Statement(
-                    f"they differ from each other by more than {COLLAPSED:.0%} of what the digits "
-                    "do (median over seeds)",
-                    spread(spreads, ".3f"),
-                    bool(np.median(spreads) > COLLAPSED),
-                ),
-                Statement(
-                    f"and by less than {SLIGHT:.0%} (median over seeds)",
-                    spread(spreads, ".3f"),
-                    bool(np.median(spreads) < SLIGHT),
-                ),
-            ),
-        ),
-        Claim(
-            "genetic algorithms are not flexible enough for ten digits (the paper's conclusion)",
-            (
-                Statement(
-                    "with the same evaluations evoae's default strategy does not reach a smaller "
-                    "error in every one of its runs than the paper's search in any",
-                    f"{spread(our_errors)} against {spread(errors)}",
-                    not our_errors.max() < errors.min(),
-                ),
-                Statement(
-                    f"its outputs differ only slightly, too (median diversity below {SLIGHT:.0%})",
-                    spread(our_spreads, ".3f"),
-                    bool(np.median(our_spreads) < SLIGHT),
-                ),
-                Statement(
-                    "its error is not below that of the median image, "
-                    f"{median_image:.4f} (median over seeds)",
-                    spread(our_errors),
-                    bool(np.median(our_errors) >= median_image),
-                ),
-            ),
-        ),
-    ]
+    no_better = not ours["error"].max() < theirs["error"].min()
+    return {
+        "differ": is_median(theirs["diversity"], ".3f", above=COLLAPSED),
+        "slightly": is_median(theirs["diversity"], ".3f", below=SLIGHT),
+        "no_better": Finding(against(ours["error"], theirs["error"]), no_better),
+        "ours_slightly": is_median(ours["diversity"], ".3f", below=SLIGHT),
+        "above_median_image": is_median(ours["error"], at_least=median_image),
+        "slight": SLIGHT,
+        "median_image": median_image,
+    }
 
 
 def draw(found: Arrays, folder: Path) -> None:
     """The outputs of the runs at the median, and how the errors fell."""
-    lines, names, courses = [found["images"][..., 0]], ["target"], []
+    lines, courses = [("target", found["images"][..., 0])], []
     for way, name in NAMES.items():
-        errors, outputs, _ = _ends(found, way)
-        middle = median_run(errors)
-        lines.append(outputs[middle, ..., 0])
-        names.append(f"{name}, error {errors[middle]:.3f}")
-        runs = _runs(found, way)
+        errors, runs = _ends(found, way)["error"], numbered(found, way)
+        middle = pictures.median_run(errors)
+        lines.append((f"{name}, error {errors[middle]:.3f}", _outputs(found, way)[middle, ..., 0]))
         run = runs[0 if way == ADAM else middle]
         cost = run["evaluations"], run["seconds"]
         if way == ADAM:
-            courses.append(Course("Adam (best of 8)", *cost, run["errors"].min(axis=1)))
-            courses.append(Course("Adam (median of 8)", *cost, np.median(run["errors"], axis=1)))
+            best, median = run["errors"].min(axis=1), np.median(run["errors"], axis=1)
+            courses.append(Course(f"Adam (best of {NUM_STARTS})", *cost, best))
+            courses.append(Course(f"Adam (median of {NUM_STARTS})", *cost, median))
         else:
             courses.append(Course(name, *cost, run["errors"][:, 0]))
-    save_both(image_rows(lines, names, low=0.1, high=0.9), folder / "fig4")
+    pictures.draw_rows(folder / "fig4", lines)
     path, known = folder / "fig4-courses.png", _baselines(found)
     figure = draw_comparison(path, courses, baselines=known, ylabel=ERROR_NAMES["mae"])
-    save_both(figure, path.with_suffix(""))
+    pictures.save_both(figure, path)
 
 
 FIGURE4 = Experiment(
     name="fig4",
-    title="Fig. 4: the long run",
-    paper="Ten digits, 20 agents, one mutated weight, twelve hours: the outputs differ only "
-    "slightly from digit to digit, and the paper concludes that genetic algorithms are not "
-    "flexible enough for autoencoders.",
-    method="Twelve hours of the original program are about 735,000 generations. We run them with "
-    "the preset `paper-ten`, from several seeds; then the strategy of the preset `digits10` with "
-    "as many evaluations, and Adam, eight starts side by side, in the time that this took. Adam "
-    "and the default strategy learn from Huber's error of logits; all errors below are mean "
-    "absolute errors per pixel, in 0.1 to 0.9. An evaluation is of one network on one image; a "
-    "gradient counts as three. The pictures show the runs at the median error.",
-    pictures=(
-        ("fig4", "Targets, and what the networks make of them."),
-        ("fig4-courses", "How the errors fell, by evaluations and by seconds."),
-    ),
-    full=Budget(seeds=3, generations=735_000),
-    quick=Budget(seeds=1, generations=3_000),
+    full={"seeds": 3, "generations": 735_000},
+    quick={"seeds": 1, "generations": 3_000},
     measure=measure,
-    rows=rows,
+    groups=groups,
+    columns=("way", "start"),
     summary=summary,
-    claims=claims,
+    judge=judge,
     draw=draw,
     quick_note="With 3,000 generations the paper's search has had a 245th of its evaluations, and "
     "as many are 234 generations of the default strategy, whose preset has 30,000: the second "

@@ -1,6 +1,6 @@
 """All experiments by name, and one call that makes one of them, or all.
 
-Another experiment is one more file that describes it, and its name in `EXPERIMENTS`.
+Another experiment is one more file, or folder, that describes it, and its name in `EXPERIMENTS`.
 """
 
 from pathlib import Path
@@ -10,17 +10,18 @@ import jax
 from evoae import data
 from evoae.checks import check_choice
 from evoae.experiments.paper.claims import CLAIMS
-from evoae.experiments.paper.conduct import conduct
 from evoae.experiments.paper.encodings import ENCODINGS
-from evoae.experiments.paper.errors import ERRORS_COMPARED
+from evoae.experiments.paper.error_functions import ERRORS_COMPARED
 from evoae.experiments.paper.figure1 import FIGURE1
 from evoae.experiments.paper.figure2 import FIGURE2
 from evoae.experiments.paper.figure3 import FIGURE3
 from evoae.experiments.paper.figure4 import FIGURE4
+from evoae.experiments.paper.harness.execution import run_experiment
+from evoae.experiments.paper.harness.packages import load_package
+from evoae.experiments.paper.harness.processes import measure_quick
+from evoae.experiments.paper.harness.statements import Claim
 from evoae.experiments.paper.latent import LATENT
-from evoae.experiments.paper.processes import measure_quick
-from evoae.experiments.paper.vae import VAE
-from evoae.experiments.paper.verdicts import Claim
+from evoae.experiments.paper.variational import VAE
 from evoae.runs.console import new_console
 from evoae.runs.folders import free_folder
 
@@ -47,8 +48,8 @@ def reproduce(
     Args:
       name: one of `EXPERIMENTS`, or "all", which gives each a folder of its own within `out`.
       quick: a small budget, for a first look.
-      out: where to; one in which the same was begun is gone on with, see `conduct`. None makes a
-        new folder in runs.
+      out: where to; one in which the same was begun is gone on with, see `run_experiment`. None
+        makes a new folder in runs.
       source: where the images are that an experiment else downloads, see `evoae.data.load`.
       progress: print what goes on, and the results.
 
@@ -72,14 +73,13 @@ def reproduce(
         if quick or not any(its.downloads for its in chosen.values()):
             raise ValueError(f"data must be left out {'with quick' if quick else f'for {name}'}")
         data.load(source, split="test")  # whether it can be read is not found out after hours
-    for its in chosen.values():
-        if its.check:
-            its.check()
+    for package in {package: None for its in chosen.values() for package in its.packages}:
+        load_package(package)
     if name == ALL and quick and jax.default_backend() == "cpu":
         measure_quick(reversed(chosen), folder, console)
     found = {}
     for key, its in chosen.items():
         budget, its_folder = its.quick if quick else its.full, folder / key
         where = its_folder if name == ALL else folder
-        found[key] = conduct(its, budget, where, console, source if its.downloads else None)
+        found[key] = run_experiment(its, budget, where, console, source if its.downloads else None)
     return found

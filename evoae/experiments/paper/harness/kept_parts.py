@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import numpy.typing as npt
 from rich.console import Console
@@ -15,9 +14,9 @@ from evoae import trees
 from evoae.report.files import replacing
 from evoae.runs.config import RunConfig
 from evoae.runs.folders import CHECKPOINTS
-from evoae.runs.observers.bar import ProgressBar
+from evoae.runs.loop import Progress
+from evoae.runs.observers.bar import ProgressBar, Status, status_of
 from evoae.runs.sweeps import sweep
-from evoae.runs.task import Task
 from evoae.runs.training import Result, resume, train
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -96,9 +95,9 @@ class Parts:
             raise KeyboardInterrupt
         return result
 
-    def bar(self) -> ProgressBar:
+    def bar(self, describe: Callable[[Progress], Status] = status_of) -> ProgressBar:
         """A bar for what is neither a sweep nor a run."""
-        return ProgressBar(self._console)
+        return ProgressBar(self._console, describe)
 
 
 def write_arrays(file: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -113,11 +112,28 @@ def read_arrays(file: Path) -> Arrays:
         return dict(arrays)
 
 
-def of_networks(
-    task: Task, compute: Callable[[Any], jax.Array], weights: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
-    """What `compute` makes of each network, given as weights [*V, D]; [*V, ...]."""
-    vectors = weights.reshape(-1, weights.shape[-1])
-    one = jax.jit(lambda vector: compute(trees.unravel(vector, task.decoder.like)))
-    found = np.array([one(vector) for vector in vectors])
-    return found.reshape(*weights.shape[:-1], *found.shape[1:])
+def prefixed(name: str, arrays: Mapping[str, npt.ArrayLike]) -> Arrays:
+    """The same arrays, "NAME/KEY" by name.
+
+    >>> prefixed("adam-0", {"error": 0.5})
+    {'adam-0/error': array(0.5)}
+    """
+    return {f"{name}/{key}": np.asarray(values) for key, values in arrays.items()}
+
+
+def numbered(found: Arrays, name: str) -> list[Arrays]:
+    """The arrays of "NAME-0/", of "NAME-1/", and so on, as far as there are such.
+
+    >>> numbered(prefixed("adam-0", {"error": 0.5}), "adam")
+    [{'error': array(0.5)}]
+    """
+    its: list[Arrays] = []
+    while arrays := under(found, f"{name}-{len(its)}"):
+        its.append(arrays)
+    return its
+
+
+def under(found: Arrays, name: str) -> Arrays:
+    """The arrays of "NAME/", by what follows."""
+    start = f"{name}/"
+    return {key.removeprefix(start): its for key, its in found.items() if key.startswith(start)}

@@ -1,11 +1,12 @@
 """How regular a latent space of two values is: figures of any pair of an encoder and a decoder."""
 
-import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from evoae.experiments.paper.harness.packages import load_package
 
 Array = npt.NDArray[Any]
 
@@ -29,24 +30,7 @@ class Coder(NamedTuple):
     decode: Callable[[Array], Array]
 
 
-def sklearn(module: str) -> Any:
-    """A module of scikit-learn.
-
-    Raises:
-      ValueError: it is not installed.
-
-    >>> sklearn("manifold").__name__
-    'sklearn.manifold'
-    """
-    try:
-        return importlib.import_module(f"sklearn.{module}")
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            "latent needs the package scikit-learn: pip install 'evoae[latent]'"
-        ) from error
-
-
-def accuracy(known: Array, labels: Array, asked: Array, true_labels: Array) -> float:
+def measure_accuracy(known: Array, labels: Array, asked: Array, true_labels: Array) -> float:
     """How often the majority of the five nearest points has the right label.
 
     Args:
@@ -55,14 +39,15 @@ def accuracy(known: Array, labels: Array, asked: Array, true_labels: Array) -> f
       asked: points [M, D].
       true_labels: theirs, [M].
 
-    >>> accuracy(np.arange(10.0)[:, None], np.arange(10) // 5, np.array([[1.0], [9.0]]), [0, 0])
+    >>> points = np.arange(10.0)[:, None]
+    >>> measure_accuracy(points, np.arange(10) // 5, np.array([[1.0], [9.0]]), [0, 0])
     0.5
     """
-    classifier = sklearn("neighbors").KNeighborsClassifier(NEIGHBOURS)
+    classifier = load_package("sklearn.neighbors").KNeighborsClassifier(NEIGHBOURS)
     return float(classifier.fit(known, labels).score(asked, true_labels))
 
 
-def trustworthiness(images: Array, latents: Array) -> float:
+def measure_trustworthiness(images: Array, latents: Array) -> float:
     """Whether neighbours in the latent are neighbours as images, 0 to 1: scikit-learn's.
 
     1 - 2 / (N k (2N - 3k - 1)) times the sum, over all points and their k = 5 nearest in the
@@ -74,7 +59,9 @@ def trustworthiness(images: Array, latents: Array) -> float:
 
     Source: Venna and Kaski (2001), "Neighborhood preservation in nonlinear projection methods".
     """
-    found = sklearn("manifold").trustworthiness(flat(images), latents, n_neighbors=NEIGHBOURS)
+    found = load_package("sklearn.manifold").trustworthiness(
+        flatten(images), latents, n_neighbors=NEIGHBOURS
+    )
     return float(found)
 
 
@@ -92,17 +79,17 @@ class Judge:
     """
 
     def __init__(self, train: Array, labels: Array, unseen: Array) -> None:
-        neighbours = sklearn("neighbors").NearestNeighbors
-        self._index = neighbours(n_neighbors=NEIGHBOURS, algorithm="brute").fit(flat(train))
+        neighbours = load_package("sklearn.neighbors").NearestNeighbors
+        self._index = neighbours(n_neighbors=NEIGHBOURS, algorithm="brute").fit(flatten(train))
         self._labels = labels
         self.threshold = float(np.percentile(self._neighbours(unseen)[0][:, 0], STRICT))
 
     def _neighbours(self, images: Array) -> tuple[Array, Array]:
         """Distances and digits of the five nearest training images, the nearest first; [N, 5]."""
-        distances, rows = self._index.kneighbors(flat(images))
+        distances, rows = self._index.kneighbors(flatten(images))
         return distances, self._labels[rows]
 
-    def digits(self, images: Array) -> Array:
+    def recognize(self, images: Array) -> Array:
         """The digit that each image is like, or -1; int [N].
 
         It is like a digit if its five nearest training images all are that digit, and the nearest
@@ -113,10 +100,10 @@ class Judge:
         return np.where(alike, digits[:, 0], -1)
 
 
-def square(latents: Array) -> Array:
+def enclose(latents: Array) -> Array:
     """The box with the central 95 % of the latents along each axis: (low, high) x 2, [2, 2].
 
-    >>> square(np.linspace([0.0, 0.0], [1.0, 10.0], 1001)).astype(float).round(3).tolist()
+    >>> enclose(np.linspace([0.0, 0.0], [1.0, 10.0], 1001)).astype(float).round(3).tolist()
     [[0.025, 0.25], [0.975, 9.75]]
     """
     rest = 50 * (1 - CENTRAL)
@@ -125,10 +112,10 @@ def square(latents: Array) -> Array:
     return np.stack([low, low + width])
 
 
-def grid(box: Array) -> Array:
+def place_grid(box: Array) -> Array:
     """The centres of 20 x 20 equal cells of a box, from its top left, row by row; float32 [400, 2].
 
-    >>> grid(np.array([[0, 0], [20, 20]]))[[0, 1, -1]].tolist()
+    >>> place_grid(np.array([[0, 0], [20, 20]]))[[0, 1, -1]].tolist()
     [[0.5, 19.5], [1.5, 19.5], [19.5, 0.5]]
     """
     centres = (np.arange(SIDE) + 0.5) / SIDE
@@ -137,17 +124,17 @@ def grid(box: Array) -> Array:
     return np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
 
 
-def lines(starts: Array, ends: Array) -> Array:
+def interpolate(starts: Array, ends: Array) -> Array:
     """Points at 0, 1/20, ... 1 of the way from starts to ends, both [P, ...]; [P, 21, ...].
 
-    >>> lines(np.array([[0.0]]), np.array([[20.0]]))[0, :3, 0].round(3).tolist()
+    >>> interpolate(np.array([[0.0]]), np.array([[20.0]]))[0, :3, 0].round(3).tolist()
     [0.0, 1.0, 2.0]
     """
     way = np.linspace(0, 1, STEPS + 1, dtype=np.float32).reshape(-1, *[1] * (starts.ndim - 1))
     return starts[:, None] * (1 - way) + ends[:, None] * way
 
 
-def detour(images: Array) -> Array:
+def measure_detour(images: Array) -> Array:
     """The length of a path through images, [P, T, ...], over the straight distance of its ends.
 
     1 for a straight path, larger for others; NaN where the ends are alike. [P]
@@ -157,7 +144,7 @@ def detour(images: Array) -> Array:
     return _ratio(steps.sum(axis=1), straight)
 
 
-def largest_step(images: Array) -> Array:
+def measure_largest_step(images: Array) -> Array:
     """The longest step of a path through images, [P, T, ...], over the mean one.
 
     1 for even steps, T - 1 for a single jump; NaN where nothing changes. [P]
@@ -166,13 +153,13 @@ def largest_step(images: Array) -> Array:
     return _ratio(steps.max(axis=1), steps.mean(axis=1))
 
 
-def median(values: Array) -> float:
+def find_median(values: Array) -> float:
     """Of those that are numbers; NaN where none is."""
     known = values[np.isfinite(values)]
     return float(np.median(known)) if len(known) else float("nan")
 
 
-def flat(images: Array) -> Array:
+def flatten(images: Array) -> Array:
     """Images [N, ...] as rows of pixels, float32; uint8 ones scaled to 0..1."""
     rows = images.reshape(len(images), -1)
     return rows.astype(np.float32) / np.float32(255 if images.dtype == np.uint8 else 1)

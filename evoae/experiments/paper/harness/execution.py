@@ -6,6 +6,7 @@ Raw figures are saved first; pictures, tables and verdicts are made from the sav
 import json
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import numpy as np
 from rich.console import Console
 
 from evoae.engine.environment import environment
-from evoae.experiments.paper.experiment import Experiment
-from evoae.experiments.paper.page import markdown
-from evoae.experiments.paper.parts import Parts, read_arrays, write_arrays
-from evoae.experiments.paper.verdicts import Claim
+from evoae.experiments.paper.harness.experiment import Experiment
+from evoae.experiments.paper.harness.kept_parts import Parts, read_arrays, write_arrays
+from evoae.experiments.paper.harness.page import format_page
+from evoae.experiments.paper.harness.statements import Claim
+from evoae.experiments.paper.harness.tables import list_runs
 from evoae.report.files import replacing
 from evoae.report.table import print_table, write_table
 from evoae.runs.folders import write_settings, writing
@@ -25,9 +27,9 @@ from evoae.runs.folders import write_settings, writing
 SETTINGS, PARTS = "experiment.json", "parts"
 
 
-def conduct(
+def run_experiment(
     experiment: Experiment,
-    budget: Any,
+    budget: Mapping[str, Any],
     folder: Path,
     console: Console,
     source: str | None = None,
@@ -42,7 +44,7 @@ def conduct(
 
     Args:
       experiment: one of `evoae.experiments.paper.registry.EXPERIMENTS`.
-      budget: its `full` or `quick` one, or another of the same type.
+      budget: its `full` or `quick` one, or another with the same names.
       folder: a new or empty one, one that was begun with these two, or one with parts/ alone.
       console: where progress and results are printed.
       source: where the images are, for an experiment that else downloads them.
@@ -61,7 +63,7 @@ def conduct(
         begun = time.perf_counter()
         with writing(folder):
             write_settings(folder, settings, SETTINGS)
-        found = experiment.measure(budget, Parts(folder / PARTS, console, source))
+        found = experiment.measure(Parts(folder / PARTS, console, source), **budget)
         jax.clear_caches()  # thousands of compiled programs exhaust a process's memory maps
         seconds = time.perf_counter() - begun if anew else math.nan
         about = {"environment": environment(), "seconds": seconds}
@@ -71,7 +73,7 @@ def conduct(
     about = json.loads(str(found.pop("about")))
 
     table, claims = experiment.summary(found), experiment.claims(found)
-    quick = budget == experiment.quick
+    quick = dict(budget) == dict(experiment.quick)
     result = {
         **settings,
         "quick": quick,
@@ -89,9 +91,10 @@ def conduct(
     result["seconds"] = None if math.isnan(about["seconds"]) else about["seconds"]
     with writing(folder):
         write_settings(folder, as_json(result), f"{experiment.name}.json")
-        write_table(folder / f"{experiment.name}.csv", *experiment.rows(found))
+        runs = list_runs(experiment.columns, experiment.groups(found))
+        write_table(folder / f"{experiment.name}.csv", *runs)
         experiment.draw(found, folder)
-        page = markdown(experiment, table, claims, about, quick=quick)
+        page = format_page(experiment, table, claims, about, quick=quick)
         with replacing(folder / f"{experiment.name}.md") as temporary:
             temporary.write_text(page, encoding="utf-8")
     print_table(console, *table)

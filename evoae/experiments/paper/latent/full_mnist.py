@@ -10,11 +10,12 @@ import numpy as np
 from evoae import data
 from evoae.checks import check_choice, check_whole
 from evoae.engine.evolution import evolve
+from evoae.experiments.paper.harness.steps import one_by_one
 from evoae.fitness import Reconstruction
 from evoae.models import MODELS
 from evoae.models.networks import random_networks
 from evoae.runs import checkpoint
-from evoae.runs.clock import Clock, Pace
+from evoae.runs.clock import Clock
 from evoae.runs.loop import Observer, Progress, run_loop
 from evoae.runs.task import Images
 from evoae.strategies import ProbeEvolutionStrategy, Race, Stacked
@@ -40,10 +41,10 @@ class Course(NamedTuple):
     seconds: float
 
 
-def run_name(model: str, generations: int, seed: int) -> str:
+def name_run(model: str, generations: int, seed: int) -> str:
     """The folder of a run.
 
-    >>> run_name("varadi2021", 43_000, 0)
+    >>> name_run("varadi2021", 43_000, 0)
     'varadi2021-43000-0'
     """
     return f"{model}-{generations // NUM_PARTS * NUM_PARTS}-{seed}"
@@ -63,7 +64,7 @@ def evolve_parts(
     """Evolves a network by cross entropy on minibatches of 64 images.
 
     A race between starts, each of which has two of twenty parts; after each part the state is saved
-    in the folder `run_name` within `out`, and the same call goes on from there. The same arguments
+    in the folder `name_run` within `out`, and the same call goes on from there. The same arguments
     give the same bits, on any number of devices of a CPU and however often it was stopped.
 
     Args:
@@ -99,38 +100,34 @@ def evolve_parts(
     networks = random_networks(for_weights, network, one, num_starts)
     state = strategy.init(for_state, Stacked(networks))
 
-    def validated(state: Any) -> float:
+    def validate(state: Any) -> float:
         return float(validation[0].size) * float(squared(state.best, validation))
 
-    folder = out / run_name(model, generations, seed)
+    folder = out / name_run(model, generations, seed)
     errors: list[float] = []
     seconds = 0.0
     if any(folder.glob("[0-9]*")):
         kept, _ = checkpoint.newest(folder)
         state = checkpoint.restore(kept, state)
         errors, seconds = kept.record["course"], kept.record["seconds"]
-        if not np.isclose(validated(state), errors[-1], rtol=1e-3):
+        if not np.isclose(validate(state), errors[-1], rtol=1e-3):
             raise ValueError(
                 f"the run in {str(folder)!r} must be one on the same images, it is not"
             )
 
     batches = jax.device_put(train)
 
-    def advance(state: Any, count: int, _: Pace) -> tuple[Any, list[float]]:
-        found = []
-        for _part in range(count):
-            state, _trace = evolve(
-                *(for_run, strategy, error, batches, state),
-                num_generations=each,
-                batch_size=BATCH_SIZE,
-            )
-            found.append(validated(state))
-        return state, found
+    def evolve_part(state: Any) -> tuple[Any, float]:
+        state, _ = evolve(
+            *(for_run, strategy, error, batches, state),
+            num_generations=each,
+            batch_size=BATCH_SIZE,
+        )
+        return state, validate(state)
 
     keeper = _Keeper(folder, errors, each, show)
-    progress = run_loop(
-        advance, state, Clock(NUM_PARTS), [keeper], steps=len(errors), seconds=seconds
-    )
+    behind: Any = {"steps": len(errors), "seconds": seconds}
+    progress = run_loop(one_by_one(evolve_part), state, Clock(NUM_PARTS), [keeper], **behind)
     if progress.stopped:
         raise KeyboardInterrupt
     return keeper.course(progress)

@@ -1,0 +1,1 @@
+"""What every experiment needs: from a budget to raw figures, tables, statements and a page."""
