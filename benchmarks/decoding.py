@@ -3,98 +3,51 @@
     python benchmarks/decoding.py [--model conv16] [--batch 64] [--population 256]
     python benchmarks/decoding.py --model graph --encodings Cellular
 
-Gaussian mutation of all genes. The same generations are run once more without the decoding: the
-same candidates, mutated and selected alike, but evaluated with the weights of one network that
-differ from candidate to candidate by one number. The share is what of the time the decoding takes,
-the median over pairs of blocks that alternate, since the speed of a machine varies.
+Gaussian mutation of all genes; see `evoae.experiments.paper.encodings.decoding` for how the share
+is measured.
 """
 
 import argparse
-import statistics
-import time
 
-import jax
-import numpy as np
-
-import evoae
-from evoae import encodings
-from evoae.encodings import DecodedFitness, Direct
-
-
-class Undecoded:
-    """A fitness that takes genes and evaluates a network that is there, moved by one of them."""
-
-    def __init__(self, fitness, network):
-        self.fitness, self.network, self.prepare = fitness, network, fitness.prepare
-
-    def __call__(self, genes, batch):
-        one = jax.tree.leaves(genes)[0].reshape(-1)[0] * np.float32(1e-6)
-        network = jax.tree.map(lambda leaf: leaf + one, self.network)
-        return self.fitness(jax.lax.optimization_barrier(network), batch)
-
-
-def seconds(program, state, generations):
-    begun = time.perf_counter()
-    state, _ = program(state, generations)
-    jax.block_until_ready(state)
-    return time.perf_counter() - begun
+from evoae import models, trees
+from evoae.experiments.paper.encodings.decoding import measure_cost
+from evoae.experiments.paper.encodings.experiment import every_encoding
+from evoae.mutations import Gaussian
+from evoae.runs.config import DataConfig, ModelConfig, RunConfig
+from evoae.runs.task import prepare
+from evoae.strategies import GeneticAlgorithm
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="conv16", choices=evoae.models.MODELS)
+    parser.add_argument("--model", default="conv16", choices=models.MODELS)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--population", type=int, default=256)
     parser.add_argument("--generations", type=int, default=5, help="in a block")
     parser.add_argument("--blocks", type=int, default=9)
-    parser.add_argument("--encodings", nargs="*", help="by name; all of them unless given")
+    every = every_encoding()
+    parser.add_argument("--encodings", nargs="*", choices=every, help="all of them unless given")
     arguments = parser.parse_args()
 
-    images = evoae.data.load("mnist-mini").images
-    model = evoae.models.MODELS[arguments.model]()
-    fitness = evoae.fitness.Reconstruction(model)
-    key, for_weights, for_genes = jax.random.split(jax.random.key(0), 3)
-    network = model.init(for_weights, images[:1])["params"]
-    strategy = evoae.strategies.GeneticAlgorithm(
-        arguments.population, mutation=evoae.mutations.Gaussian()
-    )
-
-    def program(fitness):
-        def run(state, generations):
-            return evoae.evolve(
-                *(key, strategy, fitness, images, state),
-                num_generations=generations,
-                batch_size=arguments.batch,
-            )
-
-        return run
-
-    found = [getattr(encodings, name) for name in encodings.__all__]
-    every = [cls for cls in found if hasattr(cls, "decode") and cls is not Direct]
-    names = arguments.encodings or [cls.__name__ for cls in every]
     print(f"{'encoding':16} {'genes':>7} {'ms a generation':>16} {'decoding':>9}")
-    for encoding in [Direct(), *(getattr(encodings, name)() for name in names)]:
-        name = type(encoding).__name__
+    for name in ["Direct", *(arguments.encodings or list(every)[1:])]:
+        config = RunConfig(
+            preset="decoding",
+            data=DataConfig("mnist-mini"),
+            model=ModelConfig(arguments.model),
+            strategy=GeneticAlgorithm(arguments.population, mutation=Gaussian()),
+            encoding=every[name](),
+            batch_size=arguments.batch,
+            num_generations=arguments.generations,
+        )
         try:
-            genes = encoding.init(for_genes, network)
+            task = prepare(config)
         except ValueError as why:  # some are for other networks
             print(f"{name:16} {why}")
             continue
-        state = strategy.init(key, genes)
-        whole = encodings.decoded(fitness, encoding, network)
-        programs = [program(whole)]
-        if isinstance(whole, DecodedFitness):
-            programs.append(program(Undecoded(fitness, network)))
-        for run in programs:
-            seconds(run, state, 2)
-        times = [
-            [seconds(run, state, arguments.generations) for run in programs]
-            for _ in range(arguments.blocks)
-        ]
-        milliseconds = 1000 * statistics.median(row[0] for row in times) / arguments.generations
-        share = statistics.median(1 - row[-1] / row[0] for row in times)
-        number = evoae.trees.size(state.best)
-        print(f"{name:16} {number:7,} {milliseconds:16.1f} {share:9.0%}", flush=True)
+        cost = measure_cost(task, arguments.blocks, arguments.generations)
+        number, milliseconds = trees.size(task.state.best), 1000 * cost.seconds
+        print(f"{name:16} {number:7,} {milliseconds:16.1f} {cost.share:9.0%}", flush=True)
 
 
 if __name__ == "__main__":

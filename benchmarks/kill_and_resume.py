@@ -22,8 +22,8 @@ import numpy as np
 
 from evoae import runs as run
 from evoae.mutations import Gaussian
-from evoae.runs import saving
 from evoae.runs.config import DataConfig, RunConfig
+from evoae.runs.observers import checkpoints
 from evoae.strategies import GeneticAlgorithm
 
 # Its processes have imported all that they need; each starts JAX's runtime for itself.
@@ -48,7 +48,7 @@ def small_config(folder, num_generations=200):
 def trained(config, compiled):
     """Trains in this process, and saves after every block."""
     keep_programs(compiled)
-    saving.SAVE_COST = float("inf")
+    checkpoints.SAVE_COST = float("inf")
     run.train(config, progress=False)
 
 

@@ -9,9 +9,9 @@ evaluated in float32 at the end.
 import argparse
 
 import jax
-from evoae.experiments.bench.measure import median
 
 import evoae
+from evoae.experiments.bench.measurements import find_median
 from evoae.mutations import Gaussian
 from evoae.strategies import GeneticAlgorithm
 
@@ -35,7 +35,7 @@ def main() -> None:
     for precision in ("float32", "bfloat16"):
         errors = [reached(precision, seed, given.generations) for seed in range(given.seeds)]
         figures = ", ".join(f"{error:.5f}" for error in errors)
-        print(f"{precision}: {figures}; median {median(errors):.5f}", flush=True)
+        print(f"{precision}: {figures}; median {find_median(errors):.5f}", flush=True)
 
 
 if __name__ == "__main__":

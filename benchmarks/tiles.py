@@ -5,11 +5,11 @@ python benchmarks/tiles.py
 
 import jax
 import jax.numpy as jnp
-from evoae.experiments.bench.measure import in_turns, median
 
 from evoae import data, trees
 from evoae.engine.evaluation import in_chunks, tile_size
 from evoae.experiments.bench.cases import NETWORKS
+from evoae.experiments.bench.measurements import find_median, time_in_turns
 from evoae.fitness import Reconstruction
 
 PROBLEMS = (
@@ -58,9 +58,9 @@ def main() -> None:
         runs, chosen = {}, 0
         for tile in TILES:
             runs[str(tile)], chosen = evaluation(network, images, tile)
-        timings = in_turns(runs, turns=5, seconds=0.2)
+        timings = time_in_turns(runs, turns=5, seconds=0.2)
         figures = ", ".join(
-            f"{tile}: {1e6 * median(timing.seconds) / CANDIDATES:,.0f}"
+            f"{tile}: {1e6 * find_median(timing.seconds) / CANDIDATES:,.0f}"
             for tile, timing in timings.items()
         )
         print(f"{network}, {count} images (evoae takes {chosen}): {figures}", flush=True)

@@ -20,7 +20,7 @@ import pytest
 
 import evoae
 import evoae.cli.commands
-import evoae.experiments.bench.run
+import evoae.experiments.bench.benchmark
 import evoae.experiments.paper.registry
 import evoae.report.page
 import evoae.runs.comparison
@@ -103,7 +103,7 @@ def doing_nothing(monkeypatch):
             (evoae.runs.training, "resume"),
             (evoae.runs.sweeps, "sweep"),
         ),
-        *((evoae.runs.comparison, "compare"), (evoae.experiments.bench.run, "bench")),
+        *((evoae.runs.comparison, "compare"), (evoae.experiments.bench.benchmark, "bench")),
         *((evoae.report.page, "read_record"), (evoae.report.page, "write_page")),
         *((evoae.cli.options, "join"), (evoae.experiments.paper.registry, "reproduce")),
     ):

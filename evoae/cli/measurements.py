@@ -58,7 +58,8 @@ class BenchQuery:
 def bench(arguments: list[str]) -> int:
     """Measures throughput, and writes it as JSON, as tables and as a picture."""
     query = parse(BenchQuery, arguments, prog="evoae bench")
-    importlib.import_module("evoae.experiments.bench.run").bench(quick=query.quick, out=query.out)
+    benchmark = importlib.import_module("evoae.experiments.bench.benchmark")
+    benchmark.bench(quick=query.quick, out=query.out)
     return 0
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import evoae
-import evoae.experiments.bench.run
+import evoae.experiments.bench.benchmark
 import evoae.runs.comparison
 import evoae.runs.training
 from evoae.cli.commands import COMMANDS, main
@@ -279,7 +279,9 @@ def test_data_are_described(capsys):
 
 def test_bench_takes_its_options(monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(evoae.experiments.bench.run, "bench", lambda **query: asked.append(query))
+    monkeypatch.setattr(
+        evoae.experiments.bench.benchmark, "bench", lambda **query: asked.append(query)
+    )
     assert main(["bench", "--quick", "--out", str(tmp_path)]) == 0
     assert asked == [{"quick": True, "out": tmp_path}]
 

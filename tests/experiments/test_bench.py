@@ -13,13 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from evoae.experiments.bench.measure import multiply_adds, peak_memory
-from evoae.experiments.bench.run import bench
 from rich.console import Console
 
 import evoae
 from evoae import trees
-from evoae.experiments.bench import contenders, measure
+from evoae.experiments.bench import contenders, measurements
+from evoae.experiments.bench.benchmark import bench
 from evoae.experiments.bench.cases import (
     CASES,
     EVOSAX,
@@ -30,6 +29,7 @@ from evoae.experiments.bench.cases import (
     Case,
     Network,
 )
+from evoae.experiments.bench.measurements import count_multiply_adds, measure_peak_memory
 from evoae.layers import Conv, ConvTranspose, Dense, Reshape
 from evoae.report.table import print_table
 from evoae.report.throughput import Other, Throughput, draw_throughput, tabulate
@@ -111,7 +111,7 @@ def test_multiply_adds_of_the_papers_network_by_hand():
     # A 2x2 block spread by a 5x5 kernel reaches 6x6 outputs.
     transposed = 10 * 4 * 4 * 36 + 10 * 12 * 12 * 36
     assert (
-        multiply_adds(NETWORKS["varadi2021"].model, (28, 28, 1))
+        count_multiply_adds(NETWORKS["varadi2021"].model, (28, 28, 1))
         == convolutions + dense + transposed
     )
 
@@ -122,12 +122,12 @@ def test_multiply_adds_count_channels_and_strides():
         [Dense(2 * 3 * 3), Reshape(2, 3, 3), ConvTranspose(2, 4, stride=2)],
     )
     count = 4 * 4 * 3 * (2 * 9) + 3 * 3 * 4 * (3 * 4) + 36 * 2 + 2 * 18 + 3 * 3 * 2 * (2 * 16)
-    assert multiply_adds(model, (8, 8, 2)) == count
+    assert count_multiply_adds(model, (8, 8, 2)) == count
 
 
 def test_runs_take_turns_of_equal_length(monkeypatch):
     now, calls = [0.0], []
-    monkeypatch.setattr(measure.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(measurements.time, "perf_counter", lambda: now[0])
 
     def program(name, compiling, seconds):
         def run(number):
@@ -138,7 +138,7 @@ def test_runs_take_turns_of_equal_length(monkeypatch):
         return run
 
     runs = {"fast": program("fast", 2.0, 0.01), "slow": program("slow", 3.0, 5.0)}
-    timings = measure.in_turns(runs, turns=5, seconds=1.0)
+    timings = measurements.time_in_turns(runs, turns=5, seconds=1.0)
     (_, length), slow = turn = calls[-2:]
     assert 50 <= length <= 150
     assert slow == ("slow", 1)
@@ -153,7 +153,7 @@ def test_memory_is_that_of_another_process():
     ballast = np.ones(2**27)  # a gigabyte, which the measured process has not
     assert ballast.nbytes == 2**30
     del ballast
-    peak = peak_memory(Case("mlp", "Gaussian", 2))
+    peak = measure_peak_memory(Case("mlp", "Gaussian", 2))
     assert 2**20 < peak < 2**30
 
 
@@ -229,8 +229,8 @@ def test_page_has_a_line_for_every_case_in_both_tables(done):
 
 def test_without_evosax_it_is_missing(monkeypatch):
     monkeypatch.setattr(contenders.importlib.util, "find_spec", lambda name: None)
-    assert contenders.missing(EVOSAX)
-    assert not contenders.missing(FLAX)
+    assert contenders.is_missing(EVOSAX)
+    assert not contenders.is_missing(FLAX)
 
 
 def test_a_folder_that_cannot_be_is_known_before_anything_is_measured(tmp_path):

@@ -14,13 +14,13 @@ from rich.console import Console
 from evoae import trees
 from evoae.engine.environment import environment
 from evoae.experiments.bench.cases import CASES, NETWORKS, QUICK_CASES, Case
-from evoae.experiments.bench.contenders import CONTENDERS, EVOAE, missing
-from evoae.experiments.bench.measure import (
-    in_turns,
-    median,
-    multiply_adds,
-    peak_memory,
-    product_rate,
+from evoae.experiments.bench.contenders import CONTENDERS, EVOAE, is_missing
+from evoae.experiments.bench.measurements import (
+    count_multiply_adds,
+    find_median,
+    measure_peak_memory,
+    measure_product_rate,
+    time_in_turns,
 )
 from evoae.report.files import replacing
 from evoae.report.table import print_table
@@ -87,10 +87,10 @@ def bench(
         for case in cases
         if not quick and case.population_size >= LARGE
     }
-    machine = _machine(product_rate(turns=turns, seconds=seconds))
+    machine = _machine(measure_product_rate(turns=turns, seconds=seconds))
     for name, value in machine.items():
         console.print(f"{name:12} {value}")
-    for name in filter(missing, CONTENDERS):
+    for name in filter(is_missing, CONTENDERS):
         console.print(f"left out     {name}: it is not installed", style="yellow")
 
     found = []
@@ -108,7 +108,7 @@ def bench(
 
 
 def _peak_memory(case: Case, console: Console) -> int:
-    peak = peak_memory(case)
+    peak = measure_peak_memory(case)
     console.print(f"memory       {case.title}: {peak / 2**20:,.0f} MiB")
     return peak
 
@@ -135,25 +135,25 @@ def _processor() -> str:
 def _measured(
     case: Case, peak: int | None, gflops: float, turns: int, seconds: float
 ) -> Throughput:
-    names = [EVOAE, *(name for name in case.others if not missing(name))]
+    names = [EVOAE, *(name for name in case.others if not is_missing(name))]
     runs = {name: CONTENDERS[name](case) for name in names}
-    timings = in_turns(runs, turns=turns, seconds=seconds)
+    timings = time_in_turns(runs, turns=turns, seconds=seconds)
     model, images = NETWORKS[case.network].model, case.dataset().images
     num_images = case.batch_size or len(images)
     evaluations = case.population_size * num_images
-    work = multiply_adds(model, images.shape[1:])
+    work = count_multiply_adds(model, images.shape[1:])
     ours = timings.pop(EVOAE)
     others = [
         Other(
             name=name,
-            evaluations_per_second=evaluations / median(its.seconds),
-            ratio=median([a / b for a, b in zip(its.seconds, ours.seconds, strict=True)]),
+            evaluations_per_second=evaluations / find_median(its.seconds),
+            ratio=find_median([a / b for a, b in zip(its.seconds, ours.seconds, strict=True)]),
             compile_seconds=its.compile_seconds,
             seconds_per_generation=its.seconds,
         )
         for name, its in timings.items()
     ]
-    speed = 1 / median(ours.seconds)
+    speed = 1 / find_median(ours.seconds)
     return Throughput(
         network=case.network,
         mutation=case.mutation,

@@ -46,12 +46,12 @@ def _start(model: nn.Module, case: Case) -> _Start:
     return _Start(for_run, Reconstruction(model, error="mae"), images, params, state)
 
 
-def evoae(case: Case) -> Run:
+def prepare_evoae(case: Case) -> Run:
     """`evoae.evolve` with our layers."""
     return _evolve(NETWORKS[case.network].model, case)
 
 
-def flax_under_vmap(case: Case) -> Run:
+def prepare_flax(case: Case) -> Run:
     """`evoae.evolve`, and so the same search, over Flax's own layers."""
     return _evolve(NETWORKS[case.network].twin, case)
 
@@ -74,7 +74,7 @@ def _evolve(model: nn.Module, case: Case) -> Run:
     return run
 
 
-def evosax_simple_ga(case: Case) -> Run:
+def prepare_evosax(case: Case) -> Run:
     """SimpleGA of evosax, which changes all weights, with our layers, as its users write a loop."""
     start = _start(NETWORKS[case.network].model, case)
     algorithms: Any = importlib.import_module("evosax.algorithms")
@@ -109,7 +109,7 @@ def evosax_simple_ga(case: Case) -> Run:
     return run
 
 
-def loop(case: Case) -> Run:
+def prepare_loop(case: Case) -> Run:
     """The same search without `vmap`: one candidate after another, each a compiled evaluation."""
     strategy, start = case.strategy, _start(NETWORKS[case.network].twin, case)
     ask, tell = jax.jit(strategy.ask), jax.jit(strategy.tell)
@@ -133,13 +133,13 @@ def loop(case: Case) -> Run:
 
 
 CONTENDERS: dict[str, Callable[[Case], Run]] = {
-    EVOAE: evoae,
-    FLAX: flax_under_vmap,
-    EVOSAX: evosax_simple_ga,
-    LOOP: loop,
+    EVOAE: prepare_evoae,
+    FLAX: prepare_flax,
+    EVOSAX: prepare_evosax,
+    LOOP: prepare_loop,
 }
 
 
-def missing(name: str) -> bool:
+def is_missing(name: str) -> bool:
     """Whether a contender is a package that is not installed."""
     return name == EVOSAX and importlib.util.find_spec("evosax") is None

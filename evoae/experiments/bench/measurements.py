@@ -33,7 +33,7 @@ class Timing(NamedTuple):
     seconds: list[float]
 
 
-def in_turns(runs: Mapping[str, Run], *, turns: int, seconds: float) -> dict[str, Timing]:
+def time_in_turns(runs: Mapping[str, Run], *, turns: int, seconds: float) -> dict[str, Timing]:
     """Times programs one after the other, and so again, so that all see the machine alike.
 
     Args:
@@ -41,7 +41,7 @@ def in_turns(runs: Mapping[str, Run], *, turns: int, seconds: float) -> dict[str
       turns: how often each is timed; fewer where they are slow, but once at least.
       seconds: about how long a turn of each should last; one generation lasts longer if it must.
 
-    >>> timings = in_turns({"nothing": lambda num_generations: None}, turns=3, seconds=0.0)
+    >>> timings = time_in_turns({"nothing": lambda num_generations: None}, turns=3, seconds=0.0)
     >>> len(timings["nothing"].seconds)
     3
     """
@@ -75,7 +75,7 @@ def _length(run: Run, took: float, seconds: float) -> int:
     return number
 
 
-def product_rate(*, turns: int, seconds: float) -> float:
+def measure_product_rate(*, turns: int, seconds: float) -> float:
     """1e9 float32 operations a second, two a multiply-add, in products of 1024 x 1024 matrices."""
     size = 1024
     # An orthogonal one, so that however many products neither grow nor vanish.
@@ -89,23 +89,23 @@ def product_rate(*, turns: int, seconds: float) -> float:
     def run(number: int) -> None:
         jax.block_until_ready(products(matrix, number))
 
-    times = in_turns({"products": run}, turns=turns, seconds=seconds)["products"].seconds
-    return 2e-9 * size**3 / median(times)
+    times = time_in_turns({"products": run}, turns=turns, seconds=seconds)["products"].seconds
+    return 2e-9 * size**3 / find_median(times)
 
 
-def median(values: Sequence[float]) -> float:
+def find_median(values: Sequence[float]) -> float:
     """The middle one, or the lower of the middle two: a value that was measured."""
     return sorted(values)[(len(values) - 1) // 2]
 
 
-def multiply_adds(model: Autoencoder, image_shape: Sequence[int]) -> int:
+def count_multiply_adds(model: Autoencoder, image_shape: Sequence[int]) -> int:
     """Multiply-adds of one network on one image (height, width, channels), in its linear maps.
 
     They are those of the layers as the network computes them, where an unpool and the transposed
     convolution after it are one map on the small image. Zeros of padding count as any number.
 
     >>> from evoae.layers import Reshape
-    >>> multiply_adds(Autoencoder([Dense(2)], [Dense(36), Reshape(1, 6, 6)]), (6, 6, 1))
+    >>> count_multiply_adds(Autoencoder([Dense(2)], [Dense(36), Reshape(1, 6, 6)]), (6, 6, 1))
     144
     """
     height, width, channels = image_shape
@@ -124,7 +124,7 @@ def multiply_adds(model: Autoencoder, image_shape: Sequence[int]) -> int:
     return count
 
 
-def peak_memory(case: Case) -> int:
+def measure_peak_memory(case: Case) -> int:
     """Bytes that a generation of ours takes at most, in a process of its own.
 
     On an accelerator those of the device; otherwise those above the process with its imports.
