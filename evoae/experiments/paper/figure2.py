@@ -13,7 +13,7 @@ from evoae.experiments.paper.harness import pictures, tables
 from evoae.experiments.paper.harness.experiment import Experiment
 from evoae.experiments.paper.harness.kept_parts import Arrays, Parts
 from evoae.experiments.paper.harness.statements import Finding, is_most, smaller, spread
-from evoae.experiments.paper.harness.steps import collect
+from evoae.experiments.paper.harness.steps import run_steps
 from evoae.experiments.paper.harness.tables import Group, Table
 from evoae.models.networks import applied
 from evoae.runs.config import PRESETS
@@ -37,16 +37,19 @@ def measure(parts: Parts, *, seeds: int, generations: int) -> Arrays:
         ]
         keys, states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *begun)
 
-        def reach_next_frame(states: Any) -> tuple[Any, jax.Array]:
+        frames = [draw(states)]
+
+        def reach_next_frame(states: Any) -> Any:
             states, _ = evolve_runs(
                 *(keys, task.config.strategy, task.fitness, task.images, states),
                 num_generations=EVERY,
                 block_size=EVERY,
             )
-            return states, draw(states)
+            frames.append(draw(states))
+            return states
 
-        later = collect(reach_next_frame, states, generations // EVERY)
-        return {"frames": np.stack([draw(states), *later], axis=1)}
+        run_steps(reach_next_frame, states, generations // EVERY)
+        return {"frames": np.stack(frames, axis=1)}
 
     found = parts.kept("frames", evolve)
     frames, image = found["frames"], target[0, ..., 0]

@@ -1,46 +1,34 @@
-"""Steps of the one loop that are longer than a generation, and of which each leaves a value."""
+"""The one loop, for steps that are longer than a generation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from evoae.runs.clock import Clock, Pace
-from evoae.runs.loop import Advance, Observer, Progress, run_loop
-
-Step = Callable[[Any], tuple[Any, Any]]
-"""state -> the state after the step, and its value."""
+from evoae.runs.loop import Observer, Progress, run_loop
 
 
-def one_by_one(step: Step) -> Advance:
-    """What does such steps, for `evoae.runs.loop.run_loop`; the trace is a list of their values."""
-
-    def advance(state: Any, count: int, _: Pace) -> tuple[Any, list[Any]]:
-        values = []
-        for _step in range(count):
-            state, value = step(state)
-            values.append(value)
-        return state, values
-
-    return advance
-
-
-def collect(step: Step, state: Any, number: int) -> list[Any]:
-    """The values of so many steps.
+def run_steps(
+    step: Callable[[Any], Any],
+    state: Any,
+    number: int,
+    observers: Sequence[Observer] = (),
+    **behind: Any,
+) -> Progress:
+    """`evoae.runs.loop.run_loop` until so many steps from state to state are done.
 
     Raises:
       KeyboardInterrupt: Ctrl-C or SIGTERM, after the step that was being done.
 
-    >>> collect(lambda state: (state + 1, 10 * state), 0, 3)
-    [0, 10, 20]
+    >>> run_steps(lambda state: 2 * state, 1, 10).state
+    1024
     """
-    found = _Values()
-    if run_loop(one_by_one(step), state, Clock(number), [found]).stopped:
+
+    def advance(state: Any, count: int, _: Pace) -> tuple[Any, None]:
+        for _step in range(count):
+            state = step(state)
+        return state, None
+
+    progress = run_loop(advance, state, Clock(number), observers, **behind)
+    if progress.stopped:
         raise KeyboardInterrupt
-    return found.values
-
-
-class _Values(Observer):
-    def __init__(self) -> None:
-        self.values: list[Any] = []
-
-    def block(self, progress: Progress) -> None:
-        self.values += progress.trace
+    return progress

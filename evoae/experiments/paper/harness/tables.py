@@ -33,8 +33,7 @@ class Group(NamedTuple):
         return max(len(its) for its in self.figures.values() if its is not None)
 
 
-Cell = Callable[[Group], object]
-"""From a group of runs to a cell of its row."""
+Cell = Callable[[Group], object]  # of the row of a group
 
 
 def list_runs(names: Sequence[str], groups: Sequence[Group]) -> Table:
@@ -62,8 +61,8 @@ def summarize(groups: Sequence[Group], columns: Mapping[str, Cell]) -> Table:
     >>> summarize(groups, {"search": label(0), "seeds": count, **spread_of("error")}).rows
     [('a', 3, 0.25, 0.5, 0.75)]
     """
-    rows = [tuple(cell(group) for cell in columns.values()) for group in groups]
-    return Table(tuple(columns), rows)
+    cells = columns.values()
+    return Table(tuple(columns), [tuple(cell(group) for cell in cells) for group in groups])
 
 
 def _value(figures: Any, place: int) -> object:

@@ -10,13 +10,12 @@ import numpy as np
 from evoae import data
 from evoae.checks import check_choice, check_whole
 from evoae.engine.evolution import evolve
-from evoae.experiments.paper.harness.steps import one_by_one
+from evoae.experiments.paper.harness.steps import run_steps
 from evoae.fitness import Reconstruction
 from evoae.models import MODELS
 from evoae.models.networks import random_networks
 from evoae.runs import checkpoint
-from evoae.runs.clock import Clock
-from evoae.runs.loop import Observer, Progress, run_loop
+from evoae.runs.loop import Observer, Progress
 from evoae.runs.task import Images
 from evoae.strategies import ProbeEvolutionStrategy, Race, Stacked
 from evoae.types import Params
@@ -117,20 +116,18 @@ def evolve_parts(
 
     batches = jax.device_put(train)
 
-    def evolve_part(state: Any) -> tuple[Any, float]:
+    def evolve_part(state: Any) -> Any:
         state, _ = evolve(
             *(for_run, strategy, error, batches, state),
             num_generations=each,
             batch_size=BATCH_SIZE,
         )
-        return state, validate(state)
+        errors.append(validate(state))
+        return state
 
     keeper = _Keeper(folder, errors, each, show)
     behind: Any = {"steps": len(errors), "seconds": seconds}
-    progress = run_loop(one_by_one(evolve_part), state, Clock(NUM_PARTS), [keeper], **behind)
-    if progress.stopped:
-        raise KeyboardInterrupt
-    return keeper.course(progress)
+    return keeper.course(run_steps(evolve_part, state, NUM_PARTS, [keeper], **behind))
 
 
 class _Keeper(Observer):
@@ -142,7 +139,6 @@ class _Keeper(Observer):
         self._folder, self._errors, self._each, self._show = folder, errors, each, show
 
     def block(self, progress: Progress) -> None:
-        self._errors += progress.trace
         record = {"course": self._errors, "seconds": progress.pace.seconds}
         checkpoint.save(self._folder, len(self._errors), progress.state, record)
         self._show(self.course(progress))
