@@ -12,8 +12,8 @@ __all__ = [
     "Crossover",
     "Encoding",
     "FitnessFn",
-    "Genes",
     "Genotype",
+    "Perturbation",
     "Hyper",
     "Info",
     "LoggerName",
@@ -31,10 +31,10 @@ Params = Any
 Batch = Any
 """Whatever the fitness function reads: usually images [N, height, width, channels]."""
 
-Genotype = Any
+Perturbation = Any
 """A pytree of arrays: what describes one candidate, given its parents."""
 
-Genes = Any
+Genotype = Any
 """A pytree of float arrays: what an encoding makes weights of, and a strategy sees."""
 
 Hyper = dict[str, Any]
@@ -52,18 +52,18 @@ class Population(NamedTuple):
 
     Attributes:
       parents: weights of the stored parents; leaves [S, ...]. Candidates 0..S-1 are their copies.
-      parent: int32 [P, 2], the two parents of each candidate; equal without crossover.
-      genotype: what each candidate is made of, given its parents; leaves [P, ...].
+      parent_ids: int32 [P, 2], the two parents of each candidate; equal without crossover.
+      perturbation: what each candidate is made of, given its parents; leaves [P, ...].
     """
 
     parents: Params
-    parent: jax.Array
-    genotype: Genotype
+    parent_ids: jax.Array
+    perturbation: Perturbation
 
     @property
     def size(self) -> int:
         """P, the number of candidates."""
-        return self.parent.shape[0]
+        return self.parent_ids.shape[0]
 
     def dense(self, strategy: "Strategy") -> Params:
         """All candidates as whole networks: leaves [P, ...]."""
@@ -92,7 +92,7 @@ class Encoding(Protocol):
     follows from the description and from the network's shapes.
     """
 
-    def init(self, key: jax.Array, params: Params) -> Genes:
+    def init(self, key: jax.Array, params: Params) -> Genotype:
         """The first genes, from a key and a random network.
 
         Its arrays give shapes and types, and how large weights should be; an encoding that can
@@ -100,7 +100,7 @@ class Encoding(Protocol):
         """
         ...
 
-    def decode(self, genes: Genes, like: Params) -> Params:
+    def decode(self, genotype: Genotype, like: Params) -> Params:
         """The weights, in the structure, shapes and types of `like`, whose values don't matter."""
         ...
 
@@ -114,10 +114,10 @@ class Mutation(Protocol):
 
     One whose children may differ from a single parent in one weight each says so by a method
     `single_changes(population) -> (positions, deltas)`, as a `Strategy` does, or None when they do
-    not; the population's genotype is then the mutation's own.
+    not; the population's perturbation is then the mutation's own.
     """
 
-    def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> Genotype:
+    def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> Perturbation:
         """Describes the mutation of candidate `index`.
 
         All candidates of a generation are given the same key. What they share is drawn from the key
@@ -126,7 +126,7 @@ class Mutation(Protocol):
         """
         ...
 
-    def apply(self, params: Params, genotype: Genotype) -> Params:
+    def apply(self, params: Params, perturbation: Perturbation) -> Params:
         """The child of one parent."""
         ...
 
@@ -134,11 +134,11 @@ class Mutation(Protocol):
 class Crossover(Protocol):
     """A frozen description of how a child is put together from two parents."""
 
-    def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> Genotype:
+    def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> Perturbation:
         """Describes the crossover of candidate `index`; keys as for `Mutation.sample`."""
         ...
 
-    def apply(self, first: Params, second: Params, genotype: Genotype) -> Params:
+    def apply(self, first: Params, second: Params, perturbation: Perturbation) -> Params:
         """The child of two parents; equal parents have their equal for a child."""
         ...
 
@@ -222,7 +222,7 @@ class Strategy(Protocol):
     end is fitted to a run by `lasting(num_generations) -> Strategy`. One that takes in networks
     from elsewhere has `immigrate(state, params, fitness) -> state`, see `evoae.strategies.Islands`.
     Candidates of several populations may be joined to one, so `express` reads the parents that
-    `population.parent` names.
+    `population.parent_ids` names.
     """
 
     def init(self, key: jax.Array, params: Params, hyper: Hyper | None = None) -> Any:

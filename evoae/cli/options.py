@@ -20,7 +20,7 @@ from tyro.constructors import (
 from evoae.engine.hosts import join
 from evoae.runs.config import RunConfig, full_name, setting
 from evoae.runs.config.kinds import Draft, draft, kind_name, with_kind
-from evoae.strategies.shared import lasting
+from evoae.strategies.populations import lasting
 
 SWEEP = "sweep."
 KIND_HELP = "what it is; another kind than the preset's begins with its own defaults"

@@ -15,7 +15,7 @@ from evoae.data import scale
 from evoae.fitness.batches import NoisyBatch, PreparedBatch
 from evoae.fitness.centre import Centre, centre
 from evoae.fitness.delta import Neighbours
-from evoae.fitness.errors import ERRORS, ErrorName, check_sides, logit
+from evoae.fitness.reconstruction_errors import ERRORS, ErrorName, check_sides, logit
 from evoae.fitness.held_arrays import HeldArrays
 from evoae.layers import activate
 from evoae.models import Autoencoder

@@ -25,7 +25,7 @@ from evoae.layers.base import (
     image_shape,
     materialize,
 )
-from evoae.layers.change import Change, fit, widen
+from evoae.layers.delta import Change, fit, widen
 from evoae.layers.conv import channel_change
 
 # Up to so many input pixels, kernels from one channel to one are applied as a dense matrix.

@@ -11,7 +11,7 @@ from evoae.report.gallery import draw_gallery
 from evoae.report.growth import draw_growth
 from evoae.report.latent import draw_latent_map
 from evoae.report.metrics import write_metrics
-from evoae.report.recorder import Frame, FrameRecorder
+from evoae.report.film import Frame, FrameRecorder
 
 __all__ = [
     "Course",

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from evoae.report import style
 from evoae.report.curve import scale_errors
-from evoae.report.files import check_destination
+from evoae.report.output_files import check_destination
 from evoae.report.labels import Label, label_right_edge
 
 WIDTH, HEIGHT = 3.6, 3.2  # of each of the axes, in inches

@@ -14,7 +14,7 @@ from matplotlib.ticker import NullFormatter, NullLocator
 
 from evoae.report import style
 from evoae.report.curve import scale_errors
-from evoae.report.files import check_destination
+from evoae.report.output_files import check_destination
 from evoae.report.labels import Label, label_right_edge
 
 WIDTH, HEIGHT = 4.6, 3.2  # of the axes of a curve, in inches

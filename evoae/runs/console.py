@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from evoae.engine.environment import device, unused_accelerator
+from evoae.engine.versions import device, unused_accelerator
 from evoae.report.words import COLLAPSED, ERROR_NAMES, describe_bound, describe_error
 
 
@@ -55,7 +55,7 @@ def print_start(
     number, height, width, _ = image_shape
     images = "1 image" if number == 1 else f"{number:,} images"
     console.print(f"data         {source}: {images} of {height}x{width}")
-    genes = "" if num_genes == num_weights else f" from {num_genes:,} genes"
+    genotype = "" if num_genes == num_weights else f" from {num_genes:,} genes"
     console.print(f"model        {model}: {num_weights:,} weights{genes}")
     errors = ", ".join(f"{name} {value:.4f}" for name, value in baselines.items())
     console.print(f"baselines    {errors} ({error_name})")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evoae.fitness import compute_diversity
-from evoae.runs.config.command import command
-from evoae.runs.judging import (
+from evoae.runs.config.command_words import command
+from evoae.runs.measuring import (
     Snapshot,
     measure_absolute_error,
     measure_error,

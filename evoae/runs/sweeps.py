@@ -17,21 +17,21 @@ import numpy.typing as npt
 
 from evoae import trees
 from evoae.engine import evolve_runs
-from evoae.engine.environment import device, environment
+from evoae.engine.versions import device, environment
 from evoae.engine.evaluation import equal_size
-from evoae.models.networks import applied
+from evoae.models.compiled import applied
 from evoae.report.sweep import draw_sweep, draw_sweep_galleries, name_settings, print_sweep
 from evoae.report.table import write_table
 from evoae.report.words import name_error
 from evoae.runs.clock import BLOCK_SIZE, Clock, Pace
 from evoae.runs.config import Grid, RunConfig, grid, setting, to_json
 from evoae.runs.console import new_console
-from evoae.runs.folders import BEST, free_folder, portable, write_settings, writing
-from evoae.runs.judging import measure_error, shown_of
+from evoae.runs.paths import BEST, free_folder, portable, write_settings, writing
+from evoae.runs.measuring import measure_error, shown_of
 from evoae.runs.loop import Observer, Progress, interrupts, run_loop
-from evoae.runs.observers.bar import COMPILING, ProgressBar, Status
+from evoae.runs.observers.progress_bar import COMPILING, ProgressBar, Status
 from evoae.runs.task import Task, first_state, prepare
-from evoae.runs.weights import save_weights
+from evoae.runs.weight_files import save_weights
 from evoae.types import Info, Params
 
 MOST_BYTES = 2**30  # of states at a time; more runs come one part after another
@@ -229,7 +229,7 @@ def _evolve_part(task: Task, configs: Sequence[RunConfig], showing: Observer) ->
 
     def advance(states: Any, num_generations: int, _: Pace) -> tuple[Any, Info]:
         return evolve_runs(
-            *(keys, config.strategy, task.fitness_of_genes, batch, states),
+            *(keys, config.strategy, task.fitness_of_genotype, batch, states),
             num_generations=num_generations,
             batch_size=config.batch_size,
             chunk_size=config.chunk_size,
@@ -239,11 +239,11 @@ def _evolve_part(task: Task, configs: Sequence[RunConfig], showing: Observer) ->
     minutes = None if config.minutes is None else count * config.minutes
     courses = _Courses()
     progress = run_loop(advance, states, Clock(config.num_generations, minutes), [courses, showing])
-    genes = jax.vmap(lambda state: state.best)(progress.state)
+    genotype = jax.vmap(lambda state: state.best)(progress.state)
     inputs, pace = shown_of(task).inputs, progress.pace
     runs = []
     for row, fitness in enumerate(np.concatenate(courses.best_fitness, axis=1)):
-        best = jax.device_get(task.network(trees.take(genes, row)))
+        best = jax.device_get(task.network(trees.take(genotype, row)))
         # `evolve` ends a run in which a generation has no finite error.
         valid = np.isfinite(fitness).all()
         error = measure_error(task.fitness, best, task.images) if valid else np.inf

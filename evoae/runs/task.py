@@ -12,18 +12,18 @@ from evoae import data
 from evoae.encodings import Decoder, Direct, decoded
 from evoae.engine import evolve
 from evoae.engine.devices import replicated
-from evoae.engine.evolution import working_mesh
+from evoae.engine.generations import working_mesh
 from evoae.engine.memory import Memory, check_memory, memory_estimate
 from evoae.fitness import Reconstruction
-from evoae.fitness.errors import check_sides
+from evoae.fitness.reconstruction_errors import check_sides
 from evoae.models import Autoencoder, variational
-from evoae.models.networks import random_networks
+from evoae.models.compiled import random_networks
 from evoae.runs.clock import BLOCK_SIZE, Clock, Pace
 from evoae.runs.config import DataConfig, RunConfig
 from evoae.runs.loop import Advance
 from evoae.strategies import Stacked
-from evoae.strategies.shared import num_networks
-from evoae.types import Encoding, FitnessFn, Genes, Info, Params
+from evoae.strategies.populations import num_networks
+from evoae.types import Encoding, FitnessFn, Genotype, Info, Params
 
 NUM_SHOWN = 10  # images in the pictures
 
@@ -51,7 +51,7 @@ class Task(NamedTuple):
     labels: Images | None
     model: Autoencoder
     fitness: Reconstruction
-    fitness_of_genes: FitnessFn
+    fitness_of_genotype: FitnessFn
     decoder: Decoder
     key: jax.Array
     state: Any
@@ -66,14 +66,14 @@ class Task(NamedTuple):
         """The first images as floats, or all of them: [N, H, W, C] in data.low..data.high."""
         return data.scale(self.images[:number], self.config.data.low, self.config.data.high)
 
-    def network(self, genes: Genes) -> Params:
+    def network(self, genotype: Genotype) -> Params:
         """The weights that genes decode to."""
-        return _decoded(self.decoder, genes) if self.encoded else genes
+        return _decoded(self.decoder, genotype) if self.encoded else genotype
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _decoded(decoder: Decoder, genes: Genes) -> Params:
-    return decoder(genes)
+def _decoded(decoder: Decoder, genotype: Genotype) -> Params:
+    return decoder(genotype)
 
 
 def prepare(config: RunConfig) -> Task:
@@ -116,11 +116,11 @@ def prepare(config: RunConfig) -> Task:
         labels=dataset.labels,
         model=model,
         fitness=fitness,
-        fitness_of_genes=decoded(fitness, config.encoding, like),
+        fitness_of_genotype=decoded(fitness, config.encoding, like),
         decoder=Decoder.of(config.encoding, like),
         key=key,
         state=state,
-        population_size=population.parent.shape[0],
+        population_size=population.parent_ids.shape[0],
     )
     check_memory(memory_of(task))
     key, state = begin()
@@ -143,12 +143,12 @@ def first_state(config: RunConfig, model: Autoencoder, images: Images) -> tuple[
     networks: Any = random_networks(for_weights, model, image, number if number > 1 else None)
     # The first two of three keys are the two above.
     for_genes = jax.random.split(jax.random.key(config.seed), 3)[2]
-    genes = _first_genes(for_genes, networks, config.encoding, number if number > 1 else None)
-    return key, config.strategy.init(for_weights, Stacked(genes) if number > 1 else genes)
+    genotype = _first_genotype(for_genes, networks, config.encoding, number if number > 1 else None)
+    return key, config.strategy.init(for_weights, Stacked(genotype) if number > 1 else genotype)
 
 
 @functools.partial(jax.jit, static_argnames=("encoding", "number"))
-def _first_genes(key: jax.Array, networks: Params, encoding: Encoding, number: int | None) -> Genes:
+def _first_genotype(key: jax.Array, networks: Params, encoding: Encoding, number: int | None) -> Genotype:
     """The genes for one network, or for several of them, stacked."""
     if number is None:
         return encoding.init(key, networks)
@@ -177,7 +177,7 @@ def memory_of(task: Task) -> Memory:
     """What a generation needs of a device's memory at least."""
     config = task.config
     return memory_estimate(
-        *(config.strategy, task.fitness_of_genes, task.images, task.state),
+        *(config.strategy, task.fitness_of_genotype, task.images, task.state),
         batch_size=config.batch_size,
         chunk_size=config.chunk_size,
         num_devices=config.num_devices,
@@ -188,7 +188,7 @@ def make_advance(task: Task) -> Advance:
     """What does the generations of a task, for `evoae.runs.loop.run_loop`."""
     config = task.config
     mesh = working_mesh(
-        *(config.strategy, task.fitness_of_genes, task.images, task.state),
+        *(config.strategy, task.fitness_of_genotype, task.images, task.state),
         batch_size=config.batch_size,
         chunk_size=config.chunk_size,
         num_devices=config.num_devices,
@@ -197,7 +197,7 @@ def make_advance(task: Task) -> Advance:
 
     def advance(state: Any, count: int, _: Pace) -> tuple[Any, Info]:
         return evolve(
-            *(task.key, config.strategy, task.fitness_of_genes, batch, state),
+            *(task.key, config.strategy, task.fitness_of_genotype, batch, state),
             num_generations=count,
             batch_size=config.batch_size,
             chunk_size=config.chunk_size,

@@ -10,13 +10,13 @@ from typing import cast
 
 from rich.console import Console
 
-from evoae.engine.environment import environment
+from evoae.engine.versions import environment
 from evoae.engine.hosts import check_same, is_first, of_first
 from evoae.report.page.record import CONFIG, METRICS
 from evoae.report.words import name_error
 from evoae.runs.config import RunConfig, to_json
 from evoae.runs.console import new_console, print_end, print_start
-from evoae.runs.folders import (
+from evoae.runs.paths import (
     CHECKPOINTS,
     free_folder,
     read_config,
@@ -24,13 +24,13 @@ from evoae.runs.folders import (
     write_settings,
     writing,
 )
-from evoae.runs.judging import Snapshots, measure_baselines
-from evoae.runs.lock import locked
+from evoae.runs.measuring import Snapshots, measure_baselines
+from evoae.runs.folder_lock import locked
 from evoae.runs.loop import Observer, run_loop
-from evoae.runs.observers.bar import ProgressBar
+from evoae.runs.observers.progress_bar import ProgressBar
 from evoae.runs.observers.checkpoints import Checkpoints, identity_of
-from evoae.runs.observers.folder import RunFolder
-from evoae.runs.observers.live import Watch, in_notebook
+from evoae.runs.observers.run_folder import RunFolder
+from evoae.runs.observers.live_page import Watch, in_notebook
 from evoae.runs.observers.trackers import Trackers, load_trackers
 from evoae.runs.result import Result
 from evoae.runs.resuming import Start, share_start, take_up
@@ -48,7 +48,7 @@ def train(
     """Evolves an autoencoder and writes a folder with its settings, weights, numbers and pictures.
 
     The folder holds config.json (the settings, the versions, the device), best.npz (for
-    `load_weights`), genes.npz (what that was decoded from, but with the direct encoding),
+    `load_weights`), genotype.npz (what that was decoded from, but with the direct encoding),
     denoising.csv (errors at several levels of noise, where there is noise), metrics.csv (a row a
     generation), gallery.png, curve.png, evolution.gif, report.html (all of it on one page), and
     what that page is made from besides, result.json (the numbers that are printed) and report.npz;

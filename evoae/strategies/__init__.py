@@ -1,13 +1,13 @@
 """Search strategies, one a file: what to try next, given the errors of what was tried."""
 
 from evoae.strategies.adaptation import GESMR, SAMR, OneFifth
-from evoae.strategies.evosax import Evosax
+from evoae.strategies.evosax_adapter import Evosax
 from evoae.strategies.genetic_algorithm import GeneticAlgorithm
 from evoae.strategies.islands import Islands
 from evoae.strategies.probe_evolution import ProbeEvolutionStrategy
-from evoae.strategies.race import Race
+from evoae.strategies.successive_halving import SuccessiveHalving
 from evoae.strategies.selection import LinearRank, Tournament, Truncation
-from evoae.strategies.shared import Stacked
+from evoae.strategies.populations import Stacked
 
 __all__ = [
     "GESMR",
@@ -18,7 +18,7 @@ __all__ = [
     "LinearRank",
     "OneFifth",
     "ProbeEvolutionStrategy",
-    "Race",
+    "SuccessiveHalving",
     "Stacked",
     "Tournament",
     "Truncation",

@@ -11,13 +11,13 @@ import evoae
 import evoae.experiments.bench.benchmark
 import evoae.runs.comparison
 import evoae.runs.training
-from evoae.cli.commands import COMMANDS, main
+from evoae.cli.entry_point import COMMANDS, main
 from evoae.crossovers import Uniform
 from evoae.mutations import Gaussian, Sparse
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, to_json
-from evoae.runs.config.command import command
-from evoae.strategies import GeneticAlgorithm, Islands, ProbeEvolutionStrategy, Race
-from evoae.strategies.shared import lasting
+from evoae.runs.config.command_words import command
+from evoae.strategies import GeneticAlgorithm, Islands, ProbeEvolutionStrategy, SuccessiveHalving
+from evoae.strategies.populations import lasting
 
 PAPER = ["train", "paper-ten"]
 
@@ -86,7 +86,7 @@ def configured(monkeypatch):
         ),
         (
             ["train", "digits10", "--strategy.mutation.kind", "Gaussian"],
-            "strategy.mutation.kind: there is no 'mutation' in Race",
+            "strategy.mutation.kind: there is no 'mutation' in SuccessiveHalving",
         ),
         ([*PAPER, "--strategy.crossover.kind", "Uniform"], "num_elites must be at least 2"),
         ([*PAPER, "--data.kind", "x"], "data.kind must be left out"),
@@ -312,8 +312,8 @@ PROBES, TEN = PRESETS["digits10"], PRESETS["paper-ten"]
             TEN,
             strategy=GeneticAlgorithm(12, mutation=Gaussian(), crossover=Uniform(), num_elites=3),
         ),
-        dataclasses.replace(TEN, independent_population=False, strategy=Race(GeneticAlgorithm(9))),
-        dataclasses.replace(PROBES, strategy=Race(Islands(GeneticAlgorithm(9)))),
+        dataclasses.replace(TEN, independent_population=False, strategy=SuccessiveHalving(GeneticAlgorithm(9))),
+        dataclasses.replace(PROBES, strategy=SuccessiveHalving(Islands(GeneticAlgorithm(9)))),
     ],
 )
 def test_the_command_of_a_run_has_its_settings(config, configured):

@@ -14,7 +14,7 @@ from rich.console import Console
 
 import evoae
 from evoae import encodings
-from evoae.cli.commands import main
+from evoae.cli.entry_point import main
 from evoae.experiments.paper.encodings import experiment as proposal
 from evoae.experiments.paper.figure4 import fit_to_evaluations
 from evoae.experiments.paper.harness import kept_parts

@@ -12,14 +12,14 @@ import pytest
 import evoae
 from evoae import encodings
 from evoae.cli.options import parse_run
-from evoae.engine.evolution import generation
+from evoae.engine.generations import generation
 from evoae.fitness import Reconstruction
 from evoae.fitness.batches import prepared
 from evoae.fitness.noises import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from evoae.report import draw_gallery
-from evoae.runs import Clock, backprop, compare, judging, task, train
+from evoae.runs import Clock, backprop, compare, measuring as judging, task, train
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, to_json
-from evoae.runs.judging import measure_by_level
+from evoae.runs.measuring import measure_by_level
 from evoae.strategies import GeneticAlgorithm
 from tests.blocks import Blocks
 from tests.numpy_reference import FORMULAS
@@ -155,8 +155,8 @@ def test_genes_and_gradients_get_the_noise_as_well(key):
     fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
     params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     encoding = encodings.RandomSubspace(20)
-    of_genes = encodings.decoded(fitness, encoding, params)
-    batches = [prepared(each, IMAGES, jax.random.key(3)) for each in (fitness, of_genes)]
+    of_genotype = encodings.decoded(fitness, encoding, params)
+    batches = [prepared(each, IMAGES, jax.random.key(3)) for each in (fitness, of_genotype)]
     jax.tree.map(np.testing.assert_array_equal, *batches)
     stacked = evoae.Stacked(jax.tree.map(lambda leaf: leaf[None], params))
     state = backprop.init(stacked, 1e-9)

@@ -21,7 +21,7 @@ from evoae.experiments.paper.harness.statements import (
 )
 from evoae.experiments.paper.harness.tables import Group, Table
 from evoae.fitness import compute_baselines, compute_error
-from evoae.fitness.errors import ERRORS
+from evoae.fitness.reconstruction_errors import ERRORS
 from evoae.report import style
 from evoae.report.labels import Label, label_right_edge
 from evoae.report.words import COLLAPSED
@@ -46,7 +46,7 @@ def searches(generations: int, our_generations: int) -> dict[str, RunConfig]:
     )
     return {
         PAPER: dataclasses.replace(paper, num_generations=generations),
-        OURS: ours.lasting(our_generations),
+        OURS: ours.fitted_to(our_generations),
     }
 
 

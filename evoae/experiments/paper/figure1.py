@@ -16,7 +16,7 @@ from evoae.experiments.paper.harness.kept_parts import Arrays, Parts
 from evoae.experiments.paper.harness.networks import map_networks
 from evoae.experiments.paper.harness.statements import is_most
 from evoae.experiments.paper.harness.tables import Group, Table
-from evoae.models.networks import random_networks
+from evoae.models.compiled import random_networks
 from evoae.runs.config import PRESETS
 from evoae.runs.task import prepare
 from evoae.types import Params

@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evoae.engine.side_by_side import evolve_runs
+from evoae.engine.many_runs import evolve_runs
 from evoae.experiments.paper.harness import pictures, tables
 from evoae.experiments.paper.harness.experiment import Experiment
 from evoae.experiments.paper.harness.kept_parts import Arrays, Parts
 from evoae.experiments.paper.harness.statements import Finding, is_most, smaller, spread
 from evoae.experiments.paper.harness.steps import run_steps
 from evoae.experiments.paper.harness.tables import Group, Table
-from evoae.models.networks import applied
+from evoae.models.compiled import applied
 from evoae.runs.config import PRESETS
 from evoae.runs.task import first_state, prepare
 

@@ -15,11 +15,11 @@ from evoae.experiments.paper.harness.networks import ADAM, NUM_STARTS
 from evoae.experiments.paper.harness.statements import Finding, against, is_median
 from evoae.experiments.paper.harness.tables import Group, Table
 from evoae.fitness.baselines import compute_baselines
-from evoae.models.networks import applied
+from evoae.models.compiled import applied
 from evoae.report.comparison import Course, draw_comparison
 from evoae.report.words import COLLAPSED, ERROR_NAMES
 from evoae.runs.config import PRESETS, RunConfig
-from evoae.runs.contenders import Trained
+from evoae.runs.compared_methods import Trained
 from evoae.runs.task import prepare
 
 PAPER, OURS = "paper", "default"
@@ -69,7 +69,7 @@ def fit_to_evaluations(config: RunConfig, evaluations: int) -> RunConfig:
     57421
     """
     population_size = config.strategy.population_size  # type: ignore[attr-defined]
-    return config.lasting(max(evaluations // population_size, 1))
+    return config.fitted_to(max(evaluations // population_size, 1))
 
 
 def _run_long(parts: Parts, name: str, config: RunConfig) -> Trained:

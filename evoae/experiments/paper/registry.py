@@ -23,7 +23,7 @@ from evoae.experiments.paper.harness.statements import Claim
 from evoae.experiments.paper.latent import LATENT
 from evoae.experiments.paper.variational import VAE
 from evoae.runs.console import new_console
-from evoae.runs.folders import free_folder
+from evoae.runs.paths import free_folder
 
 EXPERIMENTS = {
     its.name: its

@@ -13,10 +13,10 @@ from evoae.experiments.paper.harness.networks import ADAM
 from evoae.experiments.paper.harness.statements import is_larger, is_median
 from evoae.experiments.paper.harness.tables import Cell, Group, Table
 from evoae.fitness.baselines import compute_baselines
-from evoae.models.networks import applied
+from evoae.models.compiled import applied
 from evoae.runs.config import PRESETS
-from evoae.runs.contenders import Trained
-from evoae.runs.judging import Evidence, draw_prior_samples, measure_evidence
+from evoae.runs.compared_methods import Trained
+from evoae.runs.measuring import Evidence, draw_prior_samples, measure_evidence
 from evoae.runs.task import prepare
 from evoae.trees import take
 
@@ -28,7 +28,7 @@ INFORMED = 1.0  # nats of divergence above which a latent tells something of its
 
 def measure(parts: Parts, *, seeds: int, generations: int) -> Arrays:
     """Each run of the strategy; then Adam, eight starts, for as long as the middle one took."""
-    config = PRESETS["vae"].lasting(generations)
+    config = PRESETS["vae"].fitted_to(generations)
     task = prepare(config)
     images = task.pixels()
 

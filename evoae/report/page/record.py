@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from evoae.report.files import replacing
+from evoae.report.output_files import replacing
 from evoae.report.metrics import read_metrics
 
 CONFIG, RESULT, METRICS = "config.json", "result.json", "metrics.csv"

@@ -16,10 +16,10 @@ from evoae.checks import (
     check_whole,
 )
 from evoae.encodings import Direct
-from evoae.fitness.errors import ERRORS, ErrorName
+from evoae.fitness.reconstruction_errors import ERRORS, ErrorName
 from evoae.models import MODELS, Autoencoder
 from evoae.strategies import GeneticAlgorithm
-from evoae.strategies.shared import lasting
+from evoae.strategies.populations import lasting
 from evoae.types import Encoding, LoggerName, Noise, Strategy
 
 

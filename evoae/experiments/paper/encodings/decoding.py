@@ -32,7 +32,7 @@ def measure_cost(task: Task, blocks: int, block_size: int = 5) -> Cost:
     weights of one network that differ from candidate to candidate by one number. They alternate
     since the speed of a machine varies.
     """
-    fitnesses = [task.fitness_of_genes]
+    fitnesses = [task.fitness_of_genotype]
     if task.encoded:
         fitnesses.append(_Undecoded(task.fitness, task.network(task.state.best)))
 
@@ -62,7 +62,7 @@ class _Undecoded:
     def __init__(self, fitness: Reconstruction, network: Any) -> None:
         self.fitness, self.network, self.prepare = fitness, network, fitness.prepare
 
-    def __call__(self, genes: Any, batch: Any) -> jax.Array:
-        one = jax.tree.leaves(genes)[0].reshape(-1)[0] * np.float32(1e-6)
+    def __call__(self, genotype: Any, batch: Any) -> jax.Array:
+        one = jax.tree.leaves(genotype)[0].reshape(-1)[0] * np.float32(1e-6)
         network = jax.tree.map(lambda leaf: leaf + one, self.network)
         return self.fitness(jax.lax.optimization_barrier(network), batch)

@@ -119,8 +119,8 @@ def _measure_encoding(
     make = every_encoding()[name]
     config = begin_with(make())
     on_mnist = _on_mnist(config)
-    genes = trees.size(prepare(config).state.best)
-    about: dict[str, Any] = {"model": config.model.name, "num_genes": genes}
+    genotype = trees.size(prepare(config).state.best)
+    about: dict[str, Any] = {"model": config.model.name, "num_genes": genotype}
     found = prefixed("about", about)
 
     def sweep(
@@ -150,14 +150,14 @@ def _measure_encoding(
     field, values = SIZES.get(name, ("", ()))
     for index, value in enumerate(values[: budget.sizes] or ("",)):
         encoding = make(**{field: value}) if field else make()
-        sized = dataclasses.replace(config, encoding=encoding).lasting(budget.generations)
+        sized = dataclasses.replace(config, encoding=encoding).fitted_to(budget.generations)
         sweep(f"size-{index}", sized, digits)
         found[f"size-{index}/value"] = np.asarray(str(value))
-    sweep("time", config.lasting(number), digits)
+    sweep("time", config.fitted_to(number), digits)
     found["time/generations"] = np.asarray(number)
     _, number = fit_to_time("mnist-cost", on_mnist)
-    sweep("mnist", on_mnist.lasting(budget.mnist_generations), unseen)
-    sweep("mnist-time", on_mnist.lasting(number), unseen)
+    sweep("mnist", on_mnist.fitted_to(budget.mnist_generations), unseen)
+    sweep("mnist-time", on_mnist.fitted_to(number), unseen)
     paper = dataclasses.replace(
         config,
         strategy=GeneticAlgorithm(AGENTS, mutation=Sparse(1, shared_positions=True)),

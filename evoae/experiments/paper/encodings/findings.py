@@ -52,7 +52,7 @@ def summary(found: Arrays) -> Table:
     """A row an encoding, and what the median image has."""
 
     def describe(name: str) -> Group:
-        genes, errors = best_size(found, name)
+        genotype, errors = best_size(found, name)
         parts = {kind: found[f"{name}/{kind}/error"] for kind in OTHER_PARTS}
         sparse = np.median(found[f"{name}/sparse/error"], axis=1)
         model = str(found[f"{name}/about/model"])
@@ -60,7 +60,7 @@ def summary(found: Arrays) -> Table:
         milliseconds = f"{1000 * float(found[f'{name}/cost/seconds']):.1f}"
         share = f"{max(float(found[f'{name}/cost/share']), 0):.0%}"
         figures = {"evaluations": errors, "sparse": sparse, **parts}
-        return Group((words, genes, milliseconds, share), figures)
+        return Group((words, genotype, milliseconds, share), figures)
 
     columns = {
         "encoding": tables.label(0),
@@ -93,12 +93,12 @@ def judge_speed(found: Arrays) -> dict[str, Any]:
         sizes[name], errors[name] = best_size(found, name)
     number = int(found[f"{DIRECT}/about/num_genes"])
     few = [name for name in beating(errors) if sizes[name] < number / 2]
-    genes = {name: f" with {size:,} genes" for name, size in sizes.items()}
+    genotype = {name: f" with {size:,} genes" for name, size in sizes.items()}
     own_size = {  # with the number of genes that an encoding has by itself
         kind: {name: found[f"{name}/{kind}/error"] for name in errors} for kind in OTHER_PARTS
     }
     return {
-        "sizes_beat": is_beaten(errors, genes),
+        "sizes_beat": is_beaten(errors, genotype),
         "few_genes_beat": is_any(few),
         "beat_in_time": is_beaten(own_size["time"]),
         "beat_on_mnist": is_beaten(own_size["mnist"]),

@@ -14,15 +14,15 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from evoae.engine.environment import environment
+from evoae.engine.versions import environment
 from evoae.experiments.paper.harness.experiment import Experiment
 from evoae.experiments.paper.harness.kept_parts import Parts, read_arrays, write_arrays
 from evoae.experiments.paper.harness.page import format_page
 from evoae.experiments.paper.harness.statements import Claim
 from evoae.experiments.paper.harness.tables import list_runs
-from evoae.report.files import replacing
+from evoae.report.output_files import replacing
 from evoae.report.table import print_table, write_table
-from evoae.runs.folders import write_settings, writing
+from evoae.runs.paths import write_settings, writing
 
 SETTINGS, PARTS = "experiment.json", "parts"
 

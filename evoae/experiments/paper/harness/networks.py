@@ -12,9 +12,9 @@ from evoae import trees
 from evoae.experiments.paper.harness.kept_parts import Arrays, Parts
 from evoae.fitness import Reconstruction
 from evoae.fitness.baselines import compute_diversity
-from evoae.models.networks import applied
+from evoae.models.compiled import applied
 from evoae.runs.config import RunConfig
-from evoae.runs.contenders import (
+from evoae.runs.compared_methods import (
     Trained,
     describe_descent,
     train_by_adam,

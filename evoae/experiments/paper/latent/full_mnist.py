@@ -9,15 +9,15 @@ import numpy as np
 
 from evoae import data
 from evoae.checks import check_choice, check_whole
-from evoae.engine.evolution import evolve
+from evoae.engine.generations import evolve
 from evoae.experiments.paper.harness.steps import run_steps
 from evoae.fitness import Reconstruction
 from evoae.models import MODELS
-from evoae.models.networks import random_networks
-from evoae.runs import checkpoint
+from evoae.models.compiled import random_networks
+from evoae.runs import checkpoint_files as checkpoint
 from evoae.runs.loop import Observer, Progress
 from evoae.runs.task import Images
-from evoae.strategies import ProbeEvolutionStrategy, Race, Stacked
+from evoae.strategies import ProbeEvolutionStrategy, SuccessiveHalving, Stacked
 from evoae.types import Params
 
 NUM_PARTS = 20
@@ -88,11 +88,11 @@ def evolve_parts(
     error = Reconstruction(network, error="bce")
     squared = jax.jit(Reconstruction(network, error="mse"))
     each = generations // NUM_PARTS
-    strategy = Race(
+    strategy = SuccessiveHalving(
         ProbeEvolutionStrategy(256, learning_rate=0.03, encoder_rate=0.3, elitist=False),
         num_starts=num_starts,
         generations_each=2 * each,
-    ).lasting(NUM_PARTS * each)
+    ).fitted_to(NUM_PARTS * each)
 
     for_weights, for_state, for_run = jax.random.split(jax.random.key(seed), 3)
     one = data.scale(train[:1], 0.0, 1.0)

@@ -13,11 +13,11 @@ from evoae.experiments.paper.latent.full_mnist import BATCH_SIZE, Course, evolve
 from evoae.experiments.paper.latent.regularity import Array, Coder, flatten
 from evoae.fitness import Reconstruction
 from evoae.models import Autoencoder
-from evoae.models.networks import applied, random_networks
+from evoae.models.compiled import applied, random_networks
 from evoae.runs.backprop import descend
 from evoae.runs.clock import Clock
-from evoae.runs.contenders import LEARNING_RATES, describe_descent
-from evoae.runs.observers.bar import Status
+from evoae.runs.compared_methods import LEARNING_RATES, describe_descent
+from evoae.runs.observers.progress_bar import Status
 from evoae.strategies import Stacked
 
 MODEL = "varadi2021"

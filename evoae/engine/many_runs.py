@@ -12,8 +12,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from evoae import trees
 from evoae.checks import check_whole
 from evoae.engine.evaluation import equal_size
-from evoae.engine.evolution import DEFAULT_BLOCK_SIZE, block, generation
-from evoae.strategies.shared import settled
+from evoae.engine.generations import DEFAULT_BLOCK_SIZE, block, generation
+from evoae.strategies.populations import settled
 from evoae.types import Batch, FitnessFn, Info, Strategy
 
 # Runs that one device works at together, by `vmap`. A CPU is at work with one, and loses what

@@ -11,30 +11,30 @@ import numpy.typing as npt
 
 from evoae.report.animation import write_animation
 from evoae.report.curve import draw_curve
-from evoae.report.files import replacing
+from evoae.report.output_files import replacing
 from evoae.report.gallery import draw_gallery
 from evoae.report.metrics import read_metrics, write_metrics
 from evoae.report.page import Record, read_record, write_page
 from evoae.report.page.images import thin_frames, to_bytes
 from evoae.report.page.record import METRICS, PAGE, PICTURES, RESULT, write_pictures, write_result
-from evoae.report.recorder import Frame, FrameRecorder
+from evoae.report.film import Frame, FrameRecorder
 from evoae.report.table import write_table
 from evoae.report.words import name_error
-from evoae.runs.folders import (
+from evoae.runs.paths import (
     BEST,
     CHECKPOINTS,
     FRAMES,
-    GENES,
+    GENOTYPE,
     settings_of,
     write_settings,
     writing,
 )
-from evoae.runs.judging import DENOISING, Snapshot, Snapshots, measure_by_level
+from evoae.runs.measuring import DENOISING, Snapshot, Snapshots, measure_by_level
 from evoae.runs.loop import Observer, Progress
 from evoae.runs.result import Result, numbers_of, result_of
 from evoae.runs.task import Task
-from evoae.runs.views import views, views_of_genes
-from evoae.runs.weights import save_genes, save_weights
+from evoae.runs.page_arrays import views, views_of_genotype
+from evoae.runs.weight_files import save_genotype, save_weights
 from evoae.types import Info
 
 
@@ -112,7 +112,7 @@ class RunFolder(Observer):
             with writing(self.path):
                 write_result(self.path / RESULT, self.numbers)
             views_of_network = views(task, snapshot.network)
-            views_of_network |= views_of_genes(task, progress.state.best, snapshot.network)
+            views_of_network |= views_of_genotype(task, progress.state.best, snapshot.network)
         with writing(self.path):
             self._draw()
             if progress.failure is None and self._task.config.noise is not None:
@@ -163,7 +163,7 @@ class RunFolder(Observer):
     def _write_weights(self, snapshot: Snapshot) -> None:
         save_weights(self.path / BEST, snapshot.network)
         if self._task.encoded:
-            save_genes(self.path / GENES, snapshot.genes)
+            save_genotype(self.path / GENOTYPE, snapshot.genotype)
 
     def _record(self, progress: Progress, snapshot: Snapshot) -> None:
         error = float(progress.state.best_fitness)

@@ -9,11 +9,11 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh
 
-from evoae.engine.device_errors import explained
+from evoae.engine.device_failures import explained
 from evoae.engine.devices import local, population_mesh, replicated
 from evoae.engine.evaluation import centre_of, evaluate, num_units, single_changes
 from evoae.fitness.batches import drawn, is_noisy, prepared
-from evoae.strategies.shared import settled
+from evoae.strategies.populations import settled
 from evoae.types import Batch, FitnessFn, Info, Strategy
 
 # Generations in one call of the compiled program; between calls the host may look at the state.

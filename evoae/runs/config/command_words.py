@@ -7,7 +7,7 @@ from typing import Any
 from evoae.runs.config.kinds import field_types, kind_name, kinds
 from evoae.runs.config.presets import DEFAULT_PRESET, PRESETS
 from evoae.runs.config.settings import RunConfig
-from evoae.strategies.shared import lasting
+from evoae.strategies.populations import lasting
 
 ENDS = ("num_generations", "minutes")
 _NOTHING = object()  # in place of a value that the preset does not have

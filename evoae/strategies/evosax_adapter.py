@@ -31,7 +31,7 @@ from jax import lax
 
 from evoae import trees
 from evoae.checks import check_choice, check_whole, is_number
-from evoae.strategies import shared
+from evoae.strategies import populations as shared
 from evoae.types import Hyper, Info, Params, Population
 
 
@@ -192,7 +192,7 @@ class Evosax:
 
     def express(self, population: Population, index: jax.Array) -> Params:
         """Candidate `index`, which is stored whole."""
-        return trees.take(population.genotype, index)
+        return trees.take(population.perturbation, index)
 
     def tell(
         self, key: jax.Array, population: Population, fitness: jax.Array, state: EvosaxState
@@ -204,7 +204,7 @@ class Evosax:
         told = jnp.where(valid, ranked, jnp.where(jnp.isfinite(worst), worst, 0.0))
         algorithm, defaults = self._made_for(state.best)
         parameters = defaults.replace(**state.hyper)
-        candidates = population.genotype
+        candidates = population.perturbation
 
         def begun() -> Any:
             return _like(algorithm.init(key, candidates, told, parameters), state.search)

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from evoae import data
 from evoae.fitness import Reconstruction, compute_baselines, compute_error
 from evoae.fitness.batches import prepared
-from evoae.fitness.errors import ErrorName
-from evoae.models.networks import applied
+from evoae.fitness.reconstruction_errors import ErrorName
+from evoae.models.compiled import applied
 from evoae.runs.task import NUM_SHOWN, Images, Task
-from evoae.types import Genes, Params
+from evoae.types import Genotype, Params
 
 CHUNK_SIZE = 1_000  # images at work at a time
 DENOISING = "denoising.csv"
@@ -56,12 +56,12 @@ class Snapshot(NamedTuple):
     """What the best of a state is.
 
     Attributes:
-      genes: as the search sees it.
+      genotype: as the search sees it.
       network: the weights that they decode to.
       outputs: what the network makes of the images of the pictures, [N, H, W, C].
     """
 
-    genes: Genes
+    genotype: Genotype
     network: Params
     outputs: npt.NDArray[np.floating]
 

@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from evoae import data
 from evoae.models import Autoencoder
-from evoae.models.networks import applied
+from evoae.models.compiled import applied
 from evoae.report.page import read_record
 from evoae.runs.config import RunConfig
-from evoae.runs.folders import BEST, read_config, read_image_shape
+from evoae.runs.paths import BEST, read_config, read_image_shape
 from evoae.runs.task import model_of
-from evoae.runs.weights import load_weights
+from evoae.runs.weight_files import load_weights
 from evoae.types import Params
 
 

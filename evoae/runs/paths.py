@@ -11,12 +11,12 @@ from typing import Any
 import numpy.typing as npt
 
 from evoae import data
-from evoae.engine.environment import environment
-from evoae.report.files import replacing
+from evoae.engine.versions import environment
+from evoae.report.output_files import replacing
 from evoae.report.page.record import CONFIG
 from evoae.runs.config import RunConfig, from_json, to_json
 
-BEST, GENES = "best.npz", "genes.npz"
+BEST, GENOTYPE = "best.npz", "genotype.npz"
 CHECKPOINTS, FRAMES = "checkpoints", "frames.npz"
 
 
