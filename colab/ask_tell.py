@@ -129,7 +129,7 @@ evoae.report.gallery(images, model.apply(snes_state.best, images), name="SNES", 
 # it would be much faster, as `dense` builds all of a network for the sake of one weight.
 
 # %%
-probes = evoae.strategies.ProbeEvolutionStrategy(64, learning_rate=0.02).lasting(num_generations)
+probes = evoae.strategies.ProbeEvolutionStrategy(64, learning_rate=0.02).fitted_to(num_generations)
 fitness_of = jax.jit(jax.vmap(error, (0, None)))
 ask, tell = jax.jit(probes.ask), jax.jit(probes.tell)
 

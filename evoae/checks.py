@@ -50,6 +50,27 @@ def check_choice(name: str, value: object, allowed: Iterable[str]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(names)}; got {value!r}")
 
 
+def check_instance(
+    name: str, value: object, kind: type, package: str, *, optional: bool = False
+) -> None:
+    """Raises a `ValueError` unless the value is of a base class or protocol, or None if optional.
+
+    Args:
+      name: of the argument.
+      value: what came.
+      kind: the base class or protocol.
+      package: where those are that evoae has.
+      optional: whether None is allowed.
+    """
+    if optional and value is None:
+        return
+    if isinstance(value, type) or not isinstance(value, kind):
+        none = "None or " if optional else ""
+        raise ValueError(
+            f"{name} must be {none}one of {package} or another {kind.__name__}, got {value!r}"
+        )
+
+
 def check_noise(value: object) -> None:
     """Raises a `ValueError` unless it is None or the description of a noise."""
     if value is not None and (isinstance(value, type) or not hasattr(value, "apply")):

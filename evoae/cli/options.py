@@ -21,7 +21,6 @@ from tyro.constructors import (
 from evoae.engine.hosts import join
 from evoae.runs.config import RunConfig, full_name, setting
 from evoae.runs.config.kinds import Draft, draft, kind_name, with_kind
-from evoae.strategies.shared import lasting
 
 PREFIX, DISTRIBUTED = "--sweep.", "--distributed"
 KIND_HELP = "what it is; another kind than the preset's begins with its own defaults"
@@ -51,7 +50,7 @@ def parse_run(preset: RunConfig, arguments: Sequence[str], **settings: Any) -> R
     names = {argument.split("=")[0].lstrip("-").replace("-", "_") for argument in arguments}
     if "num_generations" in names and config.num_generations:
         if not any(name.endswith("horizon") for name in names):
-            strategy = lasting(config.strategy, config.num_generations)
+            strategy = config.strategy.fitted_to(config.num_generations)
             config = dataclasses.replace(config, strategy=strategy)
         if "minutes" not in names:
             return dataclasses.replace(config, minutes=None)

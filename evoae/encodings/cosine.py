@@ -11,12 +11,13 @@ import numpy.typing as npt
 from jax import lax
 
 from evoae.checks import check_whole, is_number
+from evoae.encodings.base import Encoding
 from evoae.encodings.grid import grid
 from evoae.types import Genes, Params
 
 
 @dataclasses.dataclass(frozen=True)
-class Cosine:
+class Cosine(Encoding):
     """Weights as sums of few cosines, so that neighbouring weights are alike.
 
     The genes of an array of weights are coefficients of its orthonormal discrete cosine transform,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from evoae.checks import check_whole
+from evoae.encodings.base import Encoding
 from evoae.encodings.coordinates import coordinates
 from evoae.encodings.scales import first_scales, scaled
 from evoae.layers.base import sigmoid
@@ -25,7 +26,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class CPPN:
+class CPPN(Encoding):
     """A network of mixed activations from the coordinates of a weight to its value.
 
     The coordinates (`evoae.encodings.coordinates.coordinates`) are those of the weight's two ends,

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from evoae.checks import check_fraction, check_whole
+from evoae.encodings.base import Encoding
 from evoae.encodings.coordinates import coordinates
 from evoae.encodings.cppn import ACTIVATIONS
 from evoae.encodings.scales import first_scales, scaled
@@ -15,7 +16,7 @@ from evoae.types import Genes, Params
 
 
 @dataclasses.dataclass(frozen=True)
-class EvolvedCPPN:
+class EvolvedCPPN(Encoding):
     """As `CPPN`, with links and activations that are genes: its topology is found by the search.
 
     There are `max_nodes` nodes in a row; the last one is the output, and linear. Each may have a

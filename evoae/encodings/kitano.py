@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 
 from evoae.checks import check_whole
+from evoae.encodings.base import Encoding
 from evoae.encodings.scales import first_scales, scaled
 from evoae.types import Genes, Params
 
 
 @dataclasses.dataclass(frozen=True)
-class Kitano:
+class Kitano(Encoding):
     """Weights that a grammar of graphs grows, by rewriting matrices of symbols.
 
     From Kitano (1990), "Designing neural networks using genetic algorithms with graph generation

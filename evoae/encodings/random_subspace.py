@@ -11,12 +11,13 @@ from jax import lax
 
 from evoae import trees
 from evoae.checks import check_whole
+from evoae.encodings.base import Encoding
 from evoae.encodings.scales import first_scales, scaled
 from evoae.types import Genes, Params
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomSubspace:
+class RandomSubspace(Encoding):
     """Weights in a random subspace of `num_genes` dimensions (Li et al. 2018, arXiv 1804.08838).
 
     The weights are cut in blocks of b, the power of 2 from `num_genes`. Each is H S g, where g are

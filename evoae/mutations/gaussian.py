@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from evoae import trees
 from evoae.checks import check_positive
+from evoae.mutations.base import Mutation
 from evoae.types import Hyper, Params
 
 
@@ -30,7 +31,7 @@ def add_noise(params: Params, scale: jax.Array, noise: Params) -> Params:
 
 
 @dataclasses.dataclass(frozen=True)
-class Gaussian:
+class Gaussian(Mutation):
     """Adds N(0, scale^2) to every weight.
 
     A child is described by its key alone (Such et al. 2017, arXiv 1712.06567), so that a population
@@ -53,7 +54,7 @@ class Gaussian:
     scale: float = 0.02
     layer_scales: tuple[float, ...] | None = None
 
-    adapted: ClassVar[str] = "scale"
+    adapted: ClassVar[str | None] = "scale"
 
     def __post_init__(self) -> None:
         check_positive("Gaussian: scale", self.scale)

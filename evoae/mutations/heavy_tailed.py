@@ -8,12 +8,13 @@ import jax.numpy as jnp
 
 from evoae import trees
 from evoae.checks import check_number, check_positive, check_whole
+from evoae.mutations.base import Mutation
 from evoae.mutations.sparse import Sparse, SparseGenotype, add_at
 from evoae.types import Hyper, Params, Population
 
 
 @dataclasses.dataclass(frozen=True)
-class HeavyTailed:
+class HeavyTailed(Mutation):
     """Changes k weights by steps from a Cauchy distribution, k from a power law.
 
     P(k) is proportional to k^-exponent for k = 1 .. max_weights (Doerr, Le, Makhmara and Nguyen
@@ -42,7 +43,7 @@ class HeavyTailed:
     exponent: float = 1.5
     max_weights: int = 256
 
-    adapted: ClassVar[str] = "scale"
+    adapted: ClassVar[str | None] = "scale"
 
     def __post_init__(self) -> None:
         check_positive("HeavyTailed: scale", self.scale)
@@ -74,5 +75,5 @@ class HeavyTailed:
         return add_at(params, genotype)
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
-        """See `evoae.types.Mutation`."""
+        """See `Mutation`."""
         return Sparse(self.max_weights).single_changes(population)

@@ -16,7 +16,6 @@ from evoae.runs.clock import Pace
 from evoae.runs.config import RunConfig, from_json, to_json
 from evoae.runs.folder import CHECKPOINTS, CONFIG, METRICS, RunFolder, writing
 from evoae.runs.task import Images, Task, prepare
-from evoae.strategies.shared import settled
 
 SAVE_COST = 0.02  # of the time at most: where a checkpoint takes longer, they become rarer
 
@@ -146,7 +145,7 @@ def taken_up(
     arrays = checkpoint.restore(
         found,
         like={"key": task.key, "state": task.state},
-        same_shapes=settled(config.strategy, task.state),
+        same_shapes=config.strategy.has_final_shapes(task.state),
     )
     here, there = environment(), found.record["environment"]
     warnings += [

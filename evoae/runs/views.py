@@ -67,9 +67,8 @@ def views_of_genes(task: Task, genes: Genes, params: Params) -> dict[str, npt.ND
     key = jax.random.split(jax.random.key(task.config.seed))[0]
     raw = random_networks(key, task.model, image, None)
     found = pictures_of_weights(raw, params)
-    encoding: Any = task.config.encoding
-    if hasattr(encoding, "architecture"):
-        parts = encoding.architecture(genes, task.decoder.like)
+    parts = task.config.encoding.architecture(genes, task.decoder.like)
+    if parts is not None:
         rows = [["" if its is None else str(its) for its in part] for part in parts]
         found["architecture"] = np.array(rows)
     return found

@@ -32,6 +32,7 @@ from jax import lax
 from evoae import trees
 from evoae.checks import check_choice, check_whole, is_number
 from evoae.strategies import shared
+from evoae.strategies.base import Strategy
 from evoae.types import Hyper, Info, Params, Population
 
 
@@ -56,7 +57,7 @@ class EvosaxState(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Evosax:
+class Evosax(Strategy):
     """Any algorithm of evosax; needs the extra `evoae[evosax]`.
 
     A population here holds P whole networks, and many algorithms hold as much again, or a matrix of

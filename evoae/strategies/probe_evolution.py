@@ -10,6 +10,7 @@ from evoae import trees
 from evoae.checks import is_number, is_positive
 from evoae.mutations.sparse import Sparse, SparseGenotype
 from evoae.strategies import shared
+from evoae.strategies.base import Strategy
 from evoae.types import Hyper, Info, Params, Population
 
 LAST_RATE, LAST_LENGTH = 0.02, 0.05  # what is left of learning rate and probe length at the end
@@ -40,7 +41,7 @@ class ProbeState(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class ProbeEvolutionStrategy:
+class ProbeEvolutionStrategy(Strategy):
     """Every child changes one weight of the centre; the centre then moves by what all of them tell.
 
     A child at distance +-h on weight i has the error f(c + h e_i); its difference to the centre's,
@@ -100,7 +101,7 @@ class ProbeEvolutionStrategy:
                 )
             object.__setattr__(self, name, float(value))
 
-    def lasting(self, num_generations: int) -> "ProbeEvolutionStrategy":
+    def fitted_to(self, num_generations: int) -> "ProbeEvolutionStrategy":
         """The same with its horizon at the end of that many generations."""
         return dataclasses.replace(self, horizon=float(num_generations))
 
@@ -147,7 +148,7 @@ class ProbeEvolutionStrategy:
         return Sparse().apply(centre, trees.take(population.genotype, index))
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
-        """See `evoae.types.Strategy`."""
+        """See `Strategy`."""
         return Sparse().single_changes(population)
 
     def tell(

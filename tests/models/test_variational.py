@@ -225,7 +225,7 @@ def test_evolution_and_adam_come_to_the_optimum(key):
     *_, (by_adam, _, _) = descent
     strategy = evoae.strategies.ProbeEvolutionStrategy(
         32, learning_rate=0.05, elitist=False
-    ).lasting(1_000)
+    ).fitted_to(1_000)
     state = strategy.init(key, start)
     state, _ = evoae.evolve(key, strategy, fitness, images, state, num_generations=1_000)
     adam = trees.take(by_adam.params, 0)

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from evoae import data, trees
-from evoae.encodings import Direct
+from evoae.encodings import Direct, Encoding
 from evoae.engine import evolve
 from evoae.experiments.paper.encoding_pictures import draw
 from evoae.experiments.paper.encoding_rules import claims, rows, summary
@@ -27,7 +27,6 @@ from evoae.runs.config import PRESETS, ModelConfig, RunConfig
 from evoae.runs.config.kinds import kinds
 from evoae.runs.task import Task, prepare
 from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy
-from evoae.types import Encoding
 
 # What the number of genes depends on: the setting, and its values, the encoding's own first.
 SIZES: dict[str, tuple[str, tuple[Any, ...]]] = {

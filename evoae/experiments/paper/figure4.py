@@ -83,7 +83,7 @@ def same_evaluations(config: RunConfig, evaluations: int) -> RunConfig:
     >>> same_evaluations(PRESETS["digits10"], 735_000 * 20).num_generations
     57421
     """
-    population_size = config.strategy.population_size  # type: ignore[attr-defined]
+    population_size = config.strategy.population_size
     return config.lasting(max(evaluations // population_size, 1))
 
 

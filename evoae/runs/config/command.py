@@ -7,7 +7,6 @@ from typing import Any
 from evoae.runs.config.kinds import field_types, kind_name, kinds
 from evoae.runs.config.presets import DEFAULT_PRESET, PRESETS
 from evoae.runs.config.settings import RunConfig
-from evoae.strategies.shared import lasting
 
 ENDS = ("num_generations", "minutes")
 _NOTHING = object()  # in place of a value that the preset does not have
@@ -32,9 +31,9 @@ def command(config: RunConfig) -> list[str]:
         ends = {}
     number = ends.get("num_generations")
     types_of = field_types(RunConfig)
-    strategy = before.strategy if number is None else lasting(before.strategy, number)
+    strategy = before.strategy if number is None else before.strategy.fitted_to(number)
     said = _words("strategy", types_of["strategy"], strategy, config.strategy)
-    fitted = config.strategy if number is None else lasting(config.strategy, number)
+    fitted = config.strategy if number is None else config.strategy.fitted_to(number)
     if fitted != config.strategy and not any(word.endswith("horizon") for word in said):
         # The command would fit the strategy to the number, unless its horizon is said.
         said = _words("strategy", types_of["strategy"], _NOTHING, config.strategy)

@@ -1,31 +1,45 @@
 """Fields that hold one of several kinds: a strategy, its mutation, and what else it is made of.
 
-No class is named here: the kinds are found by what the packages make public.
+The kinds are found by what the packages make public.
 """
 
 import dataclasses
-import importlib
-import importlib.util
 import inspect
 import types
 import typing
 from typing import Any
 
+from evoae import crossovers, encodings, fitness, mutations, strategies
+from evoae.encodings import Encoding
+from evoae.mutations import Mutation
+from evoae.strategies import Strategy
+from evoae.types import Adaptation, Crossover, Noise, Selection
+
+SORTS: dict[Any, types.ModuleType] = {
+    Adaptation: strategies,
+    Crossover: crossovers,
+    Encoding: encodings,
+    Mutation: mutations,
+    Noise: fitness,
+    Selection: strategies,
+    Strategy: strategies,
+}
+"""What a run is made of, by base class or protocol, and where its kinds are public."""
+
 
 def kinds(annotation: Any) -> dict[str, type]:
     """The classes of which a field may hold an instance, by name; none for a field of one kind.
 
-    The kinds of a protocol, such as `Mutation`, are the frozen dataclasses with its methods that
-    are public in the package named after it, `evoae.mutations`, or in `evoae.strategies` where
-    there is no such package. A union has the kinds of all its parts; None is one, too.
+    The kinds of a sort of thing, such as `Mutation`, are the dataclasses of that sort which its
+    package makes public. A union has the kinds of all its parts; None is one, too.
 
-    >>> from evoae.types import Mutation
+    >>> from evoae.mutations import Mutation
     >>> "Sparse" in kinds(Mutation), kinds(int), kinds(str | None)
     (True, {}, {})
     """
     is_union = typing.get_origin(annotation) in (types.UnionType, typing.Union)
     parts = typing.get_args(annotation) if is_union else (annotation,)
-    found = {name: cls for part in parts if _is_protocol(part) for name, cls in _having(part)}
+    found = {name: cls for part in parts if part in SORTS for name, cls in _public(part)}
     if found and types.NoneType in parts:
         found["None"] = types.NoneType
     return found
@@ -130,22 +144,18 @@ def find_kind(annotation: Any, where: str, name: Any) -> type:
     return known[name]
 
 
-def _having(protocol: type) -> list[tuple[str, type]]:
-    """The public frozen dataclasses that have the methods of a protocol."""
-    name = f"{protocol.__name__.lower()}s"
-    package = f"evoae.{'fitness' if name == 'noises' else name}"
-    module = importlib.import_module(
-        package if importlib.util.find_spec(package) else "evoae.strategies"
-    )
-    methods = [name for name in vars(protocol) if not name.startswith("_")]
-    return [
-        (name, cls)
-        for name, cls in inspect.getmembers(module, inspect.isclass)
-        if name in module.__all__
-        and dataclasses.is_dataclass(cls)
-        and all(hasattr(cls, method) for method in methods)
-    ]
+def _public(sort: Any) -> list[tuple[str, type]]:
+    """The public dataclasses of a sort, by name."""
+    module = SORTS[sort]
+    members = inspect.getmembers(module, inspect.isclass)
+    return [(name, cls) for name, cls in members if name in module.__all__ and _is_a(cls, sort)]
 
 
-def _is_protocol(annotation: Any) -> bool:
-    return getattr(annotation, "_is_protocol", False)
+def _is_a(cls: type, sort: Any) -> bool:
+    """Whether a class is a dataclass with the base class, or with all of the protocol."""
+    if not dataclasses.is_dataclass(cls):
+        return False
+    if not getattr(sort, "_is_protocol", False):
+        return issubclass(cls, sort)
+    names = {field.name for field in dataclasses.fields(cls)} | set(dir(cls))
+    return names >= {name for name in vars(sort) if not name.startswith("_")}

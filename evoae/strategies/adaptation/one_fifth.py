@@ -32,6 +32,8 @@ class OneFifth:
     target: float = 0.2
     speed: float = 1.0
 
+    num_groups = 1
+
     def __post_init__(self) -> None:
         check_fraction("OneFifth: target", self.target)
         check_positive("OneFifth: speed", self.speed)

@@ -33,6 +33,8 @@ class SAMR:
     speed: float = 0.5
     per_layer: bool = False
 
+    num_groups = 1
+
     def __post_init__(self) -> None:
         check_positive("SAMR: speed", self.speed)
         object.__setattr__(self, "speed", float(self.speed))
