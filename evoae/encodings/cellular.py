@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_whole
+from evoae.checks import check_whole, to_python_numbers
 from evoae.encodings.base import Encoding
 from evoae.encodings.development import dealt, develop
 from evoae.encodings.grammar_tree import PAR, SEQ, random_tree
@@ -50,6 +50,7 @@ class Cellular(Encoding):
     lives: int = 2
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_whole("Cellular: max_nodes", self.max_nodes, 1)
         check_whole("Cellular: lives", self.lives, 1)
 

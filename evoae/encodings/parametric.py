@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import is_number
+from evoae.checks import is_number, to_python_numbers
 from evoae.encodings.architecture import Architecture, architecture, where_arrays_are
 from evoae.encodings.base import Encoding, Part
 from evoae.encodings.cut_down import cut_down
@@ -49,11 +49,11 @@ class Parametric(Encoding):
     size_price: float = 1e-6
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         if not (is_number(self.size_price) and self.size_price >= 0):
             raise ValueError(
                 f"Parametric: size_price must be a finite number from 0, got {self.size_price!r}"
             )
-        object.__setattr__(self, "size_price", float(self.size_price))
 
     def init(self, key: jax.Array, params: Params) -> Genes:
         """The given "weights", and a random architecture: "shares" float32 [J] of U(0.5, 1).

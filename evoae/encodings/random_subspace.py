@@ -10,7 +10,7 @@ import numpy.typing as npt
 from jax import lax
 
 from evoae import trees
-from evoae.checks import check_whole
+from evoae.checks import check_whole, to_python_numbers
 from evoae.encodings.base import Encoding
 from evoae.encodings.scales import first_scales, scaled
 from evoae.types import Genes, Params
@@ -49,6 +49,7 @@ class RandomSubspace(Encoding):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_whole("RandomSubspace: num_genes", self.num_genes, 1)
         check_whole("RandomSubspace: seed", self.seed, 0)
         if self.seed >= 2**32:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_number, check_positive, check_whole
+from evoae.checks import check_number, check_positive, check_whole, to_python_numbers
 from evoae.mutations.base import Mutation
 from evoae.mutations.sparse import SparseGenotype, add_at
 from evoae.types import Hyper, Params
@@ -79,10 +79,9 @@ class Binomial(Mutation):
     adapted: ClassVar[str | None] = "rate"
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_rate("Binomial", self.rate, self.max_weights)
         check_positive("Binomial: scale", self.scale)
-        for name in ("rate", "scale"):
-            object.__setattr__(self, name, float(getattr(self, name)))
 
     def adapted_range(self) -> tuple[float, float]:
         """See `Mutation`."""

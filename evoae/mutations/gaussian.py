@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_positive
+from evoae.checks import check_positive, to_python_numbers
 from evoae.mutations.base import Mutation
 from evoae.types import Hyper, Params
 
@@ -57,8 +57,8 @@ class Gaussian(Mutation):
     adapted: ClassVar[str | None] = "scale"
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_positive("Gaussian: scale", self.scale)
-        object.__setattr__(self, "scale", float(self.scale))
         if self.layer_scales is None:
             return
         if not isinstance(self.layer_scales, tuple | list) or not self.layer_scales:
@@ -68,7 +68,6 @@ class Gaussian(Mutation):
             )
         for layer, value in enumerate(self.layer_scales):
             check_positive(f"Gaussian: layer_scales[{layer}]", value)
-        object.__setattr__(self, "layer_scales", tuple(map(float, self.layer_scales)))
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_number, check_positive, check_whole
+from evoae.checks import check_number, check_positive, check_whole, to_python_numbers
 from evoae.mutations.base import Mutation
 from evoae.mutations.sparse import Sparse, SparseGenotype, add_at
 from evoae.types import Hyper, Params, Population
@@ -46,13 +46,12 @@ class HeavyTailed(Mutation):
     adapted: ClassVar[str | None] = "scale"
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_positive("HeavyTailed: scale", self.scale)
         check_number("HeavyTailed: exponent", self.exponent)
         if not self.exponent > 1:
             raise ValueError(f"HeavyTailed: exponent must be above 1, got {self.exponent!r}")
         check_whole("HeavyTailed: max_weights", self.max_weights, 1)
-        for name in ("scale", "exponent"):
-            object.__setattr__(self, name, float(getattr(self, name)))
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_positive, check_whole
+from evoae.checks import check_positive, check_whole, to_python_numbers
 from evoae.mutations.base import Mutation
 from evoae.mutations.gaussian import NoiseGenotype, add_noise
 from evoae.types import Hyper, Params
@@ -43,9 +43,9 @@ class LowRank(Mutation):
     adapted: ClassVar[str | None] = "scale"
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_positive("LowRank: scale", self.scale)
         check_whole("LowRank: rank", self.rank, 1)
-        object.__setattr__(self, "scale", float(self.scale))
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper

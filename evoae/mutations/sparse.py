@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_choice, check_positive, check_whole
+from evoae.checks import check_choice, check_positive, check_whole, to_python_numbers
 from evoae.mutations.base import Mutation
 from evoae.types import Hyper, Params, Population
 
@@ -64,10 +64,10 @@ class Sparse(Mutation):
     adapted: ClassVar[str | None] = "scale"
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_whole("Sparse: num_weights", self.num_weights, 1)
         check_positive("Sparse: scale", self.scale)
         check_choice("Sparse: distribution", self.distribution, ("uniform", "normal"))
-        object.__setattr__(self, "scale", float(self.scale))
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_fraction, check_instance, check_whole
+from evoae.checks import check_fraction, check_instance, check_whole, to_python_numbers
 from evoae.encodings.grammar_tree import (
     drawn_place,
     grafted,
@@ -66,6 +66,7 @@ class SubtreeMutation(Mutation):
     max_new_nodes: int = 8
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_instance("SubtreeMutation: mutation", self.mutation, Mutation, "evoae.mutations")
         check_fraction("SubtreeMutation: rate", self.rate)
         check_whole("SubtreeMutation: max_new_nodes", self.max_new_nodes, 1)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
+from evoae.checks import to_python_numbers
 from evoae.mutations.base import Mutation
 from evoae.mutations.binomial import check_rate, draw_positions
 from evoae.types import Hyper, Params
@@ -49,8 +50,8 @@ class Zeroing(Mutation):
     adapted: ClassVar[str | None] = "rate"
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_rate("Zeroing", self.rate, self.max_weights)
-        object.__setattr__(self, "rate", float(self.rate))
 
     def adapted_range(self) -> tuple[float, float]:
         """See `Mutation`."""

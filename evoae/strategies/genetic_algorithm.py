@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from evoae import trees
-from evoae.checks import check_instance, is_number
+from evoae.checks import check_instance, is_number, to_python_numbers
 from evoae.mutations import Mutation, Sparse
 from evoae.strategies import shared
 from evoae.strategies.base import Strategy
@@ -111,6 +111,7 @@ class GeneticAlgorithm(Strategy):
     takes_migrants: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         shared.check_population(self, self.population_size, self.num_elites)
         for name, kind, package, optional in (
             ("mutation", Mutation, "evoae.mutations", False),
@@ -124,7 +125,6 @@ class GeneticAlgorithm(Strategy):
             raise ValueError(
                 f"GeneticAlgorithm: crossover_rate must be from 0 to 1, got {self.crossover_rate!r}"
             )
-        object.__setattr__(self, "crossover_rate", float(self.crossover_rate))
         if self.crossover is not None and self.num_elites < 2:
             raise ValueError(
                 "GeneticAlgorithm: num_elites must be at least 2 with a crossover, got 1"
@@ -145,7 +145,7 @@ class GeneticAlgorithm(Strategy):
     def init(self, key: jax.Array, params: Params, hyper: Hyper | None = None) -> State:
         """The first state, from one network, or from a whole population (`evoae.Stacked`)."""
         parents, count = shared.first_parents(params, self.num_elites, self.population_size)
-        all_hyper = shared.merge_hyper(trees.float_fields(self), hyper)
+        all_hyper = shared.merge_hyper(trees.hyperparameters(self), hyper)
         return State(
             generation=jnp.int32(0),
             parents=parents,

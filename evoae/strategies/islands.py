@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from evoae import trees
-from evoae.checks import check_whole
+from evoae.checks import check_whole, to_python_numbers
 from evoae.strategies import shared
 from evoae.strategies.base import Strategy, check_strategy
 from evoae.types import Hyper, Info, Params, Population
@@ -87,6 +87,7 @@ class Islands(Strategy):
     num_migrants: int = 1
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_strategy("Islands: strategy", self.strategy)
         check_whole("Islands: num_islands", self.num_islands, 2)
         check_whole("Islands: migration_interval", self.migration_interval, 1)

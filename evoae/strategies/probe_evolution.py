@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import is_number, is_positive
+from evoae.checks import is_number, is_positive, to_python_numbers
 from evoae.mutations.sparse import Sparse, SparseGenotype
 from evoae.strategies import shared
 from evoae.strategies.base import Strategy
@@ -87,19 +87,18 @@ class ProbeEvolutionStrategy(Strategy):
     encoder_rate: float = 1.0
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         shared.check_population(self, self.population_size, 1)
         for name in ("learning_rate", "probe_length", "horizon", "encoder_rate"):
             value = getattr(self, name)
             if not is_positive(value):
                 raise ValueError(f"ProbeEvolutionStrategy: {name} must be above 0, got {value!r}")
-            object.__setattr__(self, name, float(value))
         for name in ("momentum", "square_decay"):
             value = getattr(self, name)
             if not (is_number(value) and 0 <= value < 1):
                 raise ValueError(
                     f"ProbeEvolutionStrategy: {name} must be from 0 to below 1, got {value!r}"
                 )
-            object.__setattr__(self, name, float(value))
 
     def fitted_to(self, num_generations: int) -> "ProbeEvolutionStrategy":
         """The same with its horizon at the end of that many generations."""
@@ -123,7 +122,7 @@ class ProbeEvolutionStrategy(Strategy):
             probes=zeros,
             best=centre,
             best_fitness=jnp.float32(jnp.inf),
-            hyper=shared.merge_hyper(trees.float_fields(self), hyper),
+            hyper=shared.merge_hyper(trees.hyperparameters(self), hyper),
         )
 
     def ask(self, key: jax.Array, state: ProbeState) -> tuple[Population, ProbeState]:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_whole
+from evoae.checks import check_whole, to_python_numbers
 from evoae.strategies import shared
 from evoae.strategies.base import Strategy, check_strategy
 from evoae.types import Hyper, Info, Params, Population
@@ -79,6 +79,7 @@ class Race(Strategy):
     generations_each: int = 1000
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_strategy("Race: strategy", self.strategy)
         check_whole("Race: num_starts", self.num_starts, 2)
         check_whole("Race: generations_each", self.generations_each, 1)

@@ -194,7 +194,7 @@ def offspring(crossover, mutation, key, trees, others):
         genotypes = []
         for operator, its in ((crossover, for_crossover), (mutation, for_mutation)):
             if operator is not None:
-                hyper = evoae.trees.float_fields(operator)
+                hyper = evoae.trees.hyperparameters(operator)
                 genotypes.append(operator.sample(its, index, first, hyper))
                 apply = operator.apply
                 if operator is crossover:
