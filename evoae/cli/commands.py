@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -54,6 +55,8 @@ LIVE_HELP = f"With {LIVE}, a page on this machine shows how the run goes."
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0, 2 after an error, 130 after a stop."""
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)  # where the user's own package.module:Name is looked for
     try:
         if command in ("-h", "--help"):
             print(USAGE, end="")

@@ -20,7 +20,7 @@ from tyro.constructors import (
 
 from evoae.engine.hosts import join
 from evoae.runs.config import RunConfig, full_name, setting
-from evoae.runs.config.kinds import Draft, draft, kind_name, with_kind
+from evoae.runs.config.registry import Draft, draft, kind_name, with_kind
 
 PREFIX, DISTRIBUTED = "--sweep.", "--distributed"
 KIND_HELP = "what it is; another kind than the preset's begins with its own defaults"
@@ -30,9 +30,9 @@ def parse_run(preset: RunConfig, arguments: Sequence[str], **settings: Any) -> R
     """The settings of a preset with those of the command line in their place.
 
     `--strategy.kind NAME` (and the same for whatever else has kinds) puts another kind there,
-    before the options of its own are read. Where only one kind of end is named, the preset's other
-    one is left out. A strategy is fitted to a number of generations that is named, unless a horizon
-    is, too.
+    before the options of its own are read; NAME may be package.module:Name of the user's own. Where
+    only one kind of end is named, the preset's other one is left out. A strategy is fitted to a
+    number of generations that is named, unless a horizon is, too.
 
     Raises:
       ValueError: an unknown option or kind, or a wrong value; in one line.
@@ -225,7 +225,8 @@ def _options_of(info: StructTypeInfo) -> StructConstructorSpec | None:
     annotations = typing.get_type_hints(settings.made, include_extras=True)
     for name, value in settings.values.items():
         annotation: Any = Draft if isinstance(value, Draft) else annotations[name]
-        fields.append(StructFieldSpec(name, annotation, value, helptext=help_texts.get(name)))
+        default = tyro.MISSING if value is dataclasses.MISSING else value
+        fields.append(StructFieldSpec(name, annotation, default, helptext=help_texts.get(name)))
 
     def instantiate(kind: str = "", **values: Any) -> Any:
         return settings.made(**values)

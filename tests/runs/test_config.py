@@ -21,7 +21,7 @@ from evoae.runs.config import (
     from_json,
     to_json,
 )
-from evoae.runs.config.kinds import kinds
+from evoae.runs.config.registry import kinds
 from evoae.strategies import GeneticAlgorithm, Strategy
 from evoae.types import Crossover
 

@@ -24,7 +24,7 @@ from evoae.models import MODELS
 from evoae.mutations import Sparse
 from evoae.report.baselines import baselines
 from evoae.runs.config import PRESETS, ModelConfig, RunConfig
-from evoae.runs.config.kinds import kinds
+from evoae.runs.config.registry import kinds
 from evoae.runs.task import Task, prepare
 from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy
 

@@ -4,8 +4,9 @@ import dataclasses
 import types
 from typing import Any
 
-from evoae.runs.config.kinds import field_types, kind_name, kinds
+from evoae.checks import field_types
 from evoae.runs.config.presets import DEFAULT_PRESET, PRESETS
+from evoae.runs.config.registry import defaults, kind_name, kinds
 from evoae.runs.config.settings import RunConfig
 
 ENDS = ("num_generations", "minutes")
@@ -70,8 +71,7 @@ def _words(path: str, annotation: Any, before: Any, after: Any) -> list[str]:
 def _fresh(kind: type, annotation: Any) -> Any:
     """The fields with which another kind begins, without one that wraps what was there before."""
     its = field_types(kind)
-    fields = dataclasses.fields(kind) if its else ()
-    begun = {field.name: field.default for field in fields if its[field.name] != annotation}
+    begun = {name: value for name, value in defaults(kind).items() if its[name] != annotation}
     return types.SimpleNamespace(**begun)
 
 
