@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from evoae import trees
 from evoae.checks import is_number, is_positive, to_python_numbers
@@ -13,6 +14,7 @@ from evoae.strategies import shared
 from evoae.strategies.base import Strategy
 from evoae.types import Hyper, Info, Params, Population
 
+FALL = optax.cosine_decay_schedule(1.0, decay_steps=1)
 LAST_RATE, LAST_LENGTH = 0.02, 0.05  # what is left of learning rate and probe length at the end
 
 
@@ -129,7 +131,7 @@ class ProbeEvolutionStrategy(Strategy):
         """The centre, and P - 1 probes of random weights in random directions."""
         for_position, for_sign = jax.random.split(key)
         size = trees.size(state.centre)
-        length = state.hyper["probe_length"] * jnp.maximum(self._cosine(state), LAST_LENGTH)
+        length = state.hyper["probe_length"] * jnp.maximum(self._falling(state), LAST_LENGTH)
 
         def probe(index: jax.Array) -> SparseGenotype:
             position = jax.random.randint(jax.random.fold_in(for_position, index), (1,), 0, size)
@@ -171,7 +173,7 @@ class ProbeEvolutionStrategy(Strategy):
         unbiased = slope / (1 - momentum**steps)
         root = jnp.sqrt(square / (1 - square_decay**steps)) + 1e-8
         centre = trees.take(population.parents, 0)
-        rate = state.hyper["learning_rate"] * jnp.maximum(self._cosine(state), LAST_RATE)
+        rate = state.hyper["learning_rate"] * jnp.maximum(self._falling(state), LAST_RATE)
         of_encoder = trees.under("encoder", centre)
         rate = rate * jnp.where(of_encoder, state.hyper["encoder_rate"], 1.0)
         vector = trees.ravel(centre)
@@ -199,7 +201,7 @@ class ProbeEvolutionStrategy(Strategy):
             info,
         )
 
-    def _cosine(self, state: ProbeState) -> jax.Array:
+    def _falling(self, state: ProbeState) -> jax.Array:
         """From 1 in generation 0 down to 0 at the horizon, float32."""
-        progress = state.generation.astype(jnp.float32) / state.hyper["horizon"]
-        return 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(progress, 1.0)))
+        # The horizon is an array: schedules are of the progress, so that another compiles nothing.
+        return FALL(state.generation.astype(jnp.float32) / state.hyper["horizon"])
