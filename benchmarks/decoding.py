@@ -18,7 +18,7 @@ import numpy as np
 
 import evoae
 from evoae import encodings
-from evoae.encodings import DecodedFitness, Direct
+from evoae.encodings import DecodedFitness, Direct, Encoding
 
 
 class Undecoded:
@@ -70,7 +70,7 @@ def main():
         return run
 
     found = [getattr(encodings, name) for name in encodings.__all__]
-    every = [cls for cls in found if hasattr(cls, "decode") and cls is not Direct]
+    every = [cls for cls in found if hasattr(cls, "decode") and cls not in (Direct, Encoding)]
     names = arguments.encodings or [cls.__name__ for cls in every]
     print(f"{'encoding':16} {'genes':>7} {'ms a generation':>16} {'decoding':>9}")
     for encoding in [Direct(), *(getattr(encodings, name)() for name in names)]:

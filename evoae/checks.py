@@ -1,17 +1,85 @@
 """Checks of what users give, shared by all: each names the argument, what came, what is allowed."""
 
+import dataclasses
 import math
 import numbers
+import types
+import typing
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+_PLAIN = {"bool": bool, "float": float, "int": int}
+
+
+def field_types(cls: type) -> dict[str, Any]:
+    """The annotation of every field of a dataclass, by name; of any other class nothing.
+
+    Where one of them has a name that is nowhere to be found, all are as they are written, but for
+    plain numbers.
+    """
+    if not dataclasses.is_dataclass(cls):
+        return {}
+    try:
+        hints = typing.get_type_hints(cls)
+    except (AttributeError, NameError, TypeError):
+        hints = {}
+    written = {field.name: field.type for field in dataclasses.fields(cls)}
+    return {name: hints.get(name, _PLAIN.get(str(its), its)) for name, its in written.items()}
+
+
+def to_python_numbers(description: Any) -> None:
+    """Makes numbers of Python of all others in a frozen dataclass, by how its fields are annotated.
+
+    In fields annotated `float`, `int` or `bool`, such a number or None, or a tuple of such numbers,
+    a number of NumPy becomes one of Python, a whole one a float where that is annotated, a list a
+    tuple. So equal settings are equal descriptions and compile nothing. Whatever is no number, or
+    would lose something, stays for the checks after it.
+
+    >>> import numpy as np
+    >>> from evoae.mutations import Sparse
+    >>> Sparse(np.int64(2), scale=1) == Sparse(2, scale=1.0)
+    True
+    """
+    for name, annotation in field_types(type(description)).items():
+        value = getattr(description, name)
+        parts = typing.get_args(annotation) if _is_union(annotation) else (annotation,)
+        for part in parts:
+            if part in _PLAIN.values():
+                object.__setattr__(description, name, _as_python(part, value))
+            elif typing.get_origin(part) is tuple and isinstance(value, tuple | list):
+                kind = typing.get_args(part)[0]
+                object.__setattr__(
+                    description, name, tuple(_as_python(kind, item) for item in value)
+                )
+
+
+def _is_union(annotation: Any) -> bool:
+    return typing.get_origin(annotation) in (types.UnionType, typing.Union)
+
+
+def _as_python(kind: Any, value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if kind is int and isinstance(value, numbers.Integral):
+        return int(value)
+    if kind is float and is_number(value):
+        return float(value)
+    return value
+
 
 def is_number(value: object) -> bool:
     """Whether a value is a finite real number, of Python or NumPy (no bool, no text, no array)."""
-    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return is_real and math.isfinite(value)  # type: ignore[arg-type]
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number above all floats
+        return False
 
 
 def is_positive(value: object) -> bool:
@@ -51,6 +119,27 @@ def check_choice(name: str, value: object, allowed: Iterable[str]) -> None:
     names = tuple(allowed)
     if value not in names:
         raise ValueError(f"{name} must be one of {', '.join(names)}; got {value!r}")
+
+
+def check_instance(
+    name: str, value: object, kind: type, package: str, *, optional: bool = False
+) -> None:
+    """Raises a `ValueError` unless the value is of a base class or protocol, or None if optional.
+
+    Args:
+      name: of the argument.
+      value: what came.
+      kind: the base class or protocol.
+      package: where those are that evoae has.
+      optional: whether None is allowed.
+    """
+    if optional and value is None:
+        return
+    if isinstance(value, type) or not isinstance(value, kind):
+        none = "None or " if optional else ""
+        raise ValueError(
+            f"{name} must be {none}one of {package} or another {kind.__name__}, got {value!r}"
+        )
 
 
 def check_noise(value: object) -> None:

@@ -19,8 +19,7 @@ from tyro.constructors import (
 
 from evoae.engine.hosts import join
 from evoae.runs.config import RunConfig, full_name, setting
-from evoae.runs.config.kinds import Draft, draft, kind_name, with_kind
-from evoae.strategies.shared import lasting
+from evoae.runs.config.registry import Draft, draft, kind_name, with_kind
 
 SWEEP = "sweep."
 KIND_HELP = "what it is; another kind than the preset's begins with its own defaults"
@@ -132,9 +131,9 @@ def parse_query(
     """Reads what is asked of a run, whose settings are those of a preset unless they are given.
 
     `--strategy.kind NAME` (and the same for whatever else has kinds) puts another kind there,
-    before the options of its own are read. Where only one kind of end is named, the preset's other
-    one is left out. A strategy is fitted to a number of generations that is named, unless a horizon
-    is, too.
+    before the options of its own are read; NAME may be package.module:Name of the user's own. Where
+    only one kind of end is named, the preset's other one is left out. A strategy is fitted to a
+    number of generations that is named, unless a horizon is, too.
 
     Args:
       query: a dataclass with a default for each field but the run's settings.
@@ -225,7 +224,7 @@ def _ending(config: RunConfig, named: set[str]) -> RunConfig:
     """The run with the ends that are named alone, and a strategy fitted to them."""
     if "num_generations" in named and config.num_generations is not None:
         if not any(name.endswith("horizon") for name in named):
-            strategy = lasting(config.strategy, config.num_generations)
+            strategy = config.strategy.fitted_to(config.num_generations)
             config = dataclasses.replace(config, strategy=strategy)
         return config if "minutes" in named else dataclasses.replace(config, minutes=None)
     if "minutes" in named and "num_generations" not in named and config.minutes is not None:
@@ -271,7 +270,8 @@ def _options_of(info: StructTypeInfo) -> StructConstructorSpec | None:
     annotations = typing.get_type_hints(settings.made, include_extras=True)
     for name, value in settings.values.items():
         annotation: Any = Draft if isinstance(value, Draft) else annotations[name]
-        fields.append(StructFieldSpec(name, annotation, value, helptext=help_texts.get(name)))
+        default = tyro.MISSING if value is dataclasses.MISSING else value
+        fields.append(StructFieldSpec(name, annotation, default, helptext=help_texts.get(name)))
 
     def instantiate(kind: str = "", **values: Any) -> Draft:
         return dataclasses.replace(settings, values=values)

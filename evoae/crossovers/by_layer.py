@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_fraction
+from evoae.checks import check_fraction, to_python_numbers
 from evoae.types import Hyper, Params
 
 
@@ -44,6 +44,7 @@ class ByLayer:
     rate: float = 0.5
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_fraction("ByLayer: rate", self.rate)
 
     def sample(

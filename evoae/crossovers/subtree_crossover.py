@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_fraction
+from evoae.checks import check_fraction, to_python_numbers
 from evoae.encodings.grammar_tree import (
     drawn_place,
     grafted,
@@ -54,6 +54,7 @@ class SubtreeCrossover:
     rate: float = 0.9
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_fraction("SubtreeCrossover: rate", self.rate)
 
     def sample(

@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_whole
+from evoae.checks import check_whole, to_python_numbers
+from evoae.encodings.base import Encoding
 from evoae.encodings.development import dealt, develop
 from evoae.encodings.grammar_tree import PAR, SEQ, random_tree
 from evoae.types import Genes, Params
@@ -15,7 +16,7 @@ GRAPH = {"bias", "inputs", "links", "output_bias", "outputs"}  # the weights of 
 
 
 @dataclasses.dataclass(frozen=True)
-class Cellular:
+class Cellular(Encoding):
     """Graphs of units that a tree of cell programs grows (Gruau 1994, "Neural network synthesis").
 
     For networks with layers `evoae.layers.UnitGraph`, as the model "graph". Each of them has a tree
@@ -49,6 +50,7 @@ class Cellular:
     lives: int = 2
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_whole("Cellular: max_nodes", self.max_nodes, 1)
         check_whole("Cellular: lives", self.lives, 1)
 

@@ -10,13 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from jax import lax
 
-from evoae.checks import check_whole, is_number
+from evoae.checks import check_whole, is_number, to_python_numbers
+from evoae.encodings.base import Encoding
 from evoae.encodings.grid import grid
 from evoae.types import Genes, Params
 
 
 @dataclasses.dataclass(frozen=True)
-class Cosine:
+class Cosine(Encoding):
     """Weights as sums of few cosines, so that neighbouring weights are alike.
 
     The genes of an array of weights are coefficients of its orthonormal discrete cosine transform,
@@ -46,12 +47,12 @@ class Cosine:
     num_coefficients: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         if not (is_number(self.genes_per_weight) and 0 < self.genes_per_weight <= 1):
             raise ValueError(
                 "Cosine: genes_per_weight must be above 0 and at most 1, "
                 f"got {self.genes_per_weight!r}"
             )
-        object.__setattr__(self, "genes_per_weight", float(self.genes_per_weight))
         if self.num_coefficients is None:
             return
         if not isinstance(self.num_coefficients, tuple | list) or not self.num_coefficients:
@@ -61,7 +62,6 @@ class Cosine:
             )
         for index, number in enumerate(self.num_coefficients):
             check_whole(f"Cosine: num_coefficients[{index}]", number, 1)
-        object.__setattr__(self, "num_coefficients", tuple(self.num_coefficients))
 
     def init(self, key: jax.Array, params: Params) -> Genes:
         """The lowest coefficients of a network's weights: float32 [K] for each array.

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from evoae.checks import check_whole
+from evoae.checks import check_whole, to_python_numbers
+from evoae.encodings.base import Encoding
 from evoae.encodings.coordinates import coordinates
 from evoae.encodings.scales import first_scales, scaled
 from evoae.layers.base import sigmoid
@@ -25,7 +26,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class CPPN:
+class CPPN(Encoding):
     """A network of mixed activations from the coordinates of a weight to its value.
 
     The coordinates (`evoae.encodings.coordinates.coordinates`) are those of the weight's two ends,
@@ -50,6 +51,7 @@ class CPPN:
     hidden: tuple[int, ...] = (15, 15)
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         if not isinstance(self.hidden, tuple | list) or not self.hidden:
             raise ValueError(
                 f"CPPN: hidden must be a tuple with the units of each hidden layer, "
@@ -57,7 +59,6 @@ class CPPN:
             )
         for layer, units in enumerate(self.hidden):
             check_whole(f"CPPN: hidden[{layer}]", units, 1)
-        object.__setattr__(self, "hidden", tuple(self.hidden))
 
     def init(self, key: jax.Array, params: Params) -> Genes:
         """A random CPPN, all of N(0, 1), and "scales" of the given weights."""

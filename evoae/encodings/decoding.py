@@ -6,9 +6,11 @@ from typing import Any
 import jax
 from jax import lax
 
+from evoae.checks import check_instance
+from evoae.encodings.base import Encoding
 from evoae.encodings.direct import Direct
 from evoae.fitness.batches import is_noisy, prepared
-from evoae.types import Batch, Encoding, FitnessFn, Genes, Params
+from evoae.types import Batch, FitnessFn, Genes, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +53,7 @@ class Decoder:
 
     def price(self, genes: Genes) -> jax.Array | float:
         """What the encoding adds to the error of genes, such as for their network's size."""
-        price = getattr(self.encoding, "price", None)
-        return 0.0 if price is None else price(genes, self.like)
+        return self.encoding.price(genes, self.like)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +103,7 @@ def decoded(fitness: FitnessFn, encoding: Encoding, params: Params) -> FitnessFn
     >>> genes["kernel"].shape, fitness(genes, None).shape
     ((30,), ())
     """
+    check_instance("encoding", encoding, Encoding, "evoae.encodings")
     if isinstance(encoding, Direct):
         return fitness
     return DecodedFitness(fitness, Decoder.of(encoding, params))

@@ -4,11 +4,12 @@ import dataclasses
 
 import jax
 
+from evoae.encodings.base import Encoding
 from evoae.types import Genes, Params
 
 
 @dataclasses.dataclass(frozen=True)
-class Direct:
+class Direct(Encoding):
     """One gene a weight, with the weight's value: the encoding of Varadi (2021).
 
     In the order of `evoae.trees.ravel` the genes are one vector. Nothing is decoded in a run, so

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from evoae.checks import check_fraction, check_whole
+from evoae.checks import check_fraction, check_whole, to_python_numbers
+from evoae.encodings.base import Encoding
 from evoae.encodings.coordinates import coordinates
 from evoae.encodings.cppn import ACTIVATIONS
 from evoae.encodings.scales import first_scales, scaled
@@ -15,7 +16,7 @@ from evoae.types import Genes, Params
 
 
 @dataclasses.dataclass(frozen=True)
-class EvolvedCPPN:
+class EvolvedCPPN(Encoding):
     """As `CPPN`, with links and activations that are genes: its topology is found by the search.
 
     There are `max_nodes` nodes in a row; the last one is the output, and linear. Each may have a
@@ -44,9 +45,9 @@ class EvolvedCPPN:
     first_links: float = 0.3
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_whole("EvolvedCPPN: max_nodes", self.max_nodes, 1)
         check_fraction("EvolvedCPPN: first_links", self.first_links)
-        object.__setattr__(self, "first_links", float(self.first_links))
 
     def init(self, key: jax.Array, params: Params) -> Genes:
         """A random CPPN and "scales" of the given weights.

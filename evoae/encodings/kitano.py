@@ -6,13 +6,14 @@ import math
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_whole
+from evoae.checks import check_whole, to_python_numbers
+from evoae.encodings.base import Encoding
 from evoae.encodings.scales import first_scales, scaled
 from evoae.types import Genes, Params
 
 
 @dataclasses.dataclass(frozen=True)
-class Kitano:
+class Kitano(Encoding):
     """Weights that a grammar of graphs grows, by rewriting matrices of symbols.
 
     From Kitano (1990), "Designing neural networks using genetic algorithms with graph generation
@@ -39,6 +40,7 @@ class Kitano:
     num_symbols: int = 16
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_whole("Kitano: num_symbols", self.num_symbols, 2)
 
     def init(self, key: jax.Array, params: Params) -> Genes:

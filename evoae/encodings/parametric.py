@@ -3,38 +3,22 @@
 import dataclasses
 import functools
 import math
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import is_number
+from evoae.checks import is_number, to_python_numbers
 from evoae.encodings.architecture import Architecture, architecture, where_arrays_are
+from evoae.encodings.base import Encoding, Part
 from evoae.encodings.cut_down import cut_down
 from evoae.layers.base import ACTIVATIONS
 from evoae.models import Autoencoder
 from evoae.types import Genes, Params
 
 
-class Part(NamedTuple):
-    """One line of an architecture.
-
-    Attributes:
-      layer: such as "encoder/0_Conv", or "all layers".
-      what: "channels", "units", "kernel" or "activation"; of all layers "weights".
-      value: how many are used, the side of the kernel, or the name of the activation.
-      most: how many there are; None for an activation.
-    """
-
-    layer: str
-    what: str
-    value: int | str
-    most: int | None
-
-
 @dataclasses.dataclass(frozen=True)
-class Parametric:
+class Parametric(Encoding):
     """The sizes of a network's layers are genes, beside its weights.
 
     The network that is given is the largest one. The channels of a convolution, the units of a
@@ -66,11 +50,11 @@ class Parametric:
     size_price: float = 1e-6
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         if not (is_number(self.size_price) and self.size_price >= 0):
             raise ValueError(
                 f"Parametric: size_price must be a finite number from 0, got {self.size_price!r}"
             )
-        object.__setattr__(self, "size_price", float(self.size_price))
 
     def init(self, key: jax.Array, params: Params) -> Genes:
         """The given "weights", and a random architecture: "shares" float32 [J] of U(0.5, 1).

@@ -10,13 +10,14 @@ import numpy.typing as npt
 from jax import lax
 
 from evoae import trees
-from evoae.checks import check_whole
+from evoae.checks import check_whole, to_python_numbers
+from evoae.encodings.base import Encoding
 from evoae.encodings.scales import first_scales, scaled
 from evoae.types import Genes, Params
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomSubspace:
+class RandomSubspace(Encoding):
     """Weights in a random subspace of `num_genes` dimensions (Li et al. 2018, arXiv 1804.08838).
 
     The weights are cut in blocks of b, the power of 2 from `num_genes`. Each is H S g, where g are
@@ -48,6 +49,7 @@ class RandomSubspace:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_whole("RandomSubspace: num_genes", self.num_genes, 1)
         check_whole("RandomSubspace: seed", self.seed, 0)
         if self.seed >= 2**32:

@@ -11,7 +11,9 @@ from jax.sharding import Mesh
 from evoae import trees
 from evoae.engine.devices import over_devices
 from evoae.fitness.batches import PreparedBatch
-from evoae.types import Batch, FitnessFn, Params, Population, Strategy
+from evoae.strategies import Strategy
+from evoae.strategies.base import check_strategy
+from evoae.types import Batch, FitnessFn, Params, Population
 
 # Candidates expressed at a time on an accelerator, or changes of single weights at work at a time.
 DEFAULT_CHUNK_SIZE = 256
@@ -55,6 +57,7 @@ def evaluate(
     """
     if chunk_size is not None and (type(chunk_size) is not int or chunk_size < 1):
         raise ValueError(f"chunk_size must be a positive int, got {chunk_size!r}")
+    check_strategy("strategy", strategy)
     changes = single_changes(strategy, fitness, population, batch)
     if changes is not None:
         if centre is None:
@@ -197,7 +200,7 @@ def single_changes(
     """The candidates as changes of single weights, where strategy and fitness both know how."""
     if not (getattr(fitness, "follows_changes", False) and isinstance(batch, PreparedBatch)):
         return None
-    return getattr(strategy, "single_changes", lambda _: None)(population)
+    return strategy.single_changes(population)
 
 
 def centre_of(

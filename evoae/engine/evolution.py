@@ -13,8 +13,9 @@ from evoae.engine.device_errors import explained
 from evoae.engine.devices import local, population_mesh, replicated
 from evoae.engine.evaluation import centre_of, evaluate, num_units, single_changes
 from evoae.fitness.batches import drawn, is_noisy, prepared
-from evoae.strategies.shared import settled
-from evoae.types import Batch, FitnessFn, Info, Strategy
+from evoae.strategies import Strategy
+from evoae.strategies.base import check_strategy
+from evoae.types import Batch, FitnessFn, Info
 
 # Generations in one call of the compiled program; between calls the host may look at the state.
 DEFAULT_BLOCK_SIZE = 500
@@ -173,7 +174,7 @@ def evolve(
 
     Args:
       key: the randomness of the whole run.
-      strategy: one of `evoae.strategies`, or any `evoae.types.Strategy`.
+      strategy: one of `evoae.strategies`, or any `evoae.Strategy`.
       fitness: (params, batch) -> error, hashable; from `evoae.fitness` or your own.
       batch: what the fitness reads: all of the data, usually images [N, height, width, channels].
       state: from `strategy.init`, or from an earlier call.
@@ -207,6 +208,7 @@ def evolve(
     >>> trace.best_fitness.shape, bool(state.best_fitness < 1)
     ((30,), True)
     """
+    check_strategy("strategy", strategy)
     for name, value in (("num_generations", num_generations), ("block_size", block_size)):
         if type(value) is not int or value < 1:
             raise ValueError(f"{name} must be a positive int, got {value!r}")
@@ -215,7 +217,7 @@ def evolve(
     traces: list[Info] = []
     done = 0
     while done < num_generations:
-        now = min(block_size, num_generations - done) if settled(strategy, state) else 1
+        now = min(block_size, num_generations - done) if strategy.has_final_shapes(state) else 1
         # A whole first population may occupy other devices than those after it.
         needed = working_mesh(strategy, fitness, batch, state, num_devices=num_devices, **sizes)
         if not traces or needed != mesh:
@@ -225,7 +227,7 @@ def evolve(
         settings = {**sizes, "mesh": mesh}
         try:
             with explained():
-                if settled(strategy, state):
+                if strategy.has_final_shapes(state):
                     program = functools.partial(block, block_size=block_size, **settings)
                     after, rows = program(
                         key, batch, state, np.int32(now), strategy=strategy, fitness=fitness

@@ -9,7 +9,8 @@ import psutil
 from evoae.engine.devices import population_mesh
 from evoae.engine.evaluation import dense_sizes, single_changes
 from evoae.fitness.batches import PreparedBatch, drawn
-from evoae.types import Batch, FitnessFn, Strategy
+from evoae.strategies import Strategy
+from evoae.types import Batch, FitnessFn
 
 
 class Memory(NamedTuple):

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_number, check_positive, check_whole
+from evoae.checks import check_number, check_positive, check_whole, to_python_numbers
+from evoae.mutations.base import Mutation
 from evoae.mutations.sparse import SparseGenotype, add_at
 from evoae.types import Hyper, Params
 
@@ -47,7 +48,7 @@ def draw_positions(
 
 
 @dataclasses.dataclass(frozen=True)
-class Binomial:
+class Binomial(Mutation):
     """Adds U(-scale, scale) to a random number of weights, 1 + Binomial(max_weights - 1, p).
 
     The standard mutation of genetic algorithms, where each gene changes with a small probability
@@ -75,16 +76,15 @@ class Binomial:
     scale: float = 1.0
     max_weights: int = 256
 
-    adapted: ClassVar[str] = "rate"
+    adapted: ClassVar[str | None] = "rate"
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_rate("Binomial", self.rate, self.max_weights)
         check_positive("Binomial: scale", self.scale)
-        for name in ("rate", "scale"):
-            object.__setattr__(self, name, float(getattr(self, name)))
 
     def adapted_range(self) -> tuple[float, float]:
-        """See `evoae.types.Mutation`."""
+        """See `Mutation`."""
         return 1.0, float(self.max_weights)
 
     def sample(

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_positive
+from evoae.checks import check_positive, to_python_numbers
+from evoae.mutations.base import Mutation
 from evoae.types import Hyper, Params
 
 
@@ -30,7 +31,7 @@ def add_noise(params: Params, scale: jax.Array, noise: Params) -> Params:
 
 
 @dataclasses.dataclass(frozen=True)
-class Gaussian:
+class Gaussian(Mutation):
     """Adds N(0, scale^2) to every weight.
 
     A child is described by its key alone (Such et al. 2017, arXiv 1712.06567), so that a population
@@ -53,11 +54,11 @@ class Gaussian:
     scale: float = 0.02
     layer_scales: tuple[float, ...] | None = None
 
-    adapted: ClassVar[str] = "scale"
+    adapted: ClassVar[str | None] = "scale"
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_positive("Gaussian: scale", self.scale)
-        object.__setattr__(self, "scale", float(self.scale))
         if self.layer_scales is None:
             return
         if not isinstance(self.layer_scales, tuple | list) or not self.layer_scales:
@@ -67,7 +68,6 @@ class Gaussian:
             )
         for layer, value in enumerate(self.layer_scales):
             check_positive(f"Gaussian: layer_scales[{layer}]", value)
-        object.__setattr__(self, "layer_scales", tuple(map(float, self.layer_scales)))
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper

@@ -7,13 +7,14 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_number, check_positive, check_whole
+from evoae.checks import check_number, check_positive, check_whole, to_python_numbers
+from evoae.mutations.base import Mutation
 from evoae.mutations.sparse import Sparse, SparseGenotype, add_at
 from evoae.types import Hyper, Params, Population
 
 
 @dataclasses.dataclass(frozen=True)
-class HeavyTailed:
+class HeavyTailed(Mutation):
     """Changes k weights by steps from a Cauchy distribution, k from a power law.
 
     P(k) is proportional to k^-exponent for k = 1 .. max_weights (Doerr, Le, Makhmara and Nguyen
@@ -42,16 +43,15 @@ class HeavyTailed:
     exponent: float = 1.5
     max_weights: int = 256
 
-    adapted: ClassVar[str] = "scale"
+    adapted: ClassVar[str | None] = "scale"
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_positive("HeavyTailed: scale", self.scale)
         check_number("HeavyTailed: exponent", self.exponent)
         if not self.exponent > 1:
             raise ValueError(f"HeavyTailed: exponent must be above 1, got {self.exponent!r}")
         check_whole("HeavyTailed: max_weights", self.max_weights, 1)
-        for name in ("scale", "exponent"):
-            object.__setattr__(self, name, float(getattr(self, name)))
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
@@ -74,5 +74,5 @@ class HeavyTailed:
         return add_at(params, genotype)
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
-        """See `evoae.types.Mutation`."""
+        """See `Mutation`."""
         return Sparse(self.max_weights).single_changes(population)

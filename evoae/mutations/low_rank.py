@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_positive, check_whole
+from evoae.checks import check_positive, check_whole, to_python_numbers
+from evoae.mutations.base import Mutation
 from evoae.mutations.gaussian import NoiseGenotype, add_noise
 from evoae.types import Hyper, Params
 
 
 @dataclasses.dataclass(frozen=True)
-class LowRank:
+class LowRank(Mutation):
     """Adds noise of low rank to every matrix, plain noise to all other weights.
 
     A matrix [m, n] changes by scale / sqrt(r) * A B^T with A [m, r] and B [n, r] from N(0, 1), so
@@ -39,12 +40,12 @@ class LowRank:
     scale: float = 0.02
     rank: int = 1
 
-    adapted: ClassVar[str] = "scale"
+    adapted: ClassVar[str | None] = "scale"
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_positive("LowRank: scale", self.scale)
         check_whole("LowRank: rank", self.rank, 1)
-        object.__setattr__(self, "scale", float(self.scale))
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_choice, check_positive, check_whole
+from evoae.checks import check_choice, check_positive, check_whole, to_python_numbers
+from evoae.mutations.base import Mutation
 from evoae.types import Hyper, Params, Population
 
 
@@ -31,7 +32,7 @@ def add_at(params: Params, genotype: SparseGenotype) -> Params:
 
 
 @dataclasses.dataclass(frozen=True)
-class Sparse:
+class Sparse(Mutation):
     """Changes `num_weights` randomly chosen weights.
 
     The paper's operator (Varadi 2021) adds U(-1, 1) to n weights; the draws may repeat a position,
@@ -60,13 +61,13 @@ class Sparse:
     replace: bool = False
     shared_positions: bool = False
 
-    adapted: ClassVar[str] = "scale"
+    adapted: ClassVar[str | None] = "scale"
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_whole("Sparse: num_weights", self.num_weights, 1)
         check_positive("Sparse: scale", self.scale)
         check_choice("Sparse: distribution", self.distribution, ("uniform", "normal"))
-        object.__setattr__(self, "scale", float(self.scale))
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper

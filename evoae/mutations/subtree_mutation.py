@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_fraction, check_whole
+from evoae.checks import check_fraction, check_instance, check_whole, to_python_numbers
 from evoae.encodings.grammar_tree import (
     drawn_place,
     grafted,
@@ -17,8 +17,9 @@ from evoae.encodings.grammar_tree import (
     sizes_of,
     symbols_of,
 )
+from evoae.mutations.base import Mutation
 from evoae.mutations.gaussian import Gaussian
-from evoae.types import Genes, Genotype, Hyper, Mutation
+from evoae.types import Genes, Genotype, Hyper
 
 
 class SubtreeMutationGenotype(NamedTuple):
@@ -38,7 +39,7 @@ class SubtreeMutationGenotype(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class SubtreeMutation:
+class SubtreeMutation(Mutation):
     """Replaces a random branch of a tree by a new random one; then mutates all genes.
 
     For genes with trees, as those of `evoae.encodings.Cellular` (Koza 1992, "Genetic programming",
@@ -65,10 +66,8 @@ class SubtreeMutation:
     max_new_nodes: int = 8
 
     def __post_init__(self) -> None:
-        if not hasattr(self.mutation, "sample") or isinstance(self.mutation, type):
-            raise ValueError(
-                f"SubtreeMutation: mutation must be one of evoae.mutations, got {self.mutation!r}"
-            )
+        to_python_numbers(self)
+        check_instance("SubtreeMutation: mutation", self.mutation, Mutation, "evoae.mutations")
         check_fraction("SubtreeMutation: rate", self.rate)
         check_whole("SubtreeMutation: max_new_nodes", self.max_new_nodes, 1)
 

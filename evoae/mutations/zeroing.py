@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
+from evoae.checks import to_python_numbers
+from evoae.mutations.base import Mutation
 from evoae.mutations.binomial import check_rate, draw_positions
 from evoae.types import Hyper, Params
 
@@ -22,7 +24,7 @@ class ZeroingGenotype(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Zeroing:
+class Zeroing(Mutation):
     """Sets a random number of weights to 0, which deletes connections.
 
     The structural mutation of GNARL that removes links (Angeline, Saunders and Pollack 1994, IEEE
@@ -45,14 +47,14 @@ class Zeroing:
     rate: float = 1.0
     max_weights: int = 256
 
-    adapted: ClassVar[str] = "rate"
+    adapted: ClassVar[str | None] = "rate"
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_rate("Zeroing", self.rate, self.max_weights)
-        object.__setattr__(self, "rate", float(self.rate))
 
     def adapted_range(self) -> tuple[float, float]:
-        """See `evoae.types.Mutation`."""
+        """See `Mutation`."""
         return 1.0, float(self.max_weights)
 
     def sample(

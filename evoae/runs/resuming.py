@@ -17,7 +17,6 @@ from evoae.runs.config import RunConfig, from_json, to_json
 from evoae.runs.folders import CHECKPOINTS
 from evoae.runs.observers.checkpoints import identity_of
 from evoae.runs.task import Task, prepare
-from evoae.strategies.shared import settled
 
 # What a run may go on with differently: its course is the same.
 _FREE: dict[str, Any] = {
@@ -100,7 +99,7 @@ def take_up(
     arrays = checkpoint.restore(
         found,
         like={"key": task.key, "state": task.state},
-        same_shapes=settled(config.strategy, task.state),
+        same_shapes=config.strategy.has_final_shapes(task.state),
     )
     here, there = environment(), found.record["environment"]
     warnings += [

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae import data
-from evoae.encodings import Decoder, Direct, decoded
+from evoae.encodings import Decoder, Direct, Encoding, decoded
 from evoae.engine import evolve
 from evoae.engine.devices import replicated
 from evoae.engine.evolution import working_mesh
@@ -22,8 +22,7 @@ from evoae.runs.clock import BLOCK_SIZE, Clock, Pace
 from evoae.runs.config import DataConfig, RunConfig
 from evoae.runs.loop import Advance
 from evoae.strategies import Stacked
-from evoae.strategies.shared import num_networks
-from evoae.types import Encoding, FitnessFn, Genes, Info, Params
+from evoae.types import FitnessFn, Genes, Info, Params
 
 NUM_SHOWN = 10  # images in the pictures
 
@@ -136,9 +135,9 @@ def model_of(config: RunConfig, image_shape: Sequence[int]) -> Autoencoder:
 def first_state(config: RunConfig, model: Autoencoder, images: Images) -> tuple[jax.Array, Any]:
     """The key of the search, and the first state of the strategy."""
     for_weights, key = jax.random.split(jax.random.key(config.seed))
-    number = num_networks(config.strategy)
+    number = config.strategy.num_networks
     if config.independent_population:
-        number = config.strategy.population_size  # type: ignore[attr-defined]
+        number = config.strategy.population_size
     image = data.scale(images[:1], config.data.low, config.data.high)
     networks: Any = random_networks(for_weights, model, image, number if number > 1 else None)
     # The first two of three keys are the two above.

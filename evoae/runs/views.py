@@ -69,9 +69,8 @@ def views_of_genes(task: Task, genes: Genes, params: Params) -> dict[str, npt.ND
     raw = random_networks(key, task.model, image, None)
     random, made = (flatten_dict(tree, sep="/") for tree in (raw, params))
     found = draw_weights({name: (random[name], made[name]) for name in random})
-    encoding: Any = task.config.encoding
-    if hasattr(encoding, "architecture"):
-        parts = encoding.architecture(genes, task.decoder.like)
+    parts = task.config.encoding.architecture(genes, task.decoder.like)
+    if parts is not None:
         rows = [["" if its is None else str(its) for its in part] for part in parts]
         found["architecture"] = np.array(rows)
     return found

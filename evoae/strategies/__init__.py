@@ -1,6 +1,7 @@
 """Search strategies, one a file: what to try next, given the errors of what was tried."""
 
 from evoae.strategies.adaptation import GESMR, SAMR, OneFifth
+from evoae.strategies.base import Strategy
 from evoae.strategies.evosax import Evosax
 from evoae.strategies.genetic_algorithm import GeneticAlgorithm
 from evoae.strategies.islands import Islands
@@ -20,6 +21,7 @@ __all__ = [
     "ProbeEvolutionStrategy",
     "Race",
     "Stacked",
+    "Strategy",
     "Tournament",
     "Truncation",
 ]

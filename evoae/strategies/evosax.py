@@ -30,8 +30,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from evoae import trees
-from evoae.checks import check_choice, check_whole, is_number
+from evoae.checks import check_choice, check_whole, is_number, to_python_numbers
 from evoae.strategies import shared
+from evoae.strategies.base import Strategy
 from evoae.types import Hyper, Info, Params, Population
 
 
@@ -56,7 +57,7 @@ class EvosaxState(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Evosax:
+class Evosax(Strategy):
     """Any algorithm of evosax; needs the extra `evoae[evosax]`.
 
     A population here holds P whole networks, and many algorithms hold as much again, or a matrix of
@@ -98,6 +99,7 @@ class Evosax:
     elitist: bool = True
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_choice("Evosax: algorithm", self.algorithm, sorted(_evosax().algorithms))
         check_whole("Evosax: population_size", self.population_size, 2)
         for name in ("arguments", "parameters"):

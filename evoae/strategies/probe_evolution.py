@@ -5,13 +5,16 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from evoae import trees
-from evoae.checks import is_number, is_positive
+from evoae.checks import is_number, is_positive, to_python_numbers
 from evoae.mutations.sparse import Sparse, SparseGenotype
 from evoae.strategies import shared
+from evoae.strategies.base import Strategy
 from evoae.types import Hyper, Info, Params, Population
 
+FALL = optax.cosine_decay_schedule(1.0, decay_steps=1)
 LAST_RATE, LAST_LENGTH = 0.02, 0.05  # what is left of learning rate and probe length at the end
 
 
@@ -40,7 +43,7 @@ class ProbeState(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class ProbeEvolutionStrategy:
+class ProbeEvolutionStrategy(Strategy):
     """Every child changes one weight of the centre; the centre then moves by what all of them tell.
 
     A child at distance +-h on weight i has the error f(c + h e_i); its difference to the centre's,
@@ -86,21 +89,20 @@ class ProbeEvolutionStrategy:
     encoder_rate: float = 1.0
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         shared.check_population(self, self.population_size, 1)
         for name in ("learning_rate", "probe_length", "horizon", "encoder_rate"):
             value = getattr(self, name)
             if not is_positive(value):
                 raise ValueError(f"ProbeEvolutionStrategy: {name} must be above 0, got {value!r}")
-            object.__setattr__(self, name, float(value))
         for name in ("momentum", "square_decay"):
             value = getattr(self, name)
             if not (is_number(value) and 0 <= value < 1):
                 raise ValueError(
                     f"ProbeEvolutionStrategy: {name} must be from 0 to below 1, got {value!r}"
                 )
-            object.__setattr__(self, name, float(value))
 
-    def lasting(self, num_generations: int) -> "ProbeEvolutionStrategy":
+    def fitted_to(self, num_generations: int) -> "ProbeEvolutionStrategy":
         """The same with its horizon at the end of that many generations."""
         return dataclasses.replace(self, horizon=float(num_generations))
 
@@ -122,14 +124,14 @@ class ProbeEvolutionStrategy:
             probes=zeros,
             best=centre,
             best_fitness=jnp.float32(jnp.inf),
-            hyper=shared.merge_hyper(trees.float_fields(self), hyper),
+            hyper=shared.merge_hyper(trees.hyperparameters(self), hyper),
         )
 
     def ask(self, key: jax.Array, state: ProbeState) -> tuple[Population, ProbeState]:
         """The centre, and P - 1 probes of random weights in random directions."""
         for_position, for_sign = jax.random.split(key)
         size = trees.size(state.centre)
-        length = state.hyper["probe_length"] * jnp.maximum(self._cosine(state), LAST_LENGTH)
+        length = state.hyper["probe_length"] * jnp.maximum(self._falling(state), LAST_LENGTH)
 
         def probe(index: jax.Array) -> SparseGenotype:
             position = jax.random.randint(jax.random.fold_in(for_position, index), (1,), 0, size)
@@ -147,7 +149,7 @@ class ProbeEvolutionStrategy:
         return Sparse().apply(centre, trees.take(population.genotype, index))
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
-        """See `evoae.types.Strategy`."""
+        """See `Strategy`."""
         return Sparse().single_changes(population)
 
     def tell(
@@ -171,7 +173,7 @@ class ProbeEvolutionStrategy:
         unbiased = slope / (1 - momentum**steps)
         root = jnp.sqrt(square / (1 - square_decay**steps)) + 1e-8
         centre = trees.take(population.parents, 0)
-        rate = state.hyper["learning_rate"] * jnp.maximum(self._cosine(state), LAST_RATE)
+        rate = state.hyper["learning_rate"] * jnp.maximum(self._falling(state), LAST_RATE)
         of_encoder = trees.under("encoder", centre)
         rate = rate * jnp.where(of_encoder, state.hyper["encoder_rate"], 1.0)
         vector = trees.ravel(centre)
@@ -199,7 +201,7 @@ class ProbeEvolutionStrategy:
             info,
         )
 
-    def _cosine(self, state: ProbeState) -> jax.Array:
+    def _falling(self, state: ProbeState) -> jax.Array:
         """From 1 in generation 0 down to 0 at the horizon, float32."""
-        progress = state.generation.astype(jnp.float32) / state.hyper["horizon"]
-        return 0.5 * (1 + jnp.cos(jnp.pi * jnp.minimum(progress, 1.0)))
+        # The horizon is an array: schedules are of the progress, so that another compiles nothing.
+        return FALL(state.generation.astype(jnp.float32) / state.hyper["horizon"])

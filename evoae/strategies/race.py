@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_whole
+from evoae.checks import check_whole, to_python_numbers
 from evoae.strategies import shared
-from evoae.types import Hyper, Info, Params, Population, Strategy
+from evoae.strategies.base import Strategy, check_strategy
+from evoae.types import Hyper, Info, Params, Population
 
 
 class RaceState(NamedTuple):
@@ -48,7 +49,7 @@ class RaceState(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Race:
+class Race(Strategy):
     """Several starts of one strategy, of which the best after a while goes on alone.
 
     The starts take turns of `generations_each` generations; then the one with the smallest error
@@ -78,25 +79,26 @@ class Race:
     generations_each: int = 1000
 
     def __post_init__(self) -> None:
-        shared.check_operator(self, "strategy", "ask", "one of evoae.strategies")
+        to_python_numbers(self)
+        check_strategy("Race: strategy", self.strategy)
         check_whole("Race: num_starts", self.num_starts, 2)
         check_whole("Race: generations_each", self.generations_each, 1)
 
     @property
     def population_size(self) -> int:
         """Candidates a generation."""
-        return self.strategy.population_size  # type: ignore[attr-defined]
+        return self.strategy.population_size
 
     @property
     def num_networks(self) -> int:
         """Networks for `init`."""
-        return self.num_starts * shared.num_networks(self.strategy)
+        return self.num_starts * self.strategy.num_networks
 
-    def lasting(self, num_generations: int) -> "Race":
+    def fitted_to(self, num_generations: int) -> "Race":
         """The same, fitted to that many generations in all, of which the race has half at most."""
         each = min(self.generations_each, max(num_generations // (2 * self.num_starts), 1))
         own = max(num_generations - (self.num_starts - 1) * each, each)
-        search = shared.lasting(self.strategy, own)
+        search = self.strategy.fitted_to(own)
         return dataclasses.replace(self, strategy=search, generations_each=each)
 
     def init(
@@ -113,7 +115,7 @@ class Race:
             self.strategy.init(jax.random.fold_in(key, start), trees.take(networks, start), hyper)
             for start in range(self.num_starts)
         ]
-        if not shared.settled(self.strategy, states[0]):
+        if not self.strategy.has_final_shapes(states[0]):
             raise ValueError(
                 f"params must stack {self.num_networks} networks for Race of "
                 f"{type(self.strategy).__name__}, got more, with which its state changes shape"
@@ -135,8 +137,8 @@ class Race:
         return self.strategy.express(population, index)
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
-        """See `evoae.types.Strategy`."""
-        return shared.single_changes(self.strategy, population)
+        """See `Strategy`."""
+        return self.strategy.single_changes(population)
 
     def tell(
         self, key: jax.Array, population: Population, fitness: jax.Array, state: RaceState

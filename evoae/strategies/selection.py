@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evoae.checks import check_number, check_whole
+from evoae.checks import check_number, check_whole, to_python_numbers
 from evoae.types import Hyper
 
 
@@ -46,6 +46,7 @@ class Tournament:
     size: int = 2
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_whole("Tournament: size", self.size, 1)
 
     def select(self, key: jax.Array, count: int, hyper: Hyper) -> jax.Array:
@@ -73,10 +74,10 @@ class LinearRank:
     pressure: float = 2.0
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_number("LinearRank: pressure", self.pressure)
         if not 1 <= self.pressure <= 2:
             raise ValueError(f"LinearRank: pressure must be from 1 to 2, got {self.pressure!r}")
-        object.__setattr__(self, "pressure", float(self.pressure))
 
     def select(self, key: jax.Array, count: int, hyper: Hyper) -> jax.Array:
         """See `evoae.types.Selection`."""

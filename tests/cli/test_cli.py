@@ -17,7 +17,6 @@ from evoae.mutations import Gaussian, Sparse
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, to_json
 from evoae.runs.config.command import command
 from evoae.strategies import GeneticAlgorithm, Islands, ProbeEvolutionStrategy, Race
-from evoae.strategies.shared import lasting
 
 PAPER = ["train", "paper-ten"]
 
@@ -295,7 +294,7 @@ PROBES, TEN = PRESETS["digits10"], PRESETS["paper-ten"]
         *PRESETS.values(),
         dataclasses.replace(PROBES, num_generations=500),
         dataclasses.replace(PROBES, minutes=3.0),
-        dataclasses.replace(PROBES, strategy=lasting(PROBES.strategy, 500), num_generations=500),
+        dataclasses.replace(PROBES, strategy=PROBES.strategy.fitted_to(500), num_generations=500),
         dataclasses.replace(TEN, strategy=ProbeEvolutionStrategy(16), num_generations=500),
         dataclasses.replace(TEN, minutes=0.5, num_generations=None, seed=7),
         RunConfig(num_generations=5),

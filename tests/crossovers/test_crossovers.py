@@ -34,7 +34,7 @@ COUNT = 2000
 @functools.partial(jax.jit, static_argnums=0)
 def children_of(crossover, key, first, second):
     """Genotypes and vectors [COUNT, D] of many children of two parents."""
-    hyper = evoae.trees.float_fields(crossover)
+    hyper = evoae.trees.hyperparameters(crossover)
 
     def child(index):
         genotype = crossover.sample(key, index, first, hyper)
@@ -95,7 +95,7 @@ def test_any_tree_can_be_crossed(params, num_layers):
     key = jax.random.key(0)
     second = jax.tree.map(jnp.ones_like, params)
     for crossover in ALL:
-        genotype = crossover.sample(key, 1, params, evoae.trees.float_fields(crossover))
+        genotype = crossover.sample(key, 1, params, evoae.trees.hyperparameters(crossover))
         child = crossover.apply(params, second, genotype)
         assert jax.tree.map(jnp.shape, child) == jax.tree.map(jnp.shape, params)
         if isinstance(crossover, ByLayer):
@@ -115,7 +115,7 @@ def test_weights_keep_their_type(crossover, key):
     first, second = (
         jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), p) for p in (FIRST, SECOND)
     )
-    genotype = crossover.sample(key, 1, first, evoae.trees.float_fields(crossover))
+    genotype = crossover.sample(key, 1, first, evoae.trees.hyperparameters(crossover))
     child = crossover.apply(first, second, genotype)
     assert {leaf.dtype for leaf in jax.tree.leaves(child)} == {jnp.dtype(jnp.bfloat16)}
 
@@ -180,7 +180,7 @@ def test_a_crossover_rate_of_zero_leaves_children_of_one_parent(key):
         ),
         (
             lambda: GeneticAlgorithm(8, 2, crossover=Uniform),
-            "GeneticAlgorithm: crossover must be None or one of evoae.crossovers, got <class",
+            "GeneticAlgorithm: crossover must be None or one of evoae.crossovers .* got <class",
         ),
         (
             lambda: GeneticAlgorithm(8, 2, crossover=Uniform(), crossover_rate=1.5),

@@ -194,7 +194,7 @@ def offspring(crossover, mutation, key, trees, others):
         genotypes = []
         for operator, its in ((crossover, for_crossover), (mutation, for_mutation)):
             if operator is not None:
-                hyper = evoae.trees.float_fields(operator)
+                hyper = evoae.trees.hyperparameters(operator)
                 genotypes.append(operator.sample(its, index, first, hyper))
                 apply = operator.apply
                 if operator is crossover:
@@ -253,7 +253,11 @@ def test_a_mutated_tree_has_one_new_branch(key):
 
 
 OPERATORS = {
-    **{f"mutations.{name}": (None, getattr(mutations, name)()) for name in mutations.__all__},
+    **{
+        f"mutations.{name}": (None, getattr(mutations, name)())
+        for name in mutations.__all__
+        if name != "Mutation"
+    },
     **{f"crossovers.{name}": (getattr(crossovers, name)(), None) for name in crossovers.__all__},
     "large steps": (None, mutations.Gaussian(100.0)),
     "both": (crossovers.SubtreeCrossover(), mutations.SubtreeMutation()),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import evoae
-from evoae.mutations import Binomial, Gaussian, HeavyTailed, Sparse
+from evoae.mutations import Binomial, Gaussian, HeavyTailed, Mutation, Sparse
 from evoae.strategies import GESMR, SAMR, GeneticAlgorithm, OneFifth
 
 GAUSSIAN = Gaussian(0.1)
@@ -231,7 +231,7 @@ def test_changes_of_single_weights_are_still_known_as_such():
     np.testing.assert_array_equal(deltas, population.genotype.mutation.values[1:, 0])
 
 
-class Custom:
+class Custom(Mutation):
     """A mutation that names nothing to adapt."""
 
     def sample(self, key, index, params, hyper):

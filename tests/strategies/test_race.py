@@ -120,6 +120,6 @@ def test_wrong_networks(key):
 
 @pytest.mark.parametrize(("number", "each", "horizon"), [(30, 4, 22), (12, 2, 8), (1, 1, 1)])
 def test_the_race_has_half_of_a_run_at_most(number, each, horizon):
-    race = Race(ProbeEvolutionStrategy(5), num_starts=3, generations_each=4).lasting(number)
+    race = Race(ProbeEvolutionStrategy(5), num_starts=3, generations_each=4).fitted_to(number)
     assert (race.generations_each, race.strategy.horizon) == (each, horizon)
-    assert race.lasting(number) == race
+    assert race.fitted_to(number) == race

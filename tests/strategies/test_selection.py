@@ -81,4 +81,4 @@ def test_an_unknown_float_is_named():
     strategy = GeneticAlgorithm(8, selection=LinearRank(1.5))
     with pytest.raises(ValueError, match=r"hyper\['selection'\] has no 'size'; it has pressure"):
         strategy.init(jax.random.key(0), {"weights": jnp.ones(2)}, {"selection": {"size": 2}})
-    assert "selection" in evoae.trees.float_fields(strategy)
+    assert "selection" in evoae.trees.hyperparameters(strategy)

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from evoae import data, trees
-from evoae.encodings import Direct
+from evoae.encodings import Direct, Encoding
 from evoae.engine import evolve
 from evoae.experiments.paper.encoding_pictures import draw
 from evoae.experiments.paper.encoding_rules import claims, rows, summary
@@ -24,10 +24,9 @@ from evoae.fitness.baselines import compute_baselines
 from evoae.models import MODELS
 from evoae.mutations import Sparse
 from evoae.runs.config import PRESETS, ModelConfig, RunConfig
-from evoae.runs.config.kinds import kinds
+from evoae.runs.config.registry import kinds
 from evoae.runs.task import Task, prepare
 from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy
-from evoae.types import Encoding
 
 # What the number of genes depends on: the setting, and its values, the encoding's own first.
 SIZES: dict[str, tuple[str, tuple[Any, ...]]] = {
@@ -121,11 +120,11 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
         field, values = SIZES.get(name, ("", ()))
         for index, value in enumerate(values[: budget.sizes] or ("",)):
             encoding = make(**{field: value}) if field else make()
-            sized = dataclasses.replace(config, encoding=encoding).lasting(budget.generations)
+            sized = dataclasses.replace(config, encoding=encoding).fitted_to(budget.generations)
             its = _errors(parts, f"size-{name}-{index}", sized, images, budget.seeds)
             keep(f"size-{index}", its | {"value": np.asarray(str(value))})
         number = max(int(budget.seconds / float(cost["seconds"])), 1)
-        lasting = config.lasting(number)
+        lasting = config.fitted_to(number)
         its = _errors(parts, f"time-{name}", lasting, images, budget.seeds, keep_outputs=True)
         keep("time", its | {"generations": np.asarray(number)})
         on_mnist = _on_mnist(config)
@@ -134,7 +133,7 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
         )
         number = max(int(budget.seconds / float(cost["seconds"])), 1)
         for kind, count in (("mnist", budget.mnist_generations), ("mnist-time", number)):
-            lasting = on_mnist.lasting(count)
+            lasting = on_mnist.fitted_to(count)
             keep(kind, _errors(parts, f"{kind}-{name}", lasting, unseen, budget.seeds))
         paper = dataclasses.replace(
             config,

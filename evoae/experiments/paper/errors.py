@@ -51,7 +51,7 @@ def searches(budget: Budget) -> dict[str, RunConfig]:
     )
     return {
         PAPER: dataclasses.replace(paper, num_generations=budget.generations),
-        OURS: ours.lasting(budget.our_generations),
+        OURS: ours.fitted_to(budget.our_generations),
     }
 
 

@@ -85,8 +85,8 @@ def same_evaluations(config: RunConfig, evaluations: int) -> RunConfig:
     >>> same_evaluations(PRESETS["digits10"], 735_000 * 20).num_generations
     57421
     """
-    population_size = config.strategy.population_size  # type: ignore[attr-defined]
-    return config.lasting(max(evaluations // population_size, 1))
+    population_size = config.strategy.population_size
+    return config.fitted_to(max(evaluations // population_size, 1))
 
 
 def _long_run(parts: Parts, name: str, config: RunConfig) -> Trained:

@@ -92,7 +92,7 @@ def evolve_parts(
         ProbeEvolutionStrategy(256, learning_rate=0.03, encoder_rate=0.3, elitist=False),
         num_starts=num_starts,
         generations_each=2 * each,
-    ).lasting(NUM_PARTS * each)
+    ).fitted_to(NUM_PARTS * each)
 
     for_weights, for_state, for_run = jax.random.split(jax.random.key(seed), 3)
     one = data.scale(train[:1], 0.0, 1.0)

@@ -38,7 +38,7 @@ class Budget(NamedTuple):
 
 def measure(budget: Budget, parts: Parts) -> Arrays:
     """Each run of the strategy; then Adam, eight starts, for as long as the middle one took."""
-    config = PRESETS["vae"].lasting(budget.generations)
+    config = PRESETS["vae"].fitted_to(budget.generations)
     task = prepare(config)
     images = np.asarray(data.scale(task.images, config.data.low, config.data.high))
     found: Arrays = {"images": images}

@@ -27,7 +27,7 @@ def _probes(
 ) -> dict[str, Any]:
     """The settings of a run by probes, after a race of several starts."""
     probes = ProbeEvolutionStrategy(256, learning_rate=0.03, encoder_rate=0.3, elitist=elitist)
-    race = Race(probes, num_starts, generations_each).lasting(num_generations)
+    race = Race(probes, num_starts, generations_each).fitted_to(num_generations)
     return {"strategy": race, "num_generations": num_generations}
 
 

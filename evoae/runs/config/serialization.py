@@ -5,12 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evoae.runs.config.kinds import field_types, find_kind, kind_name, kinds
+import numpy as np
+
+from evoae.checks import field_types
+from evoae.runs.config.registry import defaults, find_kind, kind_name, kinds
 from evoae.runs.config.settings import RunConfig
 
 
 def to_json(config: RunConfig) -> dict[str, Any]:
     """All settings as JSON values; a strategy and what it is made of also have their "kind".
+
+    The kind of a class that is none of evoae's is "package.module:Name".
 
     >>> from evoae.runs.config import PRESETS
     >>> to_json(PRESETS["paper-ten"])["strategy"]["mutation"]["kind"]
@@ -35,6 +40,8 @@ def from_json(values: Mapping[str, Any]) -> RunConfig:
 def _to_json(annotation: Any, value: Any) -> Any:
     if isinstance(value, tuple):
         return [_to_json(Any, item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
     if not dataclasses.is_dataclass(value):
         return str(value) if isinstance(value, Path) else value
     kind = {"kind": kind_name(type(value))} if kinds(annotation) else {}
@@ -58,5 +65,9 @@ def _from_json(where: str, annotation: Any, value: Any) -> Any:
     unknown = sorted(values.keys() - types.keys())
     if unknown:
         raise ValueError(f"{where} must have the fields {', '.join(types)}; got {unknown[0]!r}")
+    begun = defaults(made)
+    missing = [name for name in types if begun[name] is dataclasses.MISSING and name not in values]
+    if missing:
+        raise ValueError(f"{where} must have the field {missing[0]!r}, got {', '.join(values)}")
     inside = "" if where == "config" else f"{where}."
     return made(**{name: _from_json(inside + name, types[name], values[name]) for name in values})

@@ -9,18 +9,19 @@ import tyro
 
 from evoae.checks import (
     check_choice,
+    check_instance,
     check_kl_weight,
     check_noise,
     check_positive,
     check_range,
     check_whole,
 )
-from evoae.encodings import Direct
+from evoae.encodings import Direct, Encoding
 from evoae.fitness.errors import ERRORS, ErrorName
 from evoae.models import MODELS, Autoencoder
-from evoae.strategies import GeneticAlgorithm
-from evoae.strategies.shared import lasting
-from evoae.types import Encoding, LoggerName, Noise, Strategy
+from evoae.strategies import GeneticAlgorithm, Strategy
+from evoae.strategies.base import check_strategy
+from evoae.types import LoggerName, Noise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,15 +174,8 @@ class RunConfig:
         check_kl_weight(self.kl_weight, self.error)
         if self.kl_weight is not None:
             object.__setattr__(self, "kl_weight", float(self.kl_weight))
-        if not hasattr(self.encoding, "decode") or isinstance(self.encoding, type):
-            raise ValueError(f"encoding must be one of evoae.encodings, got {self.encoding!r}")
-        if not hasattr(self.strategy, "ask") or isinstance(self.strategy, type):
-            raise ValueError(f"strategy must be one of evoae.strategies, got {self.strategy!r}")
-        if self.independent_population and not hasattr(self.strategy, "population_size"):
-            raise ValueError(
-                "independent_population must be False with a strategy without a population_size, "
-                f"got True with {type(self.strategy).__name__}"
-            )
+        check_instance("encoding", self.encoding, Encoding, "evoae.encodings")
+        check_strategy("strategy", self.strategy)
         check_whole("batch_size", self.batch_size, 1, optional=True)
         check_whole("chunk_size", self.chunk_size, 1, optional=True)
         check_whole("num_devices", self.num_devices, 1, optional=True)
@@ -211,22 +205,22 @@ class RunConfig:
         """
         return self.batch_size is None and self.noise is None and self.kl_weight is None
 
-    def lasting(self, num_generations: int) -> "RunConfig":
+    def fitted_to(self, num_generations: int) -> "RunConfig":
         """The same run with another end, and the strategy fitted to it.
 
         Some strategies take smaller steps towards the end, or a part of the run for several starts;
-        see `lasting` of `evoae.types.Strategy`.
+        see `evoae.Strategy.fitted_to`.
 
         Raises:
           ValueError: num_generations is no whole number from 1.
 
         >>> from evoae.runs.config import PRESETS
-        >>> short = PRESETS["digits10"].lasting(5_000)
+        >>> short = PRESETS["digits10"].fitted_to(5_000)
         >>> short.num_generations, short.strategy.strategy.horizon  # four of five starts end early
         (5000, 3000.0)
         """
         check_whole("num_generations", num_generations, 1)
-        strategy = lasting(self.strategy, num_generations)
+        strategy = self.strategy.fitted_to(num_generations)
         return dataclasses.replace(
             self, strategy=strategy, num_generations=num_generations, minutes=None
         )

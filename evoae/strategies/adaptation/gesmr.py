@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from evoae.checks import check_positive, check_whole
+from evoae.checks import check_positive, check_whole, to_python_numbers
 from evoae.strategies.adaptation.shared import repeated
 from evoae.types import Hyper
 
@@ -38,11 +38,11 @@ class GESMR:
     per_layer: bool = False
 
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_whole("GESMR: num_groups", self.num_groups, 2)
         check_positive("GESMR: spread", self.spread)
         if not self.spread > 1:
             raise ValueError(f"GESMR: spread must be above 1, got {self.spread!r}")
-        object.__setattr__(self, "spread", float(self.spread))
 
     def init(self, start: jax.Array, num_parents: int, num_layers: int) -> jax.Array:
         """The rates of the groups: [G] or [G, L]."""

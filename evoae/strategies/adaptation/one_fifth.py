@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_fraction, check_positive
+from evoae.checks import check_fraction, check_positive, to_python_numbers
 from evoae.strategies.adaptation.shared import repeated
 from evoae.types import Hyper
 
@@ -32,11 +32,12 @@ class OneFifth:
     target: float = 0.2
     speed: float = 1.0
 
+    num_groups = 1
+
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_fraction("OneFifth: target", self.target)
         check_positive("OneFifth: speed", self.speed)
-        for name in ("target", "speed"):
-            object.__setattr__(self, name, float(getattr(self, name)))
 
     def init(self, start: jax.Array, num_parents: int, num_layers: int) -> jax.Array:
         """One rate: [1]."""

@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_positive
+from evoae.checks import check_positive, to_python_numbers
 from evoae.strategies.adaptation.shared import repeated
 from evoae.types import Hyper
 
@@ -33,9 +33,11 @@ class SAMR:
     speed: float = 0.5
     per_layer: bool = False
 
+    num_groups = 1
+
     def __post_init__(self) -> None:
+        to_python_numbers(self)
         check_positive("SAMR: speed", self.speed)
-        object.__setattr__(self, "speed", float(self.speed))
 
     def init(self, start: jax.Array, num_parents: int, num_layers: int) -> jax.Array:
         """The rates of the stored parents: [S] or [S, L]."""
