@@ -9,6 +9,7 @@ import jax.numpy as jnp
 __all__ = [
     "Adaptation",
     "Batch",
+    "Corruption",
     "Crossover",
     "Encoding",
     "FitnessFn",
@@ -18,7 +19,6 @@ __all__ = [
     "Info",
     "LoggerName",
     "Mutation",
-    "Noise",
     "Params",
     "Population",
     "Selection",
@@ -143,8 +143,8 @@ class Crossover(Protocol):
         ...
 
 
-class Noise(Protocol):
-    """A frozen description of what spoils images, by one float, its level.
+class Corruption(Protocol):
+    """A frozen description of input corruption: what spoils images, by one float, its level.
 
     `highest` is the largest level there is.
     """

@@ -1,6 +1,6 @@
-"""From a model and an error to the fitness of a candidate: errors, noise, small changes."""
+"""From a model to the fitness of a candidate: errors, input corruption, delta evaluation."""
 
-from evoae.fitness.noises import GaussianNoise, MaskingNoise, SaltAndPepperNoise
+from evoae.fitness.corruptions import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from evoae.fitness.reconstruction import Precision, Reconstruction
 
 __all__ = [

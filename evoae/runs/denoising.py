@@ -28,21 +28,21 @@ def denoising(
     >>> import jax, evoae
     >>> model = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1))
     >>> noise = evoae.fitness.MaskingNoise(0.8)
-    >>> fitness = evoae.fitness.Reconstruction(model, noise=noise)
+    >>> fitness = evoae.fitness.Reconstruction(model, corruption=noise)
     >>> images = jax.numpy.zeros((3, 6, 6, 1), "uint8")
     >>> params = model.init(jax.random.key(0), jax.numpy.zeros((3, 6, 6, 1)))["params"]
     >>> denoising(fitness, {"evolved": params}, images)["level"]
     [0.0, 0.4, 0.8, 1.0]
     """
     columns: dict[str, list[float]] = {"level": []}
-    trained = fitness.noise
+    trained = fitness.corruption
     for part in PARTS:
         level = round(min(part * trained.level, trained.highest), 12)  # type: ignore[union-attr]
         if level in columns["level"]:
             continue
         columns["level"].append(level)
-        noise = dataclasses.replace(trained, level=level)  # type: ignore[type-var]
-        at_level = dataclasses.replace(fitness, noise=noise)
+        corruption = dataclasses.replace(trained, level=level)  # type: ignore[type-var]
+        at_level = dataclasses.replace(fitness, corruption=corruption)
         for name, params in networks.items():
             columns.setdefault(name, []).append(error_on(at_level, params, images))
         columns.setdefault("no network", []).append(error_of_inputs(at_level, images))

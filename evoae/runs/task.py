@@ -109,7 +109,7 @@ def prepare(config: RunConfig) -> Task:
         config.error,
         low=config.data.low,
         high=config.data.high,
-        noise=config.noise,
+        corruption=config.noise,
         kl_weight=config.kl_weight,
     )
     population = jax.eval_shape(config.strategy.ask, key, state)[0]
@@ -264,14 +264,14 @@ def error_of_inputs(fitness: Reconstruction, images: Images) -> float:
     """The error of the noisy images themselves, in which `error_on` gives them to a network."""
     parts, error = _parts(images), NUMPY_ERRORS[fitness.error]
     clean = [np.asarray(data.scale(part, fitness.low, fitness.high), np.float64) for part in parts]
-    noisy = [fitness.noisy(_noise_key(i), jnp.asarray(part)) for i, part in enumerate(parts)]
+    noisy = [fitness.corrupted(_noise_key(i), jnp.asarray(part)) for i, part in enumerate(parts)]
     errors = [error(a, np.asarray(b, np.float64)) for a, b in zip(clean, noisy, strict=True)]
     return _mean_error(fitness, errors, parts)
 
 
 def shown_inputs(task: Task, images: Images) -> npt.NDArray[np.floating]:
     """Images of the pictures, floats [N, H, W, C], as the network is given them."""
-    return np.asarray(task.fitness.noisy(_noise_key(0), jnp.asarray(images)))
+    return np.asarray(task.fitness.corrupted(_noise_key(0), jnp.asarray(images)))
 
 
 def _parts(images: Images) -> list[Images]:

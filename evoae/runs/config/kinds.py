@@ -133,7 +133,7 @@ def find_kind(annotation: Any, where: str, name: Any) -> type:
 def _having(protocol: type) -> list[tuple[str, type]]:
     """The public frozen dataclasses that have the methods of a protocol."""
     name = f"{protocol.__name__.lower()}s"
-    package = f"evoae.{'fitness' if name == 'noises' else name}"
+    package = f"evoae.{'fitness' if name == 'corruptions' else name}"
     module = importlib.import_module(
         package if importlib.util.find_spec(package) else "evoae.strategies"
     )

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from evoae.fitness.noises import GaussianNoise
+from evoae.fitness import GaussianNoise
 from evoae.mutations import Sparse
 from evoae.runs.config.settings import DataConfig, RunConfig
 from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy, Race

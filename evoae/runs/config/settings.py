@@ -9,8 +9,8 @@ import tyro
 
 from evoae.checks import (
     check_choice,
+    check_corruption,
     check_kl_weight,
-    check_noise,
     check_positive,
     check_range,
     check_whole,
@@ -20,7 +20,7 @@ from evoae.fitness.errors import ERRORS, ErrorName
 from evoae.models import MODELS, Autoencoder
 from evoae.strategies import GeneticAlgorithm
 from evoae.strategies.shared import lasting
-from evoae.types import Encoding, LoggerName, Noise, Strategy
+from evoae.types import Corruption, Encoding, LoggerName, Strategy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +144,7 @@ class RunConfig:
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     error: ErrorName = "mse"
-    noise: Noise | None = None
+    noise: Corruption | None = None
     kl_weight: float | None = None
     encoding: Encoding = Direct()
     strategy: Strategy = GeneticAlgorithm()
@@ -169,7 +169,7 @@ class RunConfig:
                 f"error: {self.error} needs data.low and data.high in 0..1, "
                 f"got {self.data.low} and {self.data.high}"
             )
-        check_noise(self.noise)
+        check_corruption("noise", self.noise)
         check_kl_weight(self.kl_weight, self.error)
         if self.kl_weight is not None:
             object.__setattr__(self, "kl_weight", float(self.kl_weight))

@@ -1,4 +1,4 @@
-"""Noisy inputs: what they are, who shares them, and what is learnt from them."""
+"""Corrupted inputs: what they are, who shares them, and what is learnt from them."""
 
 import csv
 import dataclasses
@@ -15,7 +15,7 @@ from evoae.cli.options import parse_run
 from evoae.engine.evolution import generation
 from evoae.fitness import Reconstruction
 from evoae.fitness.batches import prepared
-from evoae.fitness.noises import GaussianNoise, MaskingNoise, SaltAndPepperNoise
+from evoae.fitness.corruptions import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from evoae.report import gallery
 from evoae.report.baselines import ERRORS
 from evoae.runs import backprop, task
@@ -67,6 +67,18 @@ def test_masks_hit_their_part_of_the_pixels(pixels):
     assert (spoiled[hit] == np.float32(HIGH)).mean() == pytest.approx(0.5, abs=0.03)
 
 
+@pytest.mark.parametrize("noise", [MaskingNoise(0.4), SaltAndPepperNoise(0.4)], ids=str)
+def test_colour_images_are_spoiled_by_whole_pixels(noise, pixels):
+    """Those that are hit in grey images; all channels of a pixel are black, or white, or kept."""
+    colours = np.random.default_rng(3).uniform(LOW, HIGH, (*pixels.shape[:-1], 3))
+    spoiled = np.asarray(noise.apply(jax.random.key(1), jnp.float32(colours), LOW, HIGH))
+    hit = spoiled != np.float32(colours)
+    assert np.array_equal(hit.all(-1), hit.any(-1))
+    assert np.all(np.ptp(spoiled[hit.all(-1)], axis=-1) == 0)
+    grey = noise.apply(jax.random.key(1), pixels, LOW, HIGH) != pixels
+    np.testing.assert_array_equal(hit.all(-1), np.asarray(grey)[..., 0])
+
+
 @pytest.mark.parametrize("noise", [GaussianNoise, MaskingNoise, SaltAndPepperNoise])
 def test_no_noise_changes_nothing_and_a_wrong_level_is_named(noise, pixels):
     same = noise(0).apply(jax.random.key(1), pixels, LOW, HIGH)
@@ -89,10 +101,10 @@ class Plain(nn.Module):
 @pytest.mark.parametrize("model", [MODEL, Plain()], ids=["layers", "flax"])
 def test_the_target_is_clean_and_the_input_is_not(model, error, key):
     noise = MaskingNoise(0.5)
-    fitness = Reconstruction(model, error, low=LOW, high=HIGH, noise=noise)
+    fitness = Reconstruction(model, error, low=LOW, high=HIGH, corruption=noise)
     clean = evoae.data.scale(IMAGES, LOW, HIGH)
     params = model.init(key, clean)["params"]
-    noisy = fitness.noisy(jax.random.key(5), IMAGES)
+    noisy = fitness.corrupted(jax.random.key(5), IMAGES)
     assert np.mean(np.abs(noisy - clean) > 1e-6) == pytest.approx(0.5, abs=0.1)
     batch = fitness.prepare(IMAGES, jax.random.key(5))
     output = np.asarray(model.apply({"params": params}, noisy))
@@ -107,7 +119,7 @@ def test_the_target_is_clean_and_the_input_is_not(model, error, key):
 
 @pytest.mark.parametrize("batch_size", [None, 4])
 def test_candidates_of_a_generation_share_their_noise_and_generations_do_not(batch_size, key):
-    fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
+    fitness = Reconstruction(MODEL, corruption=GaussianNoise(0.5))
     params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     # Children that are their parent: whatever differs is the batch.
     still = evoae.mutations.Gaussian(1e-30)
@@ -129,7 +141,7 @@ def test_candidates_of_a_generation_share_their_noise_and_generations_do_not(bat
 
 
 def test_single_changes_see_the_noise_too(key):
-    fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
+    fitness = Reconstruction(MODEL, corruption=GaussianNoise(0.5))
     params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     strategy = GeneticAlgorithm(16, mutation=evoae.mutations.Sparse(1))
     population, _ = strategy.ask(key, strategy.init(key, params))
@@ -140,7 +152,7 @@ def test_single_changes_see_the_noise_too(key):
 
 
 def test_fresh_noise_is_not_evaluated_from_the_activations_of_old_noise(key):
-    fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
+    fitness = Reconstruction(MODEL, corruption=GaussianNoise(0.5))
     params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     strategy = GeneticAlgorithm(16, mutation=evoae.mutations.Sparse(1, scale=1e-6))
     start = strategy.init(key, params)
@@ -154,7 +166,7 @@ def test_fresh_noise_is_not_evaluated_from_the_activations_of_old_noise(key):
 
 
 def test_genes_and_gradients_get_the_noise_as_well(key):
-    fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
+    fitness = Reconstruction(MODEL, corruption=GaussianNoise(0.5))
     params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     encoding = encodings.RandomSubspace(20)
     of_genes = encodings.decoded(fitness, encoding, params)
@@ -173,7 +185,7 @@ def test_genes_and_gradients_get_the_noise_as_well(key):
 
 
 def test_errors_at_other_levels_stand_beside_no_network(key):
-    fitness = Reconstruction(MODEL, "mae", noise=MaskingNoise(0.4))
+    fitness = Reconstruction(MODEL, "mae", corruption=MaskingNoise(0.4))
     params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     columns = denoising(fitness, {"evolved": params}, IMAGES)
     assert columns["level"] == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8])
@@ -227,5 +239,5 @@ def test_noise_is_a_setting(config):
     assert PRESETS["digits10"].noise is None
     with pytest.raises(ValueError, match=r"noise must be None or one of .*, got 0\.3"):
         dataclasses.replace(config, noise=0.3)
-    with pytest.raises(ValueError, match=r"noise must be None or one of .*, got 0\.3"):
-        Reconstruction(MODEL, noise=0.3)
+    with pytest.raises(ValueError, match=r"corruption must be None or one of .*, got 0\.3"):
+        Reconstruction(MODEL, corruption=0.3)
