@@ -142,10 +142,10 @@ def check_instance(
         )
 
 
-def check_noise(value: object) -> None:
-    """Raises a `ValueError` unless it is None or the description of a noise."""
+def check_corruption(name: str, value: object) -> None:
+    """Raises a `ValueError` unless it is None or the description of an input corruption."""
     if value is not None and (isinstance(value, type) or not hasattr(value, "apply")):
-        raise ValueError(f"noise must be None or one of evoae.fitness.noises, got {value!r}")
+        raise ValueError(f"{name} must be None or one of evoae.fitness.corruptions, got {value!r}")
 
 
 def check_kl_weight(value: object, error: str) -> None:

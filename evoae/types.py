@@ -9,6 +9,7 @@ import jax.numpy as jnp
 __all__ = [
     "Adaptation",
     "Batch",
+    "Corruption",
     "Crossover",
     "FitnessFn",
     "Genes",
@@ -16,7 +17,6 @@ __all__ = [
     "Hyper",
     "Info",
     "LoggerName",
-    "Noise",
     "Params",
     "Population",
     "Selection",
@@ -94,8 +94,8 @@ class Crossover(Protocol):
         ...
 
 
-class Noise(Protocol):
-    """A frozen description of what spoils images, by one float, its level.
+class Corruption(Protocol):
+    """A frozen description of input corruption: what spoils images, by one float, its level.
 
     `highest` is the largest level there is.
     """

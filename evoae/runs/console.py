@@ -57,7 +57,7 @@ def print_start(
     console.print(f"data         {source}: {images} of {height}x{width}")
     genes = "" if num_genes == num_weights else f" from {num_genes:,} genes"
     console.print(f"model        {model}: {num_weights:,} weights{genes}")
-    errors = ", ".join(f"{name} {value:.4f}" for name, value in baselines.items())
+    errors = ", ".join(f"{name} {value:.4f}" for name, value in baselines.items()) or "none"
     console.print(f"baselines    {errors} ({error_name})")
 
 

@@ -8,7 +8,6 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from evoae.fitness import Reconstruction
 from evoae.fitness.batches import prepared
 from evoae.models.networks import random_networks
 from evoae.runs.backprop import descend
@@ -17,7 +16,7 @@ from evoae.runs.loop import Observer, Progress, run_loop
 from evoae.runs.observers.bar import COMPILING, Status
 from evoae.runs.task import Images, Task, clock_of, make_advance
 from evoae.strategies import Stacked
-from evoae.types import Params
+from evoae.types import FitnessFn, Params
 
 LEARNING_RATES = (0.001, 0.003, 0.01, 0.03)
 TUNING_STARTS = 2  # for each of them
@@ -57,7 +56,7 @@ class Course(Observer):
         task: Task,
         networks_of: Callable[[Any], Params],
         evaluations_an_image: int,
-        judge: Reconstruction | None,
+        judge: FitnessFn | None,
     ) -> None:
         self._networks_of, self._judge = networks_of, judge or task.fitness
         self._evaluations = evaluations_an_image * (task.config.batch_size or len(task.images))
@@ -80,7 +79,7 @@ class Course(Observer):
             self.result = Trained(self._networks_of(progress.state), *points)
 
 
-def train_by_evolution(task: Task, bar: Observer, judge: Reconstruction | None = None) -> Trained:
+def train_by_evolution(task: Task, bar: Observer, judge: FitnessFn | None = None) -> Trained:
     """The best network that the task's strategy finds, S = 1.
 
     `judge` is the error that is followed; None follows the one that is learnt from.
@@ -99,7 +98,7 @@ def train_by_adam(
     learning_rate: npt.ArrayLike,
     seconds: float,
     bar: Observer,
-    judge: Reconstruction | None = None,
+    judge: FitnessFn | None = None,
 ) -> Trained:
     """Random networks, S = `number`, that Adam trained for some seconds of computing.
 
@@ -144,6 +143,6 @@ def finite(errors: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _errors(fitness: Reconstruction, networks: Params, images: Images) -> jax.Array:
+def _errors(fitness: FitnessFn, networks: Params, images: Images) -> jax.Array:
     batch = prepared(fitness, images, jax.random.key(0))
     return jax.lax.map(lambda params: fitness(params, batch), networks)

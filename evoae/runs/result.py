@@ -88,5 +88,5 @@ def numbers_of(task: Task, result: Result) -> dict[str, Any]:
         "absolute_error": measure_absolute_error(task, result.network),
         "evidence": None
         if task.config.kl_weight is None
-        else measure_evidence(task.fitness, result.network, task.images)._asdict(),
+        else measure_evidence(task.reconstruction, result.network, task.images)._asdict(),
     }

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -53,6 +53,7 @@ class Start(NamedTuple):
 def take_up(
     folder: Path,
     config: RunConfig,
+    given: Sequence[str] = (),
     *,
     num_generations: int | None = None,
     minutes: float | None = None,
@@ -61,7 +62,8 @@ def take_up(
 ) -> Start:
     """Reads the newest checkpoint of a run that is whole; the arguments are those of `resume`.
 
-    `config` is what config.json says. Where no checkpoint was ever written, the run begins anew.
+    `config` is what config.json says, but for the settings that were `given` again, by their names.
+    Where no checkpoint was ever written, the run begins anew.
 
     Raises:
       ValueError: an argument out of range, no checkpoint that can be used, or other images.
@@ -77,7 +79,7 @@ def take_up(
     if not any((folder / CHECKPOINTS).glob("[0-9]*")) and not (folder / METRICS).exists():
         return Start(prepare(config))
     found, reasons = checkpoint.newest(
-        folder / CHECKPOINTS, lambda candidate: _check(candidate, config)
+        folder / CHECKPOINTS, lambda candidate: _check(candidate, config, given)
     )
     warnings = [f"{reason}; going on from generation {found.step:,}" for reason in reasons]
     seconds = found.record["seconds"]
@@ -135,16 +137,19 @@ def _matters(value: str | None) -> str | None:
     return value.rpartition(" x ")[0] if value and value.startswith("cpu: ") else value
 
 
-def _check(found: Checkpoint, config: RunConfig) -> None:
+def _check(found: Checkpoint, config: RunConfig, given: Sequence[str]) -> None:
     """Raises a `CheckpointError` unless it is of these settings, and the history is still there."""
     name = f"checkpoint {found.step}"
     if not _is_whole(found.record):
         raise CheckpointError(f"{name} cannot be used: its record is not one that evoae writes")
+    written = dict(found.record["config"])
+    again = {setting: written.pop(setting, None) for setting in given}
     try:
-        its = from_json(found.record["config"])
+        its = from_json(written)
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"{name} has settings unknown to this evoae: {error}") from error
-    difference = _difference(to_json(_bound(its)), to_json(_bound(config)))
+    ours = to_json(_bound(config))
+    difference = _difference(to_json(_bound(its)) | again, ours)
     if difference:
         setting, there, here = difference
         raise CheckpointError(

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from flax.traverse_util import flatten_dict
 
-from evoae import data
-from evoae.models.networks import applied, random_networks
+from evoae.models import Autoencoder
+from evoae.models.networks import random_networks
 from evoae.report.latent import GRID, place_grid
 from evoae.report.page.images import draw_maps, to_bytes
 from evoae.report.page.weights import draw_weights
@@ -30,15 +30,15 @@ def views(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
       H, W, C]) decoded from the prior where there is one, "layer_names" [K], "layer_ranges" [K, 2]
       and "layer_0" .. (uint8 [N, maps, H, W]).
     """
+    if not isinstance(task.model, Autoencoder):
+        return {}  # nothing is known of what is within
     low, high = task.config.data.low, task.config.data.high
     images = task.pixels(NUM_LATENT)
-    found = {"latent": np.asarray(applied(task.model, params, images, method="encode"))}
+    found: dict[str, npt.NDArray[Any]] = {"latent": task.apply(params, images, "encode")}
     if task.labels is not None:
         found["labels"] = task.labels[:NUM_LATENT]
     if found["latent"].shape[1] == 2 and images.shape[-1] == 1:
-        decoded = np.asarray(
-            applied(task.model, params, place_grid(found["latent"]), method="decode")
-        )
+        decoded = task.apply(params, place_grid(found["latent"]), "decode")
         small = to_bytes(decoded, low, high)[..., 0]
         height, width = small.shape[1:]
         mosaic = small.reshape(GRID, GRID, height, width).swapaxes(1, 2)
@@ -62,11 +62,9 @@ def views_of_genes(task: Task, genes: Genes, params: Params) -> dict[str, npt.ND
     """
     if not task.encoded:
         return {}
-    low, high = task.config.data.low, task.config.data.high
-    image = data.scale(task.images[:1], low, high)
     # The network from which the first genes were made.
     key = jax.random.split(jax.random.key(task.config.seed))[0]
-    raw = random_networks(key, task.model, image, None)
+    raw = random_networks(key, task.model, task.pixels(1), None)
     random, made = (flatten_dict(tree, sep="/") for tree in (raw, params))
     found = draw_weights({name: (random[name], made[name]) for name in random})
     parts = task.config.encoding.architecture(genes, task.decoder.like)

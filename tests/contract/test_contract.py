@@ -15,7 +15,7 @@ import pytest
 import evoae
 from evoae import crossovers, encodings, mutations, strategies
 from evoae.engine.evolution import generation
-from evoae.fitness import noises
+from evoae.fitness import corruptions
 from evoae.layers import UnitGraph
 from evoae.strategies import GESMR, SAMR, GeneticAlgorithm, LinearRank, OneFifth, Tournament
 
@@ -298,7 +298,7 @@ def descriptions():
     """All public descriptions, by name."""
     return {
         f"{module.__name__}.{name}": getattr(module, name)
-        for module in (mutations, crossovers, strategies, encodings, noises)
+        for module in (mutations, crossovers, strategies, encodings, corruptions)
         for name in module.__all__
         if dataclasses.is_dataclass(getattr(module, name))
     }

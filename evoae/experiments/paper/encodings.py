@@ -200,7 +200,7 @@ def _cost(task: Task, blocks: int) -> Arrays:
     network = task.network(task.state.best)
     fitnesses = [task.fitness_of_genes]
     if task.encoded:
-        fitnesses.append(_Undecoded(task.fitness, network))
+        fitnesses.append(_Undecoded(task.reconstruction, network))
 
     def seconds(fitness: Callable[..., jax.Array]) -> float:
         begun = time.perf_counter()

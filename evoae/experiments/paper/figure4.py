@@ -68,13 +68,15 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
         begin = prepare(dataclasses.replace(ours, seed=seed))
         trained = keep(
             f"{OURS}-{seed}",
-            functools.partial(train_by_evolution, begin, parts.bar(), task.fitness),
+            functools.partial(train_by_evolution, begin, parts.bar(), task.reconstruction),
         )
         times.append(float(trained["seconds"][-1]))
 
     keep(
         f"{ADAM}-0",
-        functools.partial(_adam, prepare(ours), float(np.median(times)), parts, task.fitness),
+        functools.partial(
+            _adam, prepare(ours), float(np.median(times)), parts, task.reconstruction
+        ),
     )
     return found
 

@@ -49,7 +49,7 @@ def measure(budget: Budget, parts: Parts) -> Arrays:
             its = [take(trained.networks, i) for i in range(trained.errors.shape[1])]
             return {
                 "parts": np.array(
-                    [measure_evidence(task.fitness, one, task.images) for one in its]
+                    [measure_evidence(task.reconstruction, one, task.images) for one in its]
                 ),
                 "outputs": np.array([applied(task.model, one, images) for one in its]),
                 "samples": np.array([draw_prior_samples(task, one, NUM_SAMPLES) for one in its]),

@@ -110,7 +110,9 @@ def _lines(records: Sequence[Record]) -> list[Line]:
         steps, best = record.columns["generation"], record.columns["best_fitness"]
         name = "best"
         # Errors of different minibatches or noise are not those of one and the same thing.
-        if all(record.settings.get(name) is None for name in ("batch_size", "noise", "kl_weight")):
+        if all(
+            record.settings.get(name) is None for name in ("batch_size", "corruption", "kl_weight")
+        ):
             name, best = "best so far", np.fmin.accumulate(best)
         if len(records) > 1:
             lines.append(Line(record.name, steps, best, rank % 6))
@@ -131,7 +133,7 @@ def _run(record: Record, rank: int) -> dict[str, Any]:
     result, pictures = record.result, record.pictures
     settings, name = record.settings, "error"
     if settings.get("error") in ERROR_NAMES:
-        name = name_error(settings["error"], settings.get("kl_weight"))
+        name = name_error(settings["error"], settings.get("kl_weight"), settings.get("fitness"))
     baselines = result.get("baselines", {})
     return {
         "name": record.name,

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from evoae.fitness.noises import GaussianNoise
+from evoae.fitness import GaussianNoise
 from evoae.mutations import Sparse
 from evoae.runs.config.settings import DataConfig, RunConfig
 from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy, Race
@@ -48,7 +48,7 @@ _PRESETS = {
         RunConfig(
             data=DataConfig("digits10", low=0.1, high=0.9),
             error="logit_huber",
-            noise=GaussianNoise(0.3),
+            corruption=GaussianNoise(0.3),
             **_probes(12_000, 3, 1_000),
         ),
     ),

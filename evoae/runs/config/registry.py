@@ -16,14 +16,14 @@ from evoae.checks import field_types
 from evoae.encodings import Encoding
 from evoae.mutations import Mutation
 from evoae.strategies import Strategy
-from evoae.types import Adaptation, Crossover, Noise, Selection
+from evoae.types import Adaptation, Corruption, Crossover, Selection
 
 SORTS: dict[Any, types.ModuleType] = {
     Adaptation: strategies,
     Crossover: crossovers,
     Encoding: encodings,
     Mutation: mutations,
-    Noise: fitness,
+    Corruption: fitness,
     Selection: strategies,
     Strategy: strategies,
 }
@@ -57,7 +57,7 @@ def kind_name(cls: type) -> str:
         return "None"
     if any(getattr(module, cls.__name__, None) is cls for module in SORTS.values()):
         return cls.__name__
-    return f"{cls.__module__}:{cls.__qualname__}"
+    return object_name(cls)
 
 
 def find_kind(annotation: Any, where: str, name: Any) -> type:
@@ -177,14 +177,30 @@ def _names(known: Iterable[str], *more: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*known, *more))) if known else ()
 
 
-def _imported(annotation: Any, where: str, name: str) -> type:
-    """The class `package.module:Name`, of a sort that the field holds."""
+def object_name(value: Any) -> str:
+    """The name by which `import_object` finds a class or a function."""
+    return f"{value.__module__}:{value.__qualname__}"
+
+
+def import_object(where: str, name: str) -> Any:
+    """What a module holds, by "package.module:Name".
+
+    Args:
+      where: the name of the setting that it is for.
+      name: module and name.
+
+    Raises:
+      ValueError: there is no such thing.
+
+    >>> import_object("model", "evoae.models:Autoencoder").__name__
+    'Autoencoder'
+    """
     module_name, _, path = name.partition(":")
     try:
         found: Any = importlib.import_module(module_name)
     except Exception as error:  # whatever the module does when it is imported
         raise ValueError(
-            f"{where}.kind: {module_name} must be a module that can be imported, to find {path}; "
+            f"{where}: {module_name} must be a module that can be imported, to find {path}; "
             f"{type(error).__name__}: {error}"
         ) from error
     for part in path.split("."):
@@ -192,9 +208,13 @@ def _imported(annotation: Any, where: str, name: str) -> type:
     if found is None:
         lost = module_name == "__main__" or "<locals>" in path
         why = ", as it was made in a script, a notebook or a function" if lost else ""
-        raise ValueError(
-            f"{where}.kind: {path} must be in a module, but {module_name} lacks it{why}"
-        )
+        raise ValueError(f"{where}: {path} must be in a module, but {module_name} lacks it{why}")
+    return found
+
+
+def _imported(annotation: Any, where: str, name: str) -> type:
+    """The class `package.module:Name`, of a sort that the field holds."""
+    found = import_object(f"{where}.kind", name)
     if not any(_is_a(found, sort) for sort in _sorts(annotation)):
         sorts = " or ".join(sort.__name__ for sort in _sorts(annotation))
         raise ValueError(f"{where}.kind: {name} must be a frozen dataclass and a {sorts}")

@@ -19,7 +19,6 @@ from evoae.report.page.images import thin_frames, to_bytes
 from evoae.report.page.record import METRICS, PAGE, PICTURES, RESULT, write_pictures, write_result
 from evoae.report.recorder import Frame, FrameRecorder
 from evoae.report.table import write_table
-from evoae.report.words import name_error
 from evoae.runs.folders import (
     BEST,
     CHECKPOINTS,
@@ -115,7 +114,7 @@ class RunFolder(Observer):
             views_of_network |= views_of_genes(task, progress.state.best, snapshot.network)
         with writing(self.path):
             self._draw()
-            if progress.failure is None and self._task.config.noise is not None:
+            if progress.failure is None and self._task.config.corruption is not None:
                 self._write_levels(snapshot)
             film = self._film(thin_frames(self._recorder.frames))
             write_pictures(self.path / PICTURES, film | views_of_network)
@@ -183,7 +182,7 @@ class RunFolder(Observer):
         picture = draw_gallery(
             shown.targets,
             frames[-1].images,
-            inputs=None if config.noise is None else shown.inputs,
+            inputs=None if config.corruption is None else shown.inputs,
             name="evolved",
             low=low,
             high=high,
@@ -195,7 +194,7 @@ class RunFolder(Observer):
             self._column("generation"),
             series,
             baselines=self._baselines,
-            ylabel=name_error(config.error, config.kl_weight),
+            ylabel=config.error_name,
         )
         write_animation(
             self.path / "evolution.gif", shown.targets, frames, name="evolved", low=low, high=high
@@ -203,7 +202,7 @@ class RunFolder(Observer):
 
     def _write_levels(self, snapshot: Snapshot) -> None:
         networks = {"evolved": snapshot.network}
-        columns = measure_by_level(self._task.fitness, networks, self._task.images)
+        columns = measure_by_level(self._task.reconstruction, networks, self._task.images)
         write_table(self.path / DENOISING, list(columns), list(zip(*columns.values(), strict=True)))
 
     def _film(self, frames: Sequence[Frame]) -> dict[str, npt.NDArray[Any]]:

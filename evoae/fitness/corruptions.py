@@ -1,4 +1,4 @@
-"""Noise on the images that an autoencoder is given; the clean ones stay its targets."""
+"""Input corruption: noise on images that a network is given; its targets are the clean ones."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ __all__ = ["GaussianNoise", "MaskingNoise", "SaltAndPepperNoise"]
 
 @dataclasses.dataclass(frozen=True)
 class GaussianNoise:
-    """Adds N(0, level^2) to every pixel, in units of white minus black; nothing is clipped.
+    """Adds N(0, level^2) to every value, in units of white minus black; nothing is clipped.
 
     This and the other two: Vincent et al. 2010, "Stacked denoising autoencoders", section 3.3.
 
@@ -45,7 +45,7 @@ class GaussianNoise:
 
 @dataclasses.dataclass(frozen=True)
 class MaskingNoise:
-    """Makes pixels black.
+    """Makes whole pixels black.
 
     Attributes:
       level: the probability of each pixel, from 0 to 1.
@@ -65,13 +65,13 @@ class MaskingNoise:
 
     def apply(self, key: jax.Array, images: jax.Array, low: float, high: float) -> jax.Array:
         """The noisy images."""
-        hit = jax.random.uniform(key, images.shape) < self.level
+        hit = _of_pixels(key, images) < self.level
         return jnp.where(hit, jnp.asarray(low, images.dtype), images)
 
 
 @dataclasses.dataclass(frozen=True)
 class SaltAndPepperNoise:
-    """Makes pixels white or black, each of the two half of the time.
+    """Makes whole pixels white or black, each of the two half of the time.
 
     Attributes:
       level: the probability of each pixel, from 0 to 1.
@@ -92,10 +92,16 @@ class SaltAndPepperNoise:
 
     def apply(self, key: jax.Array, images: jax.Array, low: float, high: float) -> jax.Array:
         """The noisy images."""
-        drawn = jax.random.uniform(key, images.shape)
+        drawn = _of_pixels(key, images)
         black, white = jnp.asarray(low, images.dtype), jnp.asarray(high, images.dtype)
         spoiled = jnp.where(drawn < self.level / 2, black, white)
         return jnp.where(drawn < self.level, spoiled, images)
+
+
+def _of_pixels(key: jax.Array, images: jax.Array) -> jax.Array:
+    """U(0, 1), one value a pixel and the same for all of its channels: [N, height, width, C]."""
+    drawn = jax.random.uniform(key, (*images.shape[:-1], 1))
+    return jnp.broadcast_to(drawn, images.shape)
 
 
 def _check_probability(noise: "MaskingNoise | SaltAndPepperNoise") -> None:
