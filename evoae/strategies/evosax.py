@@ -246,9 +246,7 @@ def _evosax() -> Any:
     try:
         return importlib.import_module("evosax.algorithms")
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "Evosax needs the package evosax: pip install 'evoae[evosax]'"
-        ) from error
+        raise ValueError("Evosax needs the package evosax: pip install 'evoae[evosax]'") from error
 
 
 @contextlib.contextmanager
