@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from evoae.engine.device_errors import explained
 from evoae.engine.devices import local, population_mesh, replicated
-from evoae.engine.evaluation import centre_of, evaluate, num_units, single_changes
+from evoae.engine.evaluation import evaluate, evaluate_parent, num_units, single_changes
 from evoae.fitness.batches import drawn, is_noisy, prepared
 from evoae.strategies import Strategy
 from evoae.strategies.base import check_strategy
@@ -30,14 +30,15 @@ def generation(
     *,
     batch_size: int | None = None,
     chunk_size: int | None = None,
-    centre: Any = None,
+    parent: Any = None,
     mesh: Mesh | None = None,
 ) -> tuple[Any, Info, Any]:
     """One generation: ask, evaluate, tell. A pure function, for `jax.jit`, `vmap` and `lax.scan`.
 
     Its randomness comes from `fold_in(key, state.generation)`, so the same key serves a whole run.
-    With `centre`, the activations of the last generation's single parent (see `centre_of`), those
-    of an unchanged parent are not computed again. Returns the state, its scalars and the centre.
+    With `parent`, the activations of the last generation's single parent (see `evaluate_parent`),
+    those of an unchanged parent are not computed again. Returns the state, its scalars and the
+    parent.
     With a `mesh` the errors are computed by all of its devices, everything else by each of them.
     """
     key = jax.random.fold_in(key, state.generation)
@@ -45,12 +46,12 @@ def generation(
     batch = drawn(for_batch, fitness, batch, batch_size)
     population, state = strategy.ask(for_ask, state)
     if single_changes(strategy, fitness, population, batch) is not None:
-        centre = centre_of(fitness, population, batch, previous=centre)
+        parent = evaluate_parent(fitness, population, batch, previous=parent)
     errors = evaluate(
-        strategy, fitness, population, batch, chunk_size=chunk_size, centre=centre, mesh=mesh
+        strategy, fitness, population, batch, chunk_size=chunk_size, parent=parent, mesh=mesh
     )
     state, info = strategy.tell(for_tell, population, errors, state)
-    return state, info, centre
+    return state, info, parent
 
 
 _STATIC = ("strategy", "fitness", "batch_size", "chunk_size", "mesh")
@@ -79,7 +80,7 @@ def block(
     if same_batch:
         batch = prepared(fitness, batch)  # once for all generations
 
-    def step(state: Any, centre: Any = None) -> tuple[Any, Info, Any]:
+    def step(state: Any, parent: Any = None) -> tuple[Any, Info, Any]:
         return generation(
             key,
             strategy,
@@ -88,23 +89,23 @@ def block(
             state,
             batch_size=batch_size,
             chunk_size=chunk_size,
-            centre=centre,
+            parent=parent,
             mesh=mesh,
         )
 
     shapes = jax.eval_shape(step, state)
     trace = jax.tree.map(lambda row: jnp.zeros((block_size, *row.shape), row.dtype), shapes[1])
     # Activations of no network, which the first generation replaces; a new batch leaves none over.
-    centre = None
+    parent = None
     if same_batch:
-        centre = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), shapes[2])
+        parent = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), shapes[2])
 
     def body(i: jax.Array, carry: tuple[Any, Info, Any]) -> tuple[Any, Info, Any]:
-        state, trace, centre = carry
-        state, row, after = step(state, centre)
-        return state, _write(trace, row, i), None if centre is None else after
+        state, trace, parent = carry
+        state, row, after = step(state, parent)
+        return state, _write(trace, row, i), None if parent is None else after
 
-    carry = lax.fori_loop(0, num_generations, body, (state, trace, centre))
+    carry = lax.fori_loop(0, num_generations, body, (state, trace, parent))
     return carry[:2]
 
 

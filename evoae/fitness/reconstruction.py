@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from evoae.checks import check_choice, check_corruption, check_kl_weight, check_range
 from evoae.data import scale
 from evoae.fitness.batches import CorruptedBatch, PreparedBatch
-from evoae.fitness.centre import Centre, centre
-from evoae.fitness.delta import Neighbours
+from evoae.fitness.delta_evaluation import DeltaEvaluation
 from evoae.fitness.errors import ERRORS, ErrorName, check_sides, logit
+from evoae.fitness.parent_activations import ParentActivations, evaluate_parent
 from evoae.layers import activate
 from evoae.models import Autoencoder
 from evoae.models.held_arrays import HeldArrays
@@ -185,30 +185,34 @@ class Reconstruction:
             return error
         return error + self.kl_weight * divergence.sum() / target.size
 
-    def around(
-        self, params: Params, batch: PreparedBatch, previous: Centre | None = None
-    ) -> Centre:
-        """Evaluates one network and keeps its activations, for the errors of its neighbours.
+    def evaluate_parent(
+        self, params: Params, batch: PreparedBatch, previous: ParentActivations | None = None
+    ) -> ParentActivations:
+        """Evaluates one network and keeps its activations, for the errors of its children.
 
         What it has in common with the `previous` one, on the same batch, is not computed again.
         """
         with self._products():
-            return centre(
+            return evaluate_parent(
                 *(self._layers, self._of_pre_activation, params, batch.inputs, batch.targets),
                 previous,
             )
 
-    def of_centre(self, around: Centre, batch: PreparedBatch) -> jax.Array:
-        """The error of the centre itself, float32."""
-        return self._finish(around.error_sum, batch)
+    def of_parent(self, parent: ParentActivations, batch: PreparedBatch) -> jax.Array:
+        """The error of the parent itself, float32."""
+        return self._finish(parent.error_sum, batch)
 
     def of_changes(
-        self, around: Centre, batch: PreparedBatch, positions: jax.Array, deltas: jax.Array
+        self,
+        parent: ParentActivations,
+        batch: PreparedBatch,
+        positions: jax.Array,
+        deltas: jax.Array,
     ) -> jax.Array:
-        """The errors of networks that differ from the centre in one weight each.
+        """The errors of children that differ from their parent in one weight each.
 
         Args:
-          around: from `around`, on the same batch.
+          parent: from `evaluate_parent`, on the same batch.
           batch: from `prepare`.
           positions: which weight, in the order of `evoae.trees.ravel`; int32 [C], or () for one
             weight that all of them change.
@@ -222,18 +226,18 @@ class Reconstruction:
         """
         if not self.follows_changes:
             raise ValueError(
-                "error must be one of single pixels, kl_weight None and each layer one with an "
-                "input_change where only what changes is computed; "
+                "error must be one of single pixels, kl_weight None and each layer one that "
+                "follows changes where only what changes is computed; "
                 f"got {self.error!r} and {self.kl_weight!r}"
             )
         with self._products():
-            neighbours = Neighbours(
-                self._layers, self._of_pre_activation, around, batch.images, batch.targets
+            children = DeltaEvaluation(
+                self._layers, self._of_pre_activation, parent, batch.images, batch.targets
             )
             if positions.ndim == 0:
-                sums = neighbours.of_shared_position(positions, deltas)
+                sums = children.of_shared_position(positions, deltas)
             else:
-                sums = neighbours.of_positions(positions, deltas)
+                sums = children.of_positions(positions, deltas)
         return self._finish(sums, batch)
 
     def _of_pre_activation(self, pre: jax.Array, target: jax.Array) -> jax.Array:

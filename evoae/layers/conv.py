@@ -10,6 +10,7 @@ from jax import lax
 from evoae.layers.base import (
     ACTIVATIONS,
     Activation,
+    Layer,
     Shape,
     Weights,
     add_bias,
@@ -23,7 +24,7 @@ from evoae.layers.change import Change, widen
 
 
 @dataclasses.dataclass(frozen=True)
-class Conv:
+class Conv(Layer):
     """2-D convolution (cross-correlation), optionally with kernels shared by groups of channels.
 
     Attributes:
@@ -48,6 +49,7 @@ class Conv:
     group: int | None = None
     use_bias: bool = True
     activation: Activation = "relu"
+    follows_changes = True
 
     def __post_init__(self) -> None:
         check_positive(

@@ -16,6 +16,7 @@ from jax import lax
 from evoae.layers.base import (
     ACTIVATIONS,
     Activation,
+    Layer,
     Shape,
     Weights,
     add_bias,
@@ -33,7 +34,7 @@ LARGEST_DENSE_IMAGE = 36
 
 
 @dataclasses.dataclass(frozen=True)
-class ConvTranspose:
+class ConvTranspose(Layer):
     """2-D transposed convolution: output[s y + i, s x + j] += kernel[i, j] input[y, x].
 
     Attributes:
@@ -63,6 +64,7 @@ class ConvTranspose:
     use_bias: bool = True
     activation: Activation = "relu"
     unpool: int = 1
+    follows_changes = True
 
     def __post_init__(self) -> None:
         check_positive(

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import math
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +11,7 @@ from jax import lax
 from evoae.layers.base import (
     ACTIVATIONS,
     Activation,
+    Layer,
     Shape,
     Weights,
     add_bias,
@@ -24,7 +24,7 @@ from evoae.layers.change import Change, cut, spans, widen
 
 
 @dataclasses.dataclass(frozen=True)
-class Dense:
+class Dense(Layer):
     """Fully connected layer; an image is read flat: channel by channel, row by row.
 
     Attributes:
@@ -39,6 +39,7 @@ class Dense:
     features: int
     use_bias: bool = True
     activation: Activation = "relu"
+    follows_changes = True
 
     def __post_init__(self) -> None:
         check_positive(self, features=self.features)
@@ -84,7 +85,7 @@ class Dense:
 
 
 @dataclasses.dataclass(frozen=True)
-class Reshape:
+class Reshape(Layer):
     """Flat units to an image, channel by channel: value (c * height + y) * width + x.
 
     Attributes:
@@ -99,7 +100,7 @@ class Reshape:
     channels: int
     height: int
     width: int
-    activation: ClassVar[Activation] = "linear"
+    follows_changes = True
 
     def __post_init__(self) -> None:
         check_positive(self, channels=self.channels, height=self.height, width=self.width)
@@ -112,9 +113,6 @@ class Reshape:
                 f"{math.prod(wanted)}"
             )
         return wanted
-
-    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
-        return {}
 
     def pre_activation(self, weights: Weights, x: jax.Array) -> jax.Array:
         return x.reshape(self.channels, self.height, self.width, x.shape[-1])
@@ -134,7 +132,7 @@ class Reshape:
 
 
 @dataclasses.dataclass(frozen=True)
-class MaxPool:
+class MaxPool(Layer):
     """The largest value of each size x size block; the input's sides must be multiples of size.
 
     Attributes:
@@ -145,8 +143,7 @@ class MaxPool:
     """
 
     size: int = 2
-
-    activation: ClassVar[Activation] = "linear"
+    follows_changes = True
 
     def __post_init__(self) -> None:
         check_positive(self, size=self.size)
@@ -158,9 +155,6 @@ class MaxPool:
                 f"MaxPool: {height}x{width} pixels are no multiple of size {self.size}"
             )
         return (channels, height // self.size, width // self.size)
-
-    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
-        return {}
 
     def pre_activation(self, weights: Weights, x: jax.Array) -> jax.Array:
         # Maxima of whole arrays: a maximum over an axis costs five times as much. Rows are joined,
@@ -184,7 +178,7 @@ class MaxPool:
 
 
 @dataclasses.dataclass(frozen=True)
-class Unpool:
+class Unpool(Layer):
     """Each value becomes a size x size block.
 
     Attributes:
@@ -195,8 +189,7 @@ class Unpool:
     """
 
     size: int = 2
-
-    activation: ClassVar[Activation] = "linear"
+    follows_changes = True
 
     def __post_init__(self) -> None:
         check_positive(self, size=self.size)
@@ -204,9 +197,6 @@ class Unpool:
     def output_shape(self, shape: Shape) -> Shape:
         channels, height, width = image_shape(self, shape)
         return (channels, height * self.size, width * self.size)
-
-    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
-        return {}
 
     def pre_activation(self, weights: Weights, x: jax.Array) -> jax.Array:
         return jnp.repeat(jnp.repeat(x, self.size, 1), self.size, 2)

@@ -12,6 +12,7 @@ from jax import lax
 from evoae.layers.base import (
     ACTIVATIONS,
     Activation,
+    Layer,
     Shape,
     Weights,
     add_bias,
@@ -29,7 +30,7 @@ UNIT_ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = ACTIVATIONS | {
 
 
 @dataclasses.dataclass(frozen=True)
-class UnitGraph:
+class UnitGraph(Layer):
     """Units in a row, each of which may read all inputs and every unit before it.
 
     Unit i is f(inputs[i] . x + links[i] . (units 0..i-1) + bias[i]); the output is outputs . units

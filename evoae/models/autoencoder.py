@@ -101,7 +101,7 @@ class Autoencoder(nn.Module):
             if isinstance(given, str) or not isinstance(given, Sequence) or not given:
                 raise ValueError(f"{field} must be a list of layers, got {given!r}")
             for index, layer in enumerate(given):
-                if not hasattr(layer, "pre_activation") or isinstance(layer, type):
+                if not isinstance(layer, Layer):
                     raise ValueError(f"{field}[{index}] must be a layer, got {layer!r}")
             object.__setattr__(self, field, tuple(given))
         if self.initializer not in ("uniform", "lecun", "he"):
@@ -211,9 +211,7 @@ class Autoencoder(nn.Module):
     @property
     def follows_changes(self) -> bool:
         """Whether each layer can tell what a changed weight or input makes of its output."""
-        return all(
-            hasattr(layer, "input_change") for layer in (*self.encoder_layers, *self.decoder_layers)
-        )
+        return all(layer.follows_changes for layer in (*self.encoder_layers, *self.decoder_layers))
 
     @nn.nowrap
     def activations(self, params: Params, images: jax.Array) -> dict[str, jax.Array]:

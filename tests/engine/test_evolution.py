@@ -134,6 +134,34 @@ def test_the_rows_do_not_depend_on_where_a_run_is_cut(key):
     np.testing.assert_array_equal(whole.best_fitness, drawn)
 
 
+@pytest.mark.parametrize("value", [2, 2.0, np.float32(2), np.float64(2), np.array(2), jnp.int32(2)])
+def test_a_fitness_may_return_any_number(key, value):
+    strategy = GeneticAlgorithm(4, mutation=Gaussian(0.1))
+    population, _ = strategy.ask(key, start(strategy))
+    errors = evoae.evaluate(strategy, lambda params, batch: value, population, None)
+    assert errors.dtype == jnp.float32
+    assert errors.tolist() == [2.0] * 4
+
+
+@pytest.mark.parametrize(
+    ("make", "got"),
+    [
+        (lambda error: None, "NoneType"),
+        (lambda error: {"loss": error}, "dict"),
+        (lambda error: (error, {"aux": 1}), "tuple"),
+        (lambda error: "2", "str"),
+        (lambda error: error[None], r"shape \(1,\)"),
+        (lambda error: np.zeros(2), r"shape \(2,\)"),
+    ],
+)
+def test_a_fitness_that_returns_no_number_is_named(key, make, got):
+    strategy = GeneticAlgorithm(4, mutation=Gaussian(0.1))
+    population, _ = strategy.ask(key, start(strategy))
+    fitness = lambda params, batch: make(square(params, batch))  # noqa: E731
+    with pytest.raises(ValueError, match=f"^fitness must return a scalar, got {got}"):
+        evoae.evaluate(strategy, fitness, population, None)
+
+
 def forbids_growth(params, batch):
     """NaN for weights that are larger than at the start."""
     largest = params["weights"].max()

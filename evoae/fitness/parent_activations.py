@@ -1,4 +1,4 @@
-"""One network with all that is computed of it on a batch, for the errors of its neighbours."""
+"""A parent with all that is computed of it on a batch, for the errors of its children."""
 
 import functools
 import itertools
@@ -16,7 +16,7 @@ from evoae.types import Params
 PixelError = Callable[[jax.Array, jax.Array], jax.Array]
 
 
-class Centre(NamedTuple):
+class ParentActivations(NamedTuple):
     """One network with its activations on one batch.
 
     Attributes:
@@ -32,17 +32,17 @@ class Centre(NamedTuple):
     error_sum: jax.Array
 
 
-def centre(
+def evaluate_parent(
     model: Autoencoder,
     pixel_error: PixelError,
     params: Params,
     inputs: jax.Array,
     targets: jax.Array,
-    previous: Centre | None = None,
-) -> Centre:
+    previous: ParentActivations | None = None,
+) -> ParentActivations:
     """Evaluates one network and keeps its activations; `inputs` come from `Autoencoder.prepare`.
 
-    With the `previous` centre, on the same batch, an encoder whose weights are those of before is
+    With the `previous` parent, on the same batch, an encoder whose weights are those of before is
     not computed again, nor is a whole network.
     """
     count = sum(name.startswith("encoder/") for name, *_ in model.stages(params))
@@ -59,7 +59,7 @@ def centre(
     if previous is None:
         first = encoded()
         rest, *errors = decoded(first[-1][1])
-        return Centre(params, (*first, *rest), *errors)
+        return ParentActivations(params, (*first, *rest), *errors)
     kept = previous.activations
     same = jax.tree.map(lambda a, b: (a == b).all(), params, previous.params)
     same_encoder = jnp.stack(jax.tree.leaves(same["encoder"])).all()
@@ -71,4 +71,4 @@ def centre(
         decoded,
         first[-1][1],
     )
-    return Centre(params, (*first, *rest), *errors)
+    return ParentActivations(params, (*first, *rest), *errors)
