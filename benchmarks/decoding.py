@@ -27,8 +27,8 @@ class Undecoded:
     def __init__(self, fitness, network):
         self.fitness, self.network, self.prepare = fitness, network, fitness.prepare
 
-    def __call__(self, genes, batch):
-        one = jax.tree.leaves(genes)[0].reshape(-1)[0] * np.float32(1e-6)
+    def __call__(self, genotype, batch):
+        one = jax.tree.leaves(genotype)[0].reshape(-1)[0] * np.float32(1e-6)
         network = jax.tree.map(lambda leaf: leaf + one, self.network)
         return self.fitness(jax.lax.optimization_barrier(network), batch)
 
@@ -76,11 +76,11 @@ def main():
     for encoding in [Direct(), *(getattr(encodings, name)() for name in names)]:
         name = type(encoding).__name__
         try:
-            genes = encoding.init(for_genes, network)
+            genotype = encoding.init(for_genes, network)
         except ValueError as why:  # some are for other networks
             print(f"{name:16} {why}")
             continue
-        state = strategy.init(key, genes)
+        state = strategy.init(key, genotype)
         whole = encodings.decoded(fitness, encoding, network)
         programs = [program(whole)]
         if isinstance(whole, DecodedFitness):

@@ -35,7 +35,7 @@ from evoae.strategies import (
     LinearRank,
     OneFifth,
     ProbeEvolutionStrategy,
-    Race,
+    SuccessiveHalving,
     Tournament,
 )
 
@@ -90,7 +90,7 @@ def strategies(generations: int, elitist: bool) -> dict[str, object]:
             genetic(binomial, 16, POPULATION // 4, crossover=Uniform()), num_islands=4
         ),
         "Probes": probes(),
-        "Probes, race of 3": Race(
+        "Probes, race of 3": SuccessiveHalving(
             probes(), num_starts=3, generations_each=max(generations // 18, 1)
         ),
         "Probes, 4 islands": Islands(probes(POPULATION // 4), num_islands=4, num_migrants=0),

@@ -71,7 +71,7 @@ print("train", train.shape, "validation", validation.shape, images.dtype)
 model = evoae.models.conv16(10) if accelerated else evoae.models.varadi2021()
 latent_size = model.latent_size(images.shape[1:])
 error = evoae.fitness.Reconstruction(model, error="bce")
-strategy = evoae.strategies.Race(
+strategy = evoae.strategies.SuccessiveHalving(
     evoae.strategies.ProbeEvolutionStrategy(256, learning_rate=0.02, elitist=False),
     num_starts=2,
     generations_each=2 * generations_each,

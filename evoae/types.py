@@ -12,12 +12,12 @@ __all__ = [
     "Corruption",
     "Crossover",
     "FitnessFn",
-    "Genes",
     "Genotype",
     "Hyper",
     "Info",
     "LoggerName",
     "Params",
+    "Perturbation",
     "Population",
     "Selection",
 ]
@@ -28,10 +28,10 @@ Params = Any
 Batch = Any
 """Whatever the fitness function reads: usually images [N, height, width, channels]."""
 
-Genotype = Any
+Perturbation = Any
 """A pytree of arrays: what describes one candidate, given its parents."""
 
-Genes = Any
+Genotype = Any
 """A pytree of float arrays: what an encoding makes weights of, and a strategy sees."""
 
 Hyper = dict[str, Any]
@@ -49,18 +49,18 @@ class Population(NamedTuple):
 
     Attributes:
       parents: weights of the stored parents; leaves [S, ...]. Candidates 0..S-1 are their copies.
-      parent: int32 [P, 2], the two parents of each candidate; equal without crossover.
-      genotype: what each candidate is made of, given its parents; leaves [P, ...].
+      parent_ids: int32 [P, 2], the two parents of each candidate; equal without crossover.
+      perturbation: what each candidate is made of, given its parents; leaves [P, ...].
     """
 
     parents: Params
-    parent: jax.Array
-    genotype: Genotype
+    parent_ids: jax.Array
+    perturbation: Perturbation
 
     @property
     def size(self) -> int:
         """P, the number of candidates."""
-        return self.parent.shape[0]
+        return self.parent_ids.shape[0]
 
     def dense(self, strategy: Any) -> Params:
         """All candidates whole, by the strategy that asked for them: leaves [P, ...]."""
@@ -85,11 +85,13 @@ class Info(NamedTuple):
 class Crossover(Protocol):
     """A frozen description of how a child is put together from two parents."""
 
-    def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> Genotype:
+    def sample(
+        self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
+    ) -> Perturbation:
         """Describes the crossover of candidate `index`; keys as for `Mutation.sample`."""
         ...
 
-    def apply(self, first: Params, second: Params, genotype: Genotype) -> Params:
+    def apply(self, first: Params, second: Params, perturbation: Perturbation) -> Params:
         """The child of two parents; equal parents have their equal for a child."""
         ...
 

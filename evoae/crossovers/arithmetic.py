@@ -8,7 +8,7 @@ import jax
 from evoae.types import Hyper, Params
 
 
-class ArithmeticGenotype(NamedTuple):
+class ArithmeticPerturbation(NamedTuple):
     """Where on the line.
 
     Attributes:
@@ -27,19 +27,19 @@ class Arithmetic:
 
     >>> import jax
     >>> first, second = {"bias": jax.numpy.zeros(2)}, {"bias": jax.numpy.ones(2)}
-    >>> child = Arithmetic().apply(first, second, ArithmeticGenotype(jax.numpy.float32(0.25)))
+    >>> child = Arithmetic().apply(first, second, ArithmeticPerturbation(jax.numpy.float32(0.25)))
     >>> child["bias"].tolist()
     [0.25, 0.25]
     """
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> ArithmeticGenotype:
+    ) -> ArithmeticPerturbation:
         """The share of candidate `index`."""
-        return ArithmeticGenotype(jax.random.uniform(jax.random.fold_in(key, index)))
+        return ArithmeticPerturbation(jax.random.uniform(jax.random.fold_in(key, index)))
 
-    def apply(self, first: Params, second: Params, genotype: ArithmeticGenotype) -> Params:
+    def apply(self, first: Params, second: Params, perturbation: ArithmeticPerturbation) -> Params:
         """The child; exactly the first parent where both are equal."""
         return jax.tree.map(
-            lambda a, b: a + genotype.share.astype(a.dtype) * (b - a), first, second
+            lambda a, b: a + perturbation.share.astype(a.dtype) * (b - a), first, second
         )

@@ -11,7 +11,7 @@ from evoae.checks import check_fraction, to_python_numbers
 from evoae.types import Hyper, Params
 
 
-class ByLayerGenotype(NamedTuple):
+class ByLayerPerturbation(NamedTuple):
     """Which layers.
 
     Attributes:
@@ -36,8 +36,8 @@ class ByLayer:
     >>> import jax
     >>> first = {"a": {"kernel": jax.numpy.zeros(2)}, "b": {"kernel": jax.numpy.zeros(1)}}
     >>> second = jax.tree.map(jax.numpy.ones_like, first)
-    >>> genotype = ByLayerGenotype(jax.numpy.array([False, True]))
-    >>> jax.tree.map(lambda leaf: leaf.tolist(), ByLayer().apply(first, second, genotype))
+    >>> perturbation = ByLayerPerturbation(jax.numpy.array([False, True]))
+    >>> jax.tree.map(lambda leaf: leaf.tolist(), ByLayer().apply(first, second, perturbation))
     {'a': {'kernel': [0.0, 0.0]}, 'b': {'kernel': [1.0]}}
     """
 
@@ -49,12 +49,12 @@ class ByLayer:
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> ByLayerGenotype:
+    ) -> ByLayerPerturbation:
         """The layers of candidate `index`."""
         drawn = jax.random.uniform(jax.random.fold_in(key, index), trees.layer_sizes(params).shape)
-        return ByLayerGenotype(drawn < hyper["rate"])
+        return ByLayerPerturbation(drawn < hyper["rate"])
 
-    def apply(self, first: Params, second: Params, genotype: ByLayerGenotype) -> Params:
+    def apply(self, first: Params, second: Params, perturbation: ByLayerPerturbation) -> Params:
         """The child."""
-        chosen = trees.of_leaves("from_second", genotype.from_second, first)
+        chosen = trees.of_leaves("from_second", perturbation.from_second, first)
         return jax.tree.map(lambda a, b, take: jnp.where(take, b, a), first, second, chosen)

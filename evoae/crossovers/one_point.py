@@ -10,7 +10,7 @@ from evoae import trees
 from evoae.types import Hyper, Params
 
 
-class OnePointGenotype(NamedTuple):
+class OnePointPerturbation(NamedTuple):
     """Where the parents are cut.
 
     Attributes:
@@ -30,18 +30,18 @@ class OnePoint:
 
     >>> import jax
     >>> first, second = {"bias": jax.numpy.zeros(4)}, {"bias": jax.numpy.ones(4)}
-    >>> OnePoint().apply(first, second, OnePointGenotype(jax.numpy.int32(3)))["bias"].tolist()
+    >>> OnePoint().apply(first, second, OnePointPerturbation(jax.numpy.int32(3)))["bias"].tolist()
     [0.0, 0.0, 0.0, 1.0]
     """
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> OnePointGenotype:
+    ) -> OnePointPerturbation:
         """The point of candidate `index`."""
         last = max(trees.size(params), 2)  # a network of one weight has no place to be cut
-        return OnePointGenotype(jax.random.randint(jax.random.fold_in(key, index), (), 1, last))
+        return OnePointPerturbation(jax.random.randint(jax.random.fold_in(key, index), (), 1, last))
 
-    def apply(self, first: Params, second: Params, genotype: OnePointGenotype) -> Params:
+    def apply(self, first: Params, second: Params, perturbation: OnePointPerturbation) -> Params:
         """The child."""
         a, b = trees.ravel(first), trees.ravel(second)
-        return trees.unravel(jnp.where(jnp.arange(a.size) < genotype.point, a, b), first)
+        return trees.unravel(jnp.where(jnp.arange(a.size) < perturbation.point, a, b), first)

@@ -16,10 +16,10 @@ from evoae.encodings.grammar_tree import (
     sizes_of,
     symbols_of,
 )
-from evoae.types import Genes, Hyper
+from evoae.types import Genotype, Hyper
 
 
-class SubtreeCrossoverGenotype(NamedTuple):
+class SubtreeCrossoverPerturbation(NamedTuple):
     """Which branches are exchanged in each of G trees.
 
     Attributes:
@@ -46,8 +46,8 @@ class SubtreeCrossover:
 
     >>> from evoae.encodings.grammar_tree import read, written
     >>> first, second = written("SEQ END REC", 6), written("PAR WAIT END END", 6)
-    >>> genotype = SubtreeCrossoverGenotype(jnp.array([True]), jnp.array([[0.9, 0.3]]))
-    >>> read(jax.jit(SubtreeCrossover().apply)(first, second, genotype))
+    >>> perturbation = SubtreeCrossoverPerturbation(jnp.array([True]), jnp.array([[0.9, 0.3]]))
+    >>> read(jax.jit(SubtreeCrossover().apply)(first, second, perturbation))
     'SEQ END WAIT END'
     """
 
@@ -58,26 +58,30 @@ class SubtreeCrossover:
         check_fraction("SubtreeCrossover: rate", self.rate)
 
     def sample(
-        self, key: jax.Array, index: jax.Array, params: Genes, hyper: Hyper
-    ) -> SubtreeCrossoverGenotype:
+        self, key: jax.Array, index: jax.Array, params: Genotype, hyper: Hyper
+    ) -> SubtreeCrossoverPerturbation:
         """The branches of candidate `index`."""
         number = num_trees(params)
         for_crossed, for_points = jax.random.split(jax.random.fold_in(key, index))
-        return SubtreeCrossoverGenotype(
+        return SubtreeCrossoverPerturbation(
             jax.random.uniform(for_crossed, (number,)) < hyper["rate"],
             jax.random.uniform(for_points, (number, 2)),
         )
 
-    def apply(self, first: Genes, second: Genes, genotype: SubtreeCrossoverGenotype) -> Genes:
+    def apply(
+        self, first: Genotype, second: Genotype, perturbation: SubtreeCrossoverPerturbation
+    ) -> Genotype:
         """The child."""
 
-        def cross(number: int, tree: Genes, donor: Genes) -> Genes:
+        def cross(number: int, tree: Genotype, donor: Genotype) -> Genotype:
             own, other = (sizes_of(symbols_of(one["symbols"])) for one in (tree, donor))
             places = jnp.arange(len(own))
-            to, what = genotype.points[number]
+            to, what = perturbation.points[number]
             place = drawn_place(to, places < own[0])
             root = drawn_place(what, (places < other[0]) & (other <= room_at(own, place)))
             child = grafted(tree, place, donor, root)
-            return jax.tree.map(lambda a, b: jnp.where(genotype.crossed[number], b, a), tree, child)
+            return jax.tree.map(
+                lambda a, b: jnp.where(perturbation.crossed[number], b, a), tree, child
+            )
 
         return map_trees(cross, first, second)

@@ -11,7 +11,7 @@ from evoae.checks import check_fraction, to_python_numbers
 from evoae.types import Hyper, Params
 
 
-class UniformGenotype(NamedTuple):
+class UniformPerturbation(NamedTuple):
     """Choices that are drawn again whenever the candidate is expressed.
 
     Attributes:
@@ -35,8 +35,8 @@ class Uniform:
 
     >>> import jax
     >>> first, second = {"bias": jax.numpy.zeros(99)}, {"bias": jax.numpy.ones(99)}
-    >>> genotype = Uniform().sample(jax.random.key(0), 1, first, {"rate": 0.5})
-    >>> 30 < int(Uniform().apply(first, second, genotype)["bias"].sum()) < 70
+    >>> perturbation = Uniform().sample(jax.random.key(0), 1, first, {"rate": 0.5})
+    >>> 30 < int(Uniform().apply(first, second, perturbation)["bias"].sum()) < 70
     True
     """
 
@@ -48,15 +48,17 @@ class Uniform:
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> UniformGenotype:
+    ) -> UniformPerturbation:
         """Only a key: the choices are made by `apply`."""
-        return UniformGenotype(jax.random.fold_in(key, index), jnp.float32(hyper["rate"]))
+        return UniformPerturbation(jax.random.fold_in(key, index), jnp.float32(hyper["rate"]))
 
-    def apply(self, first: Params, second: Params, genotype: UniformGenotype) -> Params:
+    def apply(self, first: Params, second: Params, perturbation: UniformPerturbation) -> Params:
         """The child."""
         return jax.tree.map(
-            lambda a, b, key: jnp.where(jax.random.bernoulli(key, genotype.rate, a.shape), b, a),
+            lambda a, b, key: jnp.where(
+                jax.random.bernoulli(key, perturbation.rate, a.shape), b, a
+            ),
             first,
             second,
-            trees.keys_like(genotype.key, first),
+            trees.keys_like(perturbation.key, first),
         )

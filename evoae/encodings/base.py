@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import jax
 
-from evoae.types import Genes, Params
+from evoae.types import Genotype, Params
 
 
 class Part(NamedTuple):
@@ -35,7 +35,7 @@ class Encoding(abc.ABC):
     """
 
     @abc.abstractmethod
-    def init(self, key: jax.Array, params: Params) -> Genes:
+    def init(self, key: jax.Array, params: Params) -> Genotype:
         """The first genes, from a key and a random network.
 
         Its arrays give shapes and types, and how large weights should be; an encoding that can
@@ -43,13 +43,13 @@ class Encoding(abc.ABC):
         """
 
     @abc.abstractmethod
-    def decode(self, genes: Genes, like: Params) -> Params:
+    def decode(self, genotype: Genotype, like: Params) -> Params:
         """The weights, in the structure, shapes and types of `like`, whose values don't matter."""
 
-    def price(self, genes: Genes, like: Params) -> jax.Array | float:
+    def price(self, genotype: Genotype, like: Params) -> jax.Array | float:
         """What is added to the error of genes, such as for the size of their network: 0."""
         return 0.0
 
-    def architecture(self, genes: Genes, like: Params) -> list[Part] | None:
+    def architecture(self, genotype: Genotype, like: Params) -> list[Part] | None:
         """What genes make of the network besides weights, to be shown; None where that is fixed."""
         return None

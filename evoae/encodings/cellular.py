@@ -10,7 +10,7 @@ from evoae.checks import check_whole, to_python_numbers
 from evoae.encodings.base import Encoding
 from evoae.encodings.development import dealt, develop
 from evoae.encodings.grammar_tree import PAR, SEQ, random_tree
-from evoae.types import Genes, Params
+from evoae.types import Genotype, Params
 
 GRAPH = {"bias", "inputs", "links", "output_bias", "outputs"}  # the weights of a `UnitGraph`
 
@@ -38,10 +38,10 @@ class Cellular(Encoding):
     >>> model = evoae.models.graph(latent_size=2, num_units=12)
     >>> params = model.init(jax.random.key(0), jnp.zeros((1, 28, 28, 1)))["params"]
     >>> encoding = Cellular(max_nodes=20)
-    >>> genes = jax.jit(encoding.init)(jax.random.key(1), params)
-    >>> genes["encoder"]["4_UnitGraph"]["symbols"].shape
+    >>> genotype = jax.jit(encoding.init)(jax.random.key(1), params)
+    >>> genotype["encoder"]["4_UnitGraph"]["symbols"].shape
     (20, 9)
-    >>> decoded = jax.jit(encoding.decode)(genes, params)
+    >>> decoded = jax.jit(encoding.decode)(genotype, params)
     >>> decoded["encoder"]["4_UnitGraph"]["links"].shape
     (12, 12)
     """
@@ -54,7 +54,7 @@ class Cellular(Encoding):
         check_whole("Cellular: max_nodes", self.max_nodes, 1)
         check_whole("Cellular: lives", self.lives, 1)
 
-    def init(self, key: jax.Array, params: Params) -> Genes:
+    def init(self, key: jax.Array, params: Params) -> Genotype:
         """The network, with a random tree and "gains" in place of each of its graphs.
 
         A graph's genes are "symbols" [T, 9], "values" [T], "input_gains" [inputs], "output_gains"
@@ -66,10 +66,10 @@ class Cellular(Encoding):
                 "encoding: Cellular grows the layers UnitGraph of a network, such as the model "
                 "graph (--model.name graph); got a network without any"
             )
-        genes = []
+        genotype = []
         for for_node, node in zip(jax.random.split(key, len(nodes)), nodes, strict=True):
             if not is_graph(node):
-                genes.append(node)
+                genotype.append(node)
                 continue
             gains = {
                 "input_gains": node["inputs"][0],
@@ -79,30 +79,30 @@ class Cellular(Encoding):
             tree = random_tree(for_node, self.max_nodes)
             # A tree that began with END would be one unit: divisions are made likely.
             tree["symbols"] = tree["symbols"].at[0, [SEQ, PAR]].add(3.0)
-            genes.append(tree | gains)
-        return jax.tree.unflatten(structure, genes)
+            genotype.append(tree | gains)
+        return jax.tree.unflatten(structure, genotype)
 
-    def decode(self, genes: Genes, like: Params) -> Params:
+    def decode(self, genotype: Genotype, like: Params) -> Params:
         """Grows every graph."""
         return jax.tree.map(
             lambda node, its: self._grow(its, node) if is_graph(node) else its,
             like,
-            genes,
+            genotype,
             is_leaf=is_graph,
         )
 
-    def _grow(self, genes: Genes, like: Params) -> Params:
+    def _grow(self, genotype: Genotype, like: Params) -> Params:
         num_units, num_inputs = like["inputs"].shape
-        cells = develop(genes, num_units, self.lives)
+        cells = develop(genotype, num_units, self.lives)
         weights = jnp.where(cells.links, cells.weights, 0.0)
         reads = dealt(cells.links[:-1, 0], num_inputs)
         writes = dealt(cells.links[-1, 1:], len(like["outputs"]))
         grown = {
             "bias": cells.bias,
-            "inputs": jnp.where(reads, weights[:-1, :1] * genes["input_gains"][None], 0.0),
+            "inputs": jnp.where(reads, weights[:-1, :1] * genotype["input_gains"][None], 0.0),
             "links": weights[:-1, 1:],
-            "output_bias": genes["output_bias"],
-            "outputs": jnp.where(writes.T, genes["output_gains"][:, None], 0.0),
+            "output_bias": genotype["output_bias"],
+            "outputs": jnp.where(writes.T, genotype["output_gains"][:, None], 0.0),
         }
         return {name: grown[name].astype(leaf.dtype) for name, leaf in like.items()}
 

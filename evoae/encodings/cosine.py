@@ -13,7 +13,7 @@ from jax import lax
 from evoae.checks import check_whole, is_number, to_python_numbers
 from evoae.encodings.base import Encoding
 from evoae.encodings.grid import grid
-from evoae.types import Genes, Params
+from evoae.types import Genotype, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Cosine(Encoding):
     >>> import jax
     >>> params = {"bias": jax.numpy.zeros(8), "kernel": jax.numpy.ones((10, 8))}
     >>> encoding = Cosine(genes_per_weight=0.2)
-    >>> genes = encoding.init(jax.random.key(0), params)
-    >>> genes["bias"].shape, genes["kernel"].shape
+    >>> genotype = encoding.init(jax.random.key(0), params)
+    >>> genotype["bias"].shape, genotype["kernel"].shape
     ((2,), (16,))
-    >>> encoding.decode(genes, params)["kernel"].shape
+    >>> encoding.decode(genotype, params)["kernel"].shape
     (10, 8)
     """
 
@@ -63,26 +63,26 @@ class Cosine(Encoding):
         for index, number in enumerate(self.num_coefficients):
             check_whole(f"Cosine: num_coefficients[{index}]", number, 1)
 
-    def init(self, key: jax.Array, params: Params) -> Genes:
+    def init(self, key: jax.Array, params: Params) -> Genotype:
         """The lowest coefficients of a network's weights: float32 [K] for each array.
 
         They are scaled so that the decoded weights have the mean square of the given ones, if
         these are noise.
         """
         leaves, structure = jax.tree.flatten(params)
-        genes = []
+        genotype = []
         for leaf, number in zip(leaves, self._numbers(leaves), strict=True):
             block, place = _kept(grid(leaf.shape), number)
             bases = [basis.T for basis in _bases(grid(leaf.shape), block)]
             found = _transform(jnp.asarray(leaf, jnp.float32).reshape(grid(leaf.shape)), bases)
-            genes.append(found.reshape(-1)[place] * np.float32(math.sqrt(leaf.size / number)))
-        return jax.tree.unflatten(structure, genes)
+            genotype.append(found.reshape(-1)[place] * np.float32(math.sqrt(leaf.size / number)))
+        return jax.tree.unflatten(structure, genotype)
 
-    def decode(self, genes: Genes, like: Params) -> Params:
+    def decode(self, genotype: Genotype, like: Params) -> Params:
         """The inverse transform of each array."""
         leaves, structure = jax.tree.flatten(like)
         # jax.tree.leaves has the arrays of both trees in the same order.
-        pairs = zip(jax.tree.leaves(genes), leaves, self._numbers(leaves), strict=True)
+        pairs = zip(jax.tree.leaves(genotype), leaves, self._numbers(leaves), strict=True)
         weights = []
         for coefficients, leaf, number in pairs:
             block, place = _kept(grid(leaf.shape), number)

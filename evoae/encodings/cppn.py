@@ -13,7 +13,7 @@ from evoae.encodings.base import Encoding
 from evoae.encodings.coordinates import coordinates
 from evoae.encodings.scales import first_scales, scaled
 from evoae.layers.base import sigmoid
-from evoae.types import Genes, Params
+from evoae.types import Genotype, Params
 
 # In the order in which units take them, beginning anew after the last.
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -43,8 +43,8 @@ class CPPN(Encoding):
     >>> import jax
     >>> params = {"bias": jax.numpy.zeros(8), "kernel": jax.numpy.ones((8, 100))}
     >>> encoding = CPPN(hidden=(10,))
-    >>> genes = encoding.init(jax.random.key(0), params)
-    >>> genes["0_Dense"]["kernel"].shape, encoding.decode(genes, params)["kernel"].shape
+    >>> genotype = encoding.init(jax.random.key(0), params)
+    >>> genotype["0_Dense"]["kernel"].shape, encoding.decode(genotype, params)["kernel"].shape
     ((8, 10), (8, 100))
     """
 
@@ -60,25 +60,25 @@ class CPPN(Encoding):
         for layer, units in enumerate(self.hidden):
             check_whole(f"CPPN: hidden[{layer}]", units, 1)
 
-    def init(self, key: jax.Array, params: Params) -> Genes:
+    def init(self, key: jax.Array, params: Params) -> Genotype:
         """A random CPPN, all of N(0, 1), and "scales" of the given weights."""
         sizes = (coordinates(params).shape[1], *self.hidden, 1)
-        genes: dict[str, Genes] = {"scales": first_scales(params)}
+        genotype: dict[str, Genotype] = {"scales": first_scales(params)}
         for layer, for_layer in enumerate(jax.random.split(key, len(sizes) - 1)):
             for_bias, for_kernel = jax.random.split(for_layer)
             shape = sizes[layer : layer + 2]
-            genes[f"{layer}_Dense"] = {
+            genotype[f"{layer}_Dense"] = {
                 "bias": jax.random.normal(for_bias, shape[1:], jnp.float32),
                 "kernel": jax.random.normal(for_kernel, shape, jnp.float32),
             }
-        return genes
+        return genotype
 
-    def decode(self, genes: Genes, like: Params) -> Params:
+    def decode(self, genotype: Genotype, like: Params) -> Params:
         """The output of the CPPN at the place of every weight."""
         x = jnp.asarray(coordinates(like).T)
         kinds = tuple(ACTIVATIONS.values())
         for layer in range(len(self.hidden) + 1):
-            weights = genes[f"{layer}_Dense"]
+            weights = genotype[f"{layer}_Dense"]
             product = jnp.matmul(weights["kernel"].T, x, precision=lax.Precision.HIGHEST)
             divisor = math.sqrt(len(x)) if layer else 1.0
             x = product / jnp.float32(divisor) + weights["bias"][:, None]
@@ -86,4 +86,4 @@ class CPPN(Encoding):
                 # Units of one activation side by side, so that each is computed where it is used.
                 rows = [kinds[unit % len(kinds)](x[unit]) for unit in range(len(x))]
                 x = jnp.stack(rows)
-        return scaled(x[0], genes["scales"], like)
+        return scaled(x[0], genotype["scales"], like)

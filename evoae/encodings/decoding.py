@@ -10,7 +10,7 @@ from evoae.checks import check_instance
 from evoae.encodings.base import Encoding
 from evoae.encodings.direct import Direct
 from evoae.fitness.batches import is_noisy, prepared
-from evoae.types import Batch, FitnessFn, Genes, Params
+from evoae.types import Batch, FitnessFn, Genotype, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +48,12 @@ class Decoder:
         """The network's tree, with shapes and types for arrays."""
         return jax.tree.unflatten(self.structure, self.leaves)
 
-    def __call__(self, genes: Genes) -> Params:
-        return self.encoding.decode(genes, self.like)
+    def __call__(self, genotype: Genotype) -> Params:
+        return self.encoding.decode(genotype, self.like)
 
-    def price(self, genes: Genes) -> jax.Array | float:
+    def price(self, genotype: Genotype) -> jax.Array | float:
         """What the encoding adds to the error of genes, such as for their network's size."""
-        return self.encoding.price(genes, self.like)
+        return self.encoding.price(genotype, self.like)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,10 +79,10 @@ class DecodedFitness:
         """As the fitness prepares it: the batch knows nothing of genes."""
         return prepared(self.fitness, batch, key)
 
-    def __call__(self, genes: Genes, batch: Batch) -> jax.Array:
+    def __call__(self, genotype: Genotype, batch: Batch) -> jax.Array:
         # A weight is read many times; without the barrier XLA may decode it at each.
-        error = self.fitness(lax.optimization_barrier(self.decoder(genes)), batch)
-        return error + self.decoder.price(genes)
+        error = self.fitness(lax.optimization_barrier(self.decoder(genotype)), batch)
+        return error + self.decoder.price(genotype)
 
 
 def decoded(fitness: FitnessFn, encoding: Encoding, params: Params) -> FitnessFn:
@@ -96,11 +96,11 @@ def decoded(fitness: FitnessFn, encoding: Encoding, params: Params) -> FitnessFn
     >>> import jax, evoae
     >>> params = {"kernel": jax.random.normal(jax.random.key(0), (20, 30))}
     >>> encoding = evoae.encodings.Cosine(genes_per_weight=0.05)
-    >>> genes = encoding.init(jax.random.key(1), params)
+    >>> genotype = encoding.init(jax.random.key(1), params)
     >>> def error(params, batch):
     ...     return (params["kernel"] ** 2).mean()
     >>> fitness = decoded(error, encoding, params)
-    >>> genes["kernel"].shape, fitness(genes, None).shape
+    >>> genotype["kernel"].shape, fitness(genotype, None).shape
     ((30,), ())
     """
     check_instance("encoding", encoding, Encoding, "evoae.encodings")

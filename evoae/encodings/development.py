@@ -36,7 +36,7 @@ from evoae.encodings.grammar_tree import (
     sizes_of,
     symbols_of,
 )
-from evoae.types import Genes
+from evoae.types import Genotype
 
 __all__ = ["Cells", "Growth", "develop", "record_growth"]
 
@@ -81,7 +81,7 @@ class Program(NamedTuple):
     sizes: jax.Array
 
 
-def program_of(tree: Genes) -> Program:
+def program_of(tree: Genotype) -> Program:
     """From genes."""
     symbols = symbols_of(jnp.asarray(tree["symbols"]))
     return Program(symbols, jnp.asarray(tree["values"], jnp.float32), sizes_of(symbols))
@@ -159,7 +159,7 @@ def step(cells: Cells, program: Program) -> Cells:
     )
 
 
-def develop(tree: Genes, num_units: int, lives: jax.Array | int) -> Cells:
+def develop(tree: Genotype, num_units: int, lives: jax.Array | int) -> Cells:
     """The network of at most `num_units` units that a tree becomes.
 
     A cell goes down the tree with each step, and back to its root at most `lives` - 1 times; so
@@ -191,7 +191,7 @@ class Growth(NamedTuple):
     steps: list[Cells]
 
 
-def record_growth(tree: Genes, *, num_units: int, lives: int) -> Growth:
+def record_growth(tree: Genotype, *, num_units: int, lives: int) -> Growth:
     """Grows a tree as `develop` does, and keeps every step.
 
     Args:

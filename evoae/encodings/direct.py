@@ -5,7 +5,7 @@ import dataclasses
 import jax
 
 from evoae.encodings.base import Encoding
-from evoae.types import Genes, Params
+from evoae.types import Genotype, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,15 +17,15 @@ class Direct(Encoding):
 
     >>> import jax
     >>> params = {"kernel": jax.numpy.ones((2, 3))}
-    >>> genes = Direct().init(jax.random.key(0), params)
-    >>> Direct().decode(genes, params) is params
+    >>> genotype = Direct().init(jax.random.key(0), params)
+    >>> Direct().decode(genotype, params) is params
     True
     """
 
-    def init(self, key: jax.Array, params: Params) -> Genes:
+    def init(self, key: jax.Array, params: Params) -> Genotype:
         """The weights."""
         return params
 
-    def decode(self, genes: Genes, like: Params) -> Params:
+    def decode(self, genotype: Genotype, like: Params) -> Params:
         """The genes."""
-        return genes
+        return genotype

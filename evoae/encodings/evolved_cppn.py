@@ -12,7 +12,7 @@ from evoae.encodings.base import Encoding
 from evoae.encodings.coordinates import coordinates
 from evoae.encodings.cppn import ACTIVATIONS
 from evoae.encodings.scales import first_scales, scaled
-from evoae.types import Genes, Params
+from evoae.types import Genotype, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +36,8 @@ class EvolvedCPPN(Encoding):
     >>> import jax
     >>> params = {"bias": jax.numpy.zeros(8), "kernel": jax.numpy.ones((8, 100))}
     >>> encoding = EvolvedCPPN(max_nodes=4)
-    >>> genes = encoding.init(jax.random.key(0), params)
-    >>> genes["gates"].shape, encoding.decode(genes, params)["kernel"].shape
+    >>> genotype = encoding.init(jax.random.key(0), params)
+    >>> genotype["gates"].shape, encoding.decode(genotype, params)["kernel"].shape
     ((4, 11), (8, 100))
     """
 
@@ -49,7 +49,7 @@ class EvolvedCPPN(Encoding):
         check_whole("EvolvedCPPN: max_nodes", self.max_nodes, 1)
         check_fraction("EvolvedCPPN: first_links", self.first_links)
 
-    def init(self, key: jax.Array, params: Params) -> Genes:
+    def init(self, key: jax.Array, params: Params) -> Genotype:
         """A random CPPN and "scales" of the given weights.
 
         "weights" and "gates" are [nodes, coordinates + nodes - 1] by receiver and sender,
@@ -69,19 +69,19 @@ class EvolvedCPPN(Encoding):
             "weights": normal(for_weights, (nodes, senders), jnp.float32),
         }
 
-    def decode(self, genes: Genes, like: Params) -> Params:
+    def decode(self, genotype: Genotype, like: Params) -> Params:
         """The output of the CPPN at the place of every weight."""
         inputs = jnp.asarray(coordinates(like).T)
         num_inputs = len(inputs)
-        genes = jax.tree.map(jnp.asarray, genes)  # a loop indexes them
-        links = jnp.where(genes["gates"] > 0, genes["weights"], 0.0)
-        chosen = genes["activations"].argmax(1)
+        genotype = jax.tree.map(jnp.asarray, genotype)  # a loop indexes them
+        links = jnp.where(genotype["gates"] > 0, genotype["weights"], 0.0)
+        chosen = genotype["activations"].argmax(1)
         values = jnp.zeros((num_inputs + self.max_nodes - 1, inputs.shape[1]))
         values = values.at[:num_inputs].set(inputs)
 
         def total(node: jax.Array | int, values: jax.Array) -> jax.Array:
             product = jnp.matmul(links[node], values, precision=lax.Precision.HIGHEST)
-            return product + genes["biases"][node]
+            return product + genotype["biases"][node]
 
         def next_node(node: jax.Array, values: jax.Array) -> jax.Array:
             # What comes later is still 0, so that a link from there gives nothing.
@@ -92,4 +92,4 @@ class EvolvedCPPN(Encoding):
             values = lax.fori_loop(0, self.max_nodes - 1, next_node, values)
         # The root of the number of coordinates makes it of about the size of 1.
         output = total(self.max_nodes - 1, values) / jnp.float32(math.sqrt(num_inputs))
-        return scaled(output, genes["scales"], like)
+        return scaled(output, genotype["scales"], like)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from evoae.types import Genes
+from evoae.types import Genotype
 
 __all__ = ["read", "written"]
 
@@ -79,7 +79,7 @@ def written(text: str, max_nodes: int) -> dict[str, npt.NDArray[np.float32]]:
     return {"symbols": rows, "values": np.array([*values, *[0] * rest], np.float32)}
 
 
-def read(tree: Genes) -> str:
+def read(tree: Genotype) -> str:
     """The text of a tree: the inverse of `written`, with numbers of three digits.
 
     >>> read(written("PAR WEIGHT(0.5) END REC", 10))
@@ -142,7 +142,7 @@ def sizes_of(symbols: jax.Array) -> jax.Array:
     return ends.argmax(1).astype(jnp.int32) - places + 1
 
 
-def grafted(tree: Genes, place: jax.Array, donor: Genes, root: jax.Array) -> Genes:
+def grafted(tree: Genotype, place: jax.Array, donor: Genotype, root: jax.Array) -> Genotype:
     """The tree with the donor's subtree at `root` in place of its own at `place`.
 
     What would not fit in the array is lost; so choose one of at most `room_at(tree, place)`.
@@ -186,12 +186,12 @@ def is_tree(node: Any) -> bool:
     return isinstance(node, dict) and {"symbols", "values"} <= node.keys()
 
 
-def map_trees(function: Callable[..., Genes], genes: Genes, *more: Genes) -> Genes:
-    """Genes with every tree in them replaced by the function of its number and of the tree.
+def map_trees(function: Callable[..., Genotype], genotype: Genotype, *more: Genotype) -> Genotype:
+    """The genotype with every tree in them replaced by the function of its number and of the tree.
 
     Args:
       function: (number from 0, tree, its like in each of `more`) -> tree.
-      genes: of any encoding with trees.
+      genotype: of any encoding with trees.
       more: genes of the same form.
 
     Raises:
@@ -199,17 +199,17 @@ def map_trees(function: Callable[..., Genes], genes: Genes, *more: Genes) -> Gen
     """
     number = itertools.count()
 
-    def of_node(node: Genes, *its: Genes) -> Genes:
+    def of_node(node: Genotype, *its: Genotype) -> Genotype:
         return function(next(number), node, *its) if is_tree(node) else node
 
-    found = jax.tree.map(of_node, genes, *more, is_leaf=is_tree)
+    found = jax.tree.map(of_node, genotype, *more, is_leaf=is_tree)
     if not next(number):
         raise ValueError("genes must hold a tree, as those of Cellular do; these hold none")
     return found
 
 
-def num_trees(genes: Genes) -> int:
+def num_trees(genotype: Genotype) -> int:
     """How many trees there are in genes; as `map_trees` it raises where there is none."""
     numbers = itertools.count()
-    map_trees(lambda number, tree: next(numbers), genes)
+    map_trees(lambda number, tree: next(numbers), genotype)
     return next(numbers)

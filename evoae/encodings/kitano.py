@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from evoae.checks import check_whole, to_python_numbers
 from evoae.encodings.base import Encoding
 from evoae.encodings.scales import first_scales, scaled
-from evoae.types import Genes, Params
+from evoae.types import Genotype, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Kitano(Encoding):
 
     >>> import jax
     >>> params = {"bias": jax.numpy.zeros(8), "kernel": jax.numpy.ones((8, 100))}
-    >>> genes = Kitano(num_symbols=10).init(jax.random.key(0), params)
-    >>> genes["rules"].shape, Kitano(num_symbols=10).decode(genes, params)["kernel"].shape
+    >>> genotype = Kitano(num_symbols=10).init(jax.random.key(0), params)
+    >>> genotype["rules"].shape, Kitano(num_symbols=10).decode(genotype, params)["kernel"].shape
     ((10, 2, 2, 10), (8, 100))
     """
 
@@ -43,7 +43,7 @@ class Kitano(Encoding):
         to_python_numbers(self)
         check_whole("Kitano: num_symbols", self.num_symbols, 2)
 
-    def init(self, key: jax.Array, params: Params) -> Genes:
+    def init(self, key: jax.Array, params: Params) -> Genotype:
         """A random grammar, all of N(0, 1), and "scales" of the given weights.
 
         "rules" are [symbols, 2, 2, symbols], "axioms" (the first symbol of each array) [arrays,
@@ -58,9 +58,9 @@ class Kitano(Encoding):
             "values": jax.random.normal(for_values, (number,), jnp.float32),
         }
 
-    def decode(self, genes: Genes, like: Params) -> Params:
+    def decode(self, genotype: Genotype, like: Params) -> Params:
         """Rewrites the first symbol of each array until it covers the array."""
-        rules, axioms = genes["rules"].argmax(3), genes["axioms"].argmax(1)
+        rules, axioms = genotype["rules"].argmax(3), genotype["axioms"].argmax(1)
         arrays = []
         for axiom, leaf in zip(axioms, jax.tree.leaves(like), strict=True):
             rows = leaf.shape[0] if leaf.shape else 1
@@ -72,5 +72,5 @@ class Kitano(Encoding):
                 height, width = symbols.shape
                 symbols = rules[symbols].transpose(0, 2, 1, 3).reshape(2 * height, 2 * width)
                 symbols = symbols[: -(-rows // side), : -(-columns // side)]
-            arrays.append(genes["values"][symbols].reshape(-1))
-        return scaled(jnp.concatenate(arrays), genes["scales"], like)
+            arrays.append(genotype["values"][symbols].reshape(-1))
+        return scaled(jnp.concatenate(arrays), genotype["scales"], like)

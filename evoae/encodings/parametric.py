@@ -14,7 +14,7 @@ from evoae.encodings.base import Encoding, Part
 from evoae.encodings.cut_down import cut_down
 from evoae.layers.base import ACTIVATIONS
 from evoae.models import Autoencoder
-from evoae.types import Genes, Params
+from evoae.types import Genotype, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +39,12 @@ class Parametric(Encoding):
     >>> images = jax.numpy.zeros((1, 28, 28, 1))
     >>> params = evoae.models.conv16().init(jax.random.key(0), images)["params"]
     >>> encoding = Parametric(size_price=1e-6)
-    >>> genes = encoding.init(jax.random.key(1), params)
-    >>> genes["shares"].shape, int(encoding.num_used(genes, params)) < evoae.trees.size(params)
+    >>> genotype = encoding.init(jax.random.key(1), params)
+    >>> used = int(encoding.num_used(genotype, params))
+    >>> genotype["shares"].shape, used < evoae.trees.size(params)
     ((9,), True)
-    >>> network, weights = encoding.cut_down(genes, evoae.models.conv16())
-    >>> int(encoding.num_used(genes, params)) <= evoae.trees.size(weights)
+    >>> network, weights = encoding.cut_down(genotype, evoae.models.conv16())
+    >>> int(encoding.num_used(genotype, params)) <= evoae.trees.size(weights)
     True
     """
 
@@ -56,7 +57,7 @@ class Parametric(Encoding):
                 f"Parametric: size_price must be a finite number from 0, got {self.size_price!r}"
             )
 
-    def init(self, key: jax.Array, params: Params) -> Genes:
+    def init(self, key: jax.Array, params: Params) -> Genotype:
         """The given "weights", and a random architecture: "shares" float32 [J] of U(0.5, 1).
 
         Raises:
@@ -66,10 +67,10 @@ class Parametric(Encoding):
         shares = jax.random.uniform(key, (number,), jnp.float32, 0.5, 1.0)
         return {"shares": shares, "weights": params}
 
-    def decode(self, genes: Genes, like: Params) -> Params:
+    def decode(self, genotype: Genotype, like: Params) -> Params:
         """The weights, 0 where they are not used."""
-        shape, leaves = architecture(like), jax.tree.leaves(genes["weights"])
-        counts = counts_of(shape, genes)
+        shape, leaves = architecture(like), jax.tree.leaves(genotype["weights"])
+        counts = counts_of(shape, genotype)
         masked = []
         for place, leaf, its in zip(
             where_arrays_are(like), leaves, jax.tree.leaves(like), strict=True
@@ -78,14 +79,14 @@ class Parametric(Encoding):
             masked.append(jnp.where(used, leaf, 0).astype(its.dtype))
         return jax.tree.unflatten(jax.tree.structure(like), masked)
 
-    def price(self, genes: Genes, like: Params) -> jax.Array:
+    def price(self, genotype: Genotype, like: Params) -> jax.Array:
         """What the size of the network adds to its error: float32."""
-        return jnp.float32(self.size_price) * self.num_used(genes, like)
+        return jnp.float32(self.size_price) * self.num_used(genotype, like)
 
-    def num_used(self, genes: Genes, like: Params) -> jax.Array:
+    def num_used(self, genotype: Genotype, like: Params) -> jax.Array:
         """The number of weights that are used, float32; choices of activations do not count."""
         shape = architecture(like)
-        counts, total = counts_of(shape, genes), jnp.float32(0)
+        counts, total = counts_of(shape, genotype), jnp.float32(0)
         for place, leaf in zip(where_arrays_are(like), jax.tree.leaves(like), strict=True):
             if place[1] != "choice":
                 sums = [
@@ -94,24 +95,24 @@ class Parametric(Encoding):
                 total += math.prod(sums, start=jnp.float32(1))
         return total
 
-    def architecture(self, genes: Genes, like: Params) -> list[Part]:
+    def architecture(self, genotype: Genotype, like: Params) -> list[Part]:
         """What can vary, and how it is; and last the number of weights that are used."""
         shape = architecture(like)
         parts = [
             Part(size.layer, size.what, size.value(count), size.most)
-            for size, count in zip(shape.sizes, counts_of(shape, genes).tolist(), strict=True)
+            for size, count in zip(shape.sizes, counts_of(shape, genotype).tolist(), strict=True)
         ]
-        leaves = jax.tree.leaves(genes["weights"])
+        leaves = jax.tree.leaves(genotype["weights"])
         for (layer, array), leaf in zip(where_arrays_are(like), leaves, strict=True):
             if array == "choice":
                 parts.append(Part(layer, "activation", list(ACTIVATIONS)[int(leaf.argmax())], None))
         order = list(shape.stages)
         parts.sort(key=lambda part: order.index(part.layer))
         choices = sum(part.what == "activation" for part in parts) * len(ACTIVATIONS)
-        used, most = int(self.num_used(genes, like)), trees.size(like) - choices
+        used, most = int(self.num_used(genotype, like)), trees.size(like) - choices
         return [*parts, Part("all layers", "weights", used, most)]
 
-    def cut_down(self, genes: Genes, model: Autoencoder) -> tuple[Autoencoder, Params]:
+    def cut_down(self, genotype: Genotype, model: Autoencoder) -> tuple[Autoencoder, Params]:
         """The network without what is not used: plain layers, and their weights.
 
         Its outputs are those of `model` with the decoded weights. A kernel keeps a ring of zeros
@@ -119,19 +120,19 @@ class Parametric(Encoding):
         a stride above its side.
 
         Args:
-          genes: of one network.
+          genotype: of one network.
           model: the largest network, of which they are.
 
         Raises:
           ValueError: a `ChosenActivation` that does not follow a linear layer with weights.
         """
-        like = genes["weights"]
+        like = genotype["weights"]
         shape = architecture(like)
-        return cut_down(model, self.decode(genes, like), shape, counts_of(shape, genes))
+        return cut_down(model, self.decode(genotype, like), shape, counts_of(shape, genotype))
 
 
-def counts_of(shape: Architecture, genes: Genes) -> jax.Array:
+def counts_of(shape: Architecture, genotype: Genotype) -> jax.Array:
     """Which choice each size is: int32 [J], from 1 on."""
     choices = jnp.array([size.choices for size in shape.sizes], jnp.float32)
-    counts = jnp.round(jnp.clip(genes["shares"], 0, 1) * choices).astype(jnp.int32)
+    counts = jnp.round(jnp.clip(genotype["shares"], 0, 1) * choices).astype(jnp.int32)
     return jnp.maximum(counts, 1)

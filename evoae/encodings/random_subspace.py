@@ -13,7 +13,7 @@ from evoae import trees
 from evoae.checks import check_whole, to_python_numbers
 from evoae.encodings.base import Encoding
 from evoae.encodings.scales import first_scales, scaled
-from evoae.types import Genes, Params
+from evoae.types import Genotype, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,10 +38,10 @@ class RandomSubspace(Encoding):
     >>> import jax
     >>> params = {"kernel": jax.numpy.ones((100, 50))}
     >>> encoding = RandomSubspace(num_genes=64)
-    >>> genes = encoding.init(jax.random.key(0), params)
-    >>> {name: leaf.shape for name, leaf in genes.items()}
+    >>> genotype = encoding.init(jax.random.key(0), params)
+    >>> {name: leaf.shape for name, leaf in genotype.items()}
     {'coordinates': (64,), 'scales': (1,)}
-    >>> encoding.decode(genes, params)["kernel"].shape
+    >>> encoding.decode(genotype, params)["kernel"].shape
     (100, 50)
     """
 
@@ -55,7 +55,7 @@ class RandomSubspace(Encoding):
         if self.seed >= 2**32:
             raise ValueError(f"RandomSubspace: seed must be below 2**32, got {self.seed}")
 
-    def init(self, key: jax.Array, params: Params) -> Genes:
+    def init(self, key: jax.Array, params: Params) -> Genotype:
         """A random point, "coordinates" float32 [num_genes], and "scales" of the given weights."""
         if self.num_genes > trees.size(params):
             raise ValueError(
@@ -65,14 +65,16 @@ class RandomSubspace(Encoding):
         coordinates = jax.random.normal(key, (self.num_genes,), jnp.float32)
         return {"coordinates": coordinates, "scales": first_scales(params)}
 
-    def decode(self, genes: Genes, like: Params) -> Params:
+    def decode(self, genotype: Genotype, like: Params) -> Params:
         """H S g for every block."""
         num_weights, size = trees.size(like), 1 << (self.num_genes - 1).bit_length()
         blocks = -(-num_weights // size)
         signs = _signs(self.seed, blocks * self.num_genes).reshape(blocks, self.num_genes)
-        values = jnp.pad(signs * genes["coordinates"][None], ((0, 0), (0, size - self.num_genes)))
+        values = jnp.pad(
+            signs * genotype["coordinates"][None], ((0, 0), (0, size - self.num_genes))
+        )
         vector = hadamard_product(values) / np.float32(math.sqrt(self.num_genes))
-        return scaled(vector.reshape(-1)[:num_weights], genes["scales"], like)
+        return scaled(vector.reshape(-1)[:num_weights], genotype["scales"], like)
 
 
 def hadamard_product(x: jax.Array) -> jax.Array:

@@ -85,14 +85,14 @@ def memory_estimate(
     if jax.eval_shape(changes, population, images) is not None:
         expressed, activations = 0, sum(layers)  # those of the parent; of its children only blocks
     else:
-        count = population.parent.shape[0]
+        count = population.parent_ids.shape[0]
         expressed, together = dense_sizes(network, images, count, chunk_size, mesh)
         activations = together * max(layers, default=0)
     return Memory(
         batch=num_bytes(batch) + num_bytes(images),
         state=2 * num_bytes(state),
-        candidates=num_bytes((population.parent, population.genotype))
-        + min(expressed, population.parent.shape[0]) * num_bytes(network),
+        candidates=num_bytes((population.parent_ids, population.perturbation))
+        + min(expressed, population.parent_ids.shape[0]) * num_bytes(network),
         activations=activations,
     )
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import jax
 
-from evoae.types import Genotype, Hyper, Params, Population
+from evoae.types import Hyper, Params, Perturbation, Population
 
 
 class Mutation(abc.ABC):
@@ -26,7 +26,9 @@ class Mutation(abc.ABC):
         return 1e-6, 1e3
 
     @abc.abstractmethod
-    def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> Genotype:
+    def sample(
+        self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
+    ) -> Perturbation:
         """Describes the mutation of candidate `index`.
 
         All candidates of a generation are given the same key. What they share is drawn from the key
@@ -35,12 +37,12 @@ class Mutation(abc.ABC):
         """
 
     @abc.abstractmethod
-    def apply(self, params: Params, genotype: Genotype) -> Params:
+    def apply(self, params: Params, perturbation: Perturbation) -> Params:
         """The child of one parent."""
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
         """Children of a single parent as one changed weight each; None, as here, if they are not.
 
-        As `evoae.Strategy.single_changes`, for a population whose genotype is the mutation's own.
+        As `evoae.Strategy.single_changes`, for a population whose perturbations are the mutation's.
         """
         return None

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from evoae import trees
 from evoae.checks import check_number, check_positive, check_whole, to_python_numbers
 from evoae.mutations.base import Mutation
-from evoae.mutations.sparse import SparseGenotype, add_at
+from evoae.mutations.sparse import SparsePerturbation, add_at
 from evoae.types import Hyper, Params
 
 
@@ -67,8 +67,8 @@ class Binomial(Mutation):
     >>> import jax
     >>> mutation = Binomial(rate=3.0, max_weights=5)
     >>> params = {"kernel": jax.numpy.zeros(100)}
-    >>> genotype = mutation.sample(jax.random.key(0), 1, params, {"rate": 3.0, "scale": 1.0})
-    >>> 1 <= int((mutation.apply(params, genotype)["kernel"] != 0).sum()) <= 5
+    >>> perturbation = mutation.sample(jax.random.key(0), 1, params, {"rate": 3.0, "scale": 1.0})
+    >>> 1 <= int((mutation.apply(params, perturbation)["kernel"] != 0).sum()) <= 5
     True
     """
 
@@ -89,13 +89,13 @@ class Binomial(Mutation):
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> SparseGenotype:
+    ) -> SparsePerturbation:
         """Positions and values of candidate `index`; what is unused has the value 0."""
         for_positions, for_values = jax.random.split(jax.random.fold_in(key, index))
         positions, used = draw_positions(for_positions, hyper["rate"], self.max_weights, params)
         values = jax.random.uniform(for_values, (self.max_weights,), minval=-1.0, maxval=1.0)
-        return SparseGenotype(positions, jnp.where(used, values * hyper["scale"], 0.0))
+        return SparsePerturbation(positions, jnp.where(used, values * hyper["scale"], 0.0))
 
-    def apply(self, params: Params, genotype: SparseGenotype) -> Params:
+    def apply(self, params: Params, perturbation: SparsePerturbation) -> Params:
         """The child: `params` changed at the positions alone."""
-        return add_at(params, genotype)
+        return add_at(params, perturbation)

@@ -12,7 +12,7 @@ from evoae.mutations.base import Mutation
 from evoae.types import Hyper, Params
 
 
-class NoiseGenotype(NamedTuple):
+class NoisePerturbation(NamedTuple):
     """Noise that is drawn again whenever the candidate is expressed.
 
     Attributes:
@@ -46,8 +46,8 @@ class Gaussian(Mutation):
     >>> import jax
     >>> mutation = Gaussian(scale=0.1)
     >>> params = {"kernel": jax.numpy.zeros(3)}
-    >>> genotype = mutation.sample(jax.random.key(0), 1, params, {"scale": 0.1})
-    >>> mutation.apply(params, genotype)["kernel"].shape
+    >>> perturbation = mutation.sample(jax.random.key(0), 1, params, {"scale": 0.1})
+    >>> mutation.apply(params, perturbation)["kernel"].shape
     (3,)
     """
 
@@ -71,15 +71,15 @@ class Gaussian(Mutation):
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> NoiseGenotype:
+    ) -> NoisePerturbation:
         """Only a key: the noise is drawn by `apply`."""
         scale = jnp.float32(hyper["scale"])
         if self.layer_scales is not None:
             scale = scale * jnp.float32(self.layer_scales)
-        return NoiseGenotype(jax.random.fold_in(key, index), scale)
+        return NoisePerturbation(jax.random.fold_in(key, index), scale)
 
-    def apply(self, params: Params, genotype: NoiseGenotype) -> Params:
+    def apply(self, params: Params, perturbation: NoisePerturbation) -> Params:
         """Params + scale * noise."""
         # One draw for all arrays: many small ones cost more than the numbers themselves.
-        noise = trees.unravel(jax.random.normal(genotype.key, (trees.size(params),)), params)
-        return add_noise(params, genotype.scale, noise)
+        noise = trees.unravel(jax.random.normal(perturbation.key, (trees.size(params),)), params)
+        return add_noise(params, perturbation.scale, noise)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from evoae import trees
 from evoae.checks import check_number, check_positive, check_whole, to_python_numbers
 from evoae.mutations.base import Mutation
-from evoae.mutations.sparse import Sparse, SparseGenotype, add_at
+from evoae.mutations.sparse import Sparse, SparsePerturbation, add_at
 from evoae.types import Hyper, Params, Population
 
 
@@ -34,8 +34,8 @@ class HeavyTailed(Mutation):
     >>> mutation = HeavyTailed(max_weights=8)
     >>> params = {"kernel": jax.numpy.zeros(100)}
     >>> hyper = {"scale": 0.1, "exponent": 1.5}
-    >>> genotype = mutation.sample(jax.random.key(0), 1, params, hyper)
-    >>> 1 <= int((mutation.apply(params, genotype)["kernel"] != 0).sum()) <= 8
+    >>> perturbation = mutation.sample(jax.random.key(0), 1, params, hyper)
+    >>> 1 <= int((mutation.apply(params, perturbation)["kernel"] != 0).sum()) <= 8
     True
     """
 
@@ -55,7 +55,7 @@ class HeavyTailed(Mutation):
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> SparseGenotype:
+    ) -> SparsePerturbation:
         """Positions and values of candidate `index`; what is unused has the value 0."""
         key = jax.random.fold_in(key, index)
         for_count, for_positions, for_values = jax.random.split(key, 3)
@@ -67,11 +67,11 @@ class HeavyTailed(Mutation):
         scale = trees.at_positions("scale", hyper["scale"], positions, params)
         values = jax.random.cauchy(for_values, (self.max_weights,)) * scale
         used = jnp.arange(self.max_weights) < count
-        return SparseGenotype(positions, jnp.where(used, values, 0.0))
+        return SparsePerturbation(positions, jnp.where(used, values, 0.0))
 
-    def apply(self, params: Params, genotype: SparseGenotype) -> Params:
+    def apply(self, params: Params, perturbation: SparsePerturbation) -> Params:
         """The child: `params` changed at the positions alone."""
-        return add_at(params, genotype)
+        return add_at(params, perturbation)
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
         """See `Mutation`."""

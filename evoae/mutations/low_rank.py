@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from evoae import trees
 from evoae.checks import check_positive, check_whole, to_python_numbers
 from evoae.mutations.base import Mutation
-from evoae.mutations.gaussian import NoiseGenotype, add_noise
+from evoae.mutations.gaussian import NoisePerturbation, add_noise
 from evoae.types import Hyper, Params
 
 
@@ -32,8 +32,8 @@ class LowRank(Mutation):
     >>> import jax
     >>> params = {"kernel": jax.numpy.zeros((6, 8))}
     >>> mutation = LowRank(scale=0.1, rank=2)
-    >>> genotype = mutation.sample(jax.random.key(0), 1, params, {"scale": 0.1})
-    >>> int(jax.numpy.linalg.matrix_rank(mutation.apply(params, genotype)["kernel"]))
+    >>> perturbation = mutation.sample(jax.random.key(0), 1, params, {"scale": 0.1})
+    >>> int(jax.numpy.linalg.matrix_rank(mutation.apply(params, perturbation)["kernel"]))
     2
     """
 
@@ -49,14 +49,14 @@ class LowRank(Mutation):
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> NoiseGenotype:
+    ) -> NoisePerturbation:
         """Only a key: the factors are drawn by `apply`."""
-        return NoiseGenotype(jax.random.fold_in(key, index), jnp.float32(hyper["scale"]))
+        return NoisePerturbation(jax.random.fold_in(key, index), jnp.float32(hyper["scale"]))
 
-    def apply(self, params: Params, genotype: NoiseGenotype) -> Params:
+    def apply(self, params: Params, perturbation: NoisePerturbation) -> Params:
         """Params + scale * noise."""
-        noise = jax.tree.map(self._drawn, trees.keys_like(genotype.key, params), params)
-        return add_noise(params, genotype.scale, noise)
+        noise = jax.tree.map(self._drawn, trees.keys_like(perturbation.key, params), params)
+        return add_noise(params, perturbation.scale, noise)
 
     def _drawn(self, key: jax.Array, like: jax.Array) -> jax.Array:
         shape, dtype = like.shape, like.dtype

@@ -12,7 +12,7 @@ from evoae.mutations.base import Mutation
 from evoae.types import Hyper, Params, Population
 
 
-class SparseGenotype(NamedTuple):
+class SparsePerturbation(NamedTuple):
     """K positions in the order of `evoae.trees.ravel`, and what happens there.
 
     Attributes:
@@ -24,10 +24,10 @@ class SparseGenotype(NamedTuple):
     values: jax.Array
 
 
-def add_at(params: Params, genotype: SparseGenotype) -> Params:
+def add_at(params: Params, perturbation: SparsePerturbation) -> Params:
     """The weights with the values added at their positions; repeated ones add up."""
     vector = trees.ravel(params)
-    vector = vector.at[genotype.positions].add(genotype.values.astype(vector.dtype))
+    vector = vector.at[perturbation.positions].add(perturbation.values.astype(vector.dtype))
     return trees.unravel(vector, params)
 
 
@@ -50,8 +50,8 @@ class Sparse(Mutation):
     >>> import jax
     >>> mutation = Sparse(num_weights=2)
     >>> params = {"kernel": jax.numpy.zeros(5)}
-    >>> genotype = mutation.sample(jax.random.key(0), 1, params, {"scale": 1.0})
-    >>> int((mutation.apply(params, genotype)["kernel"] != 0).sum())
+    >>> perturbation = mutation.sample(jax.random.key(0), 1, params, {"scale": 1.0})
+    >>> int((mutation.apply(params, perturbation)["kernel"] != 0).sum())
     2
     """
 
@@ -71,7 +71,7 @@ class Sparse(Mutation):
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> SparseGenotype:
+    ) -> SparsePerturbation:
         """Positions and values of candidate `index`."""
         for_positions, for_values = jax.random.split(key)
         if not self.shared_positions:
@@ -82,18 +82,18 @@ class Sparse(Mutation):
             values = jax.random.uniform(for_values, (self.num_weights,), minval=-1.0, maxval=1.0)
         else:
             values = jax.random.normal(for_values, (self.num_weights,))
-        return SparseGenotype(
+        return SparsePerturbation(
             positions, values * trees.at_positions("scale", hyper["scale"], positions, params)
         )
 
-    def apply(self, params: Params, genotype: SparseGenotype) -> Params:
+    def apply(self, params: Params, perturbation: SparsePerturbation) -> Params:
         """The child: `params` changed at the positions alone."""
         if not self.replace:
-            return add_at(params, genotype)
-        vector, positions = trees.ravel(params), genotype.positions
+            return add_at(params, perturbation)
+        vector, positions = trees.ravel(params), perturbation.positions
         later = jnp.triu(positions[:, None] == positions[None, :], 1).any(1)
         places = jnp.where(later, vector.size, positions)
-        vector = vector.at[places].set(genotype.values.astype(vector.dtype), mode="drop")
+        vector = vector.at[places].set(perturbation.values.astype(vector.dtype), mode="drop")
         return trees.unravel(vector, params)
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
@@ -105,7 +105,7 @@ class Sparse(Mutation):
         vector = jax.vmap(trees.ravel)(population.parents)
         if self.num_weights != 1 or len(vector) != 1:
             return None
-        positions, values = (leaf[1:, 0] for leaf in population.genotype)
+        positions, values = (leaf[1:, 0] for leaf in population.perturbation)
         if self.shared_positions:
             positions = positions[0]
         return positions, values - vector[0, positions] if self.replace else values

@@ -19,23 +19,23 @@ from evoae.encodings.grammar_tree import (
 )
 from evoae.mutations.base import Mutation
 from evoae.mutations.gaussian import Gaussian
-from evoae.types import Genes, Genotype, Hyper
+from evoae.types import Genotype, Hyper, Perturbation
 
 
-class SubtreeMutationGenotype(NamedTuple):
+class SubtreeMutationPerturbation(NamedTuple):
     """What is mutated in each of G trees, and what happens to all genes.
 
     Attributes:
       replaced: whether a branch of the tree is replaced, bool [G].
       points: which one, float32 [G] in 0..1.
       key: of the new branches.
-      mutation: the genotype of the other mutation.
+      mutation: the perturbation of the other mutation.
     """
 
     replaced: jax.Array
     points: jax.Array
     key: jax.Array
-    mutation: Genotype
+    mutation: Perturbation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +55,8 @@ class SubtreeMutation(Mutation):
     >>> from evoae.encodings.grammar_tree import sizes_of, symbols_of, written
     >>> mutation, tree = SubtreeMutation(rate=0.9), written("SEQ END END", 8)
     >>> hyper = {"rate": 0.9, "mutation": {"scale": 0.02}}
-    >>> genotype = jax.jit(mutation.sample)(jax.random.key(0), 1, tree, hyper)
-    >>> child = jax.jit(mutation.apply)(tree, genotype)
+    >>> perturbation = jax.jit(mutation.sample)(jax.random.key(0), 1, tree, hyper)
+    >>> child = jax.jit(mutation.apply)(tree, perturbation)
     >>> int(jax.jit(sizes_of)(symbols_of(child["symbols"]))[0]) <= 8
     True
     """
@@ -72,32 +72,32 @@ class SubtreeMutation(Mutation):
         check_whole("SubtreeMutation: max_new_nodes", self.max_new_nodes, 1)
 
     def sample(
-        self, key: jax.Array, index: jax.Array, params: Genes, hyper: Hyper
-    ) -> SubtreeMutationGenotype:
+        self, key: jax.Array, index: jax.Array, params: Genotype, hyper: Hyper
+    ) -> SubtreeMutationPerturbation:
         """The branches of candidate `index`, and its other mutation."""
         number = num_trees(params)
         for_trees, for_mutation = jax.random.split(key)
         for_replaced, for_points, for_new = jax.random.split(
             jax.random.fold_in(for_trees, index), 3
         )
-        return SubtreeMutationGenotype(
+        return SubtreeMutationPerturbation(
             jax.random.uniform(for_replaced, (number,)) < hyper["rate"],
             jax.random.uniform(for_points, (number,)),
             for_new,
             self.mutation.sample(for_mutation, index, params, hyper["mutation"]),
         )
 
-    def apply(self, params: Genes, genotype: SubtreeMutationGenotype) -> Genes:
+    def apply(self, params: Genotype, perturbation: SubtreeMutationPerturbation) -> Genotype:
         """The child."""
 
-        def replace(number: int, tree: Genes) -> Genes:
+        def replace(number: int, tree: Genotype) -> Genotype:
             sizes = sizes_of(symbols_of(tree["symbols"]))
-            place = drawn_place(genotype.points[number], jnp.arange(len(sizes)) < sizes[0])
-            key = jax.random.fold_in(genotype.key, number)
+            place = drawn_place(perturbation.points[number], jnp.arange(len(sizes)) < sizes[0])
+            key = jax.random.fold_in(perturbation.key, number)
             new = random_tree(key, self.max_new_nodes, room_at(sizes, place))
             child = grafted(tree, place, new, jnp.int32(0))
             return jax.tree.map(
-                lambda a, b: jnp.where(genotype.replaced[number], b, a), tree, child
+                lambda a, b: jnp.where(perturbation.replaced[number], b, a), tree, child
             )
 
-        return self.mutation.apply(map_trees(replace, params), genotype.mutation)
+        return self.mutation.apply(map_trees(replace, params), perturbation.mutation)

@@ -13,7 +13,7 @@ from evoae.mutations.binomial import check_rate, draw_positions
 from evoae.types import Hyper, Params
 
 
-class ZeroingGenotype(NamedTuple):
+class ZeroingPerturbation(NamedTuple):
     """Which weights become 0.
 
     Attributes:
@@ -39,8 +39,8 @@ class Zeroing(Mutation):
     >>> import jax
     >>> mutation = Zeroing(rate=2.0, max_weights=8)
     >>> params = {"kernel": jax.numpy.ones(100)}
-    >>> genotype = mutation.sample(jax.random.key(0), 1, params, {"rate": 2.0})
-    >>> 1 <= int((mutation.apply(params, genotype)["kernel"] == 0).sum()) <= 8
+    >>> perturbation = mutation.sample(jax.random.key(0), 1, params, {"rate": 2.0})
+    >>> 1 <= int((mutation.apply(params, perturbation)["kernel"] == 0).sum()) <= 8
     True
     """
 
@@ -59,13 +59,13 @@ class Zeroing(Mutation):
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> ZeroingGenotype:
+    ) -> ZeroingPerturbation:
         """The positions of candidate `index`."""
         key = jax.random.fold_in(key, index)
         positions, used = draw_positions(key, hyper["rate"], self.max_weights, params)
-        return ZeroingGenotype(jnp.where(used, positions, trees.size(params)))
+        return ZeroingPerturbation(jnp.where(used, positions, trees.size(params)))
 
-    def apply(self, params: Params, genotype: ZeroingGenotype) -> Params:
+    def apply(self, params: Params, perturbation: ZeroingPerturbation) -> Params:
         """The child: `params` with zeros at the positions."""
         vector = trees.ravel(params)
-        return trees.unravel(vector.at[genotype.positions].set(0, mode="drop"), params)
+        return trees.unravel(vector.at[perturbation.positions].set(0, mode="drop"), params)

@@ -18,7 +18,7 @@ from evoae.report.files import replacing
 from evoae.report.page.record import CONFIG
 from evoae.runs.config import DataConfig, RunConfig, from_json, to_json
 
-BEST, GENES, IMAGES = "best.npz", "genes.npz", "images.npz"
+BEST, GENOTYPE, IMAGES = "best.npz", "genotype.npz", "images.npz"
 CHECKPOINTS, FRAMES = "checkpoints", "frames.npz"
 
 

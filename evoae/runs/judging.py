@@ -15,7 +15,7 @@ from evoae.fitness.batches import prepared
 from evoae.fitness.errors import ErrorName
 from evoae.models import Autoencoder
 from evoae.runs.task import NUM_SHOWN, Images, Task, to_floats
-from evoae.types import FitnessFn, Genes, Params
+from evoae.types import FitnessFn, Genotype, Params
 
 CHUNK_SIZE = 1_000  # images at work at a time
 DENOISING = "denoising.csv"
@@ -60,12 +60,12 @@ class Snapshot(NamedTuple):
     """What the best of a state is.
 
     Attributes:
-      genes: as the search sees it.
+      genotype: as the search sees it.
       network: the weights that they decode to.
       outputs: what the network makes of the images of the pictures, [N, H, W, C].
     """
 
-    genes: Genes
+    genotype: Genotype
     network: Params
     outputs: npt.NDArray[np.floating]
 

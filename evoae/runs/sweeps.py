@@ -227,7 +227,7 @@ def _evolve_part(task: Task, configs: Sequence[RunConfig], showing: Observer) ->
 
     def advance(states: Any, num_generations: int, _: Pace) -> tuple[Any, Info]:
         return evolve_runs(
-            *(keys, config.strategy, task.fitness_of_genes, batch, states),
+            *(keys, config.strategy, task.fitness_of_genotype, batch, states),
             num_generations=num_generations,
             batch_size=config.batch_size,
             chunk_size=config.chunk_size,
@@ -237,11 +237,11 @@ def _evolve_part(task: Task, configs: Sequence[RunConfig], showing: Observer) ->
     minutes = None if config.minutes is None else count * config.minutes
     courses = _Courses()
     progress = run_loop(advance, states, Clock(config.num_generations, minutes), [courses, showing])
-    genes = jax.vmap(lambda state: state.best)(progress.state)
+    genotype = jax.vmap(lambda state: state.best)(progress.state)
     inputs, pace = shown_of(task).inputs, progress.pace
     runs = []
     for row, fitness in enumerate(np.concatenate(courses.best_fitness, axis=1)):
-        best = jax.device_get(task.network(trees.take(genes, row)))
+        best = jax.device_get(task.network(trees.take(genotype, row)))
         # `evolve` ends a run in which a generation has no finite error.
         valid = np.isfinite(fitness).all()
         error = measure_error(task.fitness, best, task.images) if valid else np.inf

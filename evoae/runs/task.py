@@ -26,7 +26,7 @@ from evoae.runs.config import DataConfig, ModelConfig, RunConfig
 from evoae.runs.folders import IMAGES, read_images
 from evoae.runs.loop import Advance
 from evoae.strategies import Stacked
-from evoae.types import FitnessFn, Genes, Info, Params
+from evoae.types import FitnessFn, Genotype, Info, Params
 
 NUM_SHOWN = 10  # images in the pictures
 
@@ -56,7 +56,7 @@ class Task(NamedTuple):
     model: nn.Module
     reconstruction: Reconstruction
     fitness: FitnessFn
-    fitness_of_genes: FitnessFn
+    fitness_of_genotype: FitnessFn
     decoder: Decoder
     key: jax.Array
     state: Any
@@ -78,14 +78,14 @@ class Task(NamedTuple):
         collections: Any = self.reconstruction.collections
         return np.asarray(applied(self.model, params, inputs, method, collections))
 
-    def network(self, genes: Genes) -> Params:
+    def network(self, genotype: Genotype) -> Params:
         """The weights that genes decode to."""
-        return _decoded(self.decoder, genes) if self.encoded else genes
+        return _decoded(self.decoder, genotype) if self.encoded else genotype
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _decoded(decoder: Decoder, genes: Genes) -> Params:
-    return decoder(genes)
+def _decoded(decoder: Decoder, genotype: Genotype) -> Params:
+    return decoder(genotype)
 
 
 def prepare(config: RunConfig, dataset: data.Dataset | None = None) -> Task:
@@ -131,11 +131,11 @@ def prepare(config: RunConfig, dataset: data.Dataset | None = None) -> Task:
         model=model,
         reconstruction=reconstruction,
         fitness=fitness,
-        fitness_of_genes=decoded(fitness, config.encoding, like),
+        fitness_of_genotype=decoded(fitness, config.encoding, like),
         decoder=Decoder.of(config.encoding, like),
         key=key,
         state=state,
-        population_size=population.parent.shape[0],
+        population_size=population.parent_ids.shape[0],
     )
     check_memory(memory_of(task))
     key, state = begin()
@@ -184,12 +184,14 @@ def first_state(config: RunConfig, model: nn.Module, images: Images) -> tuple[ja
     networks: Any = random_networks(for_weights, model, image, number if number > 1 else None)
     # The first two of three keys are the two above.
     for_genes = jax.random.split(jax.random.key(config.seed), 3)[2]
-    genes = _first_genes(for_genes, networks, config.encoding, number if number > 1 else None)
-    return key, config.strategy.init(for_weights, Stacked(genes) if number > 1 else genes)
+    genotype = _first_genotype(for_genes, networks, config.encoding, number if number > 1 else None)
+    return key, config.strategy.init(for_weights, Stacked(genotype) if number > 1 else genotype)
 
 
 @functools.partial(jax.jit, static_argnames=("encoding", "number"))
-def _first_genes(key: jax.Array, networks: Params, encoding: Encoding, number: int | None) -> Genes:
+def _first_genotype(
+    key: jax.Array, networks: Params, encoding: Encoding, number: int | None
+) -> Genotype:
     """The genes for one network, or for several of them, stacked."""
     if number is None:
         return encoding.init(key, networks)
@@ -225,7 +227,7 @@ def memory_of(task: Task) -> Memory:
     """What a generation needs of a device's memory at least."""
     config = task.config
     return memory_estimate(
-        *(config.strategy, task.fitness_of_genes, task.images, task.state),
+        *(config.strategy, task.fitness_of_genotype, task.images, task.state),
         batch_size=config.batch_size,
         chunk_size=config.chunk_size,
         num_devices=config.num_devices,
@@ -236,7 +238,7 @@ def make_advance(task: Task) -> Advance:
     """What does the generations of a task, for `evoae.runs.loop.run_loop`."""
     config = task.config
     mesh = working_mesh(
-        *(config.strategy, task.fitness_of_genes, task.images, task.state),
+        *(config.strategy, task.fitness_of_genotype, task.images, task.state),
         batch_size=config.batch_size,
         chunk_size=config.chunk_size,
         num_devices=config.num_devices,
@@ -245,7 +247,7 @@ def make_advance(task: Task) -> Advance:
 
     def advance(state: Any, count: int, _: Pace) -> tuple[Any, Info]:
         return evolve(
-            *(task.key, config.strategy, task.fitness_of_genes, batch, state),
+            *(task.key, config.strategy, task.fitness_of_genotype, batch, state),
             num_generations=count,
             batch_size=config.batch_size,
             chunk_size=config.chunk_size,

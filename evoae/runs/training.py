@@ -53,7 +53,7 @@ def train(
     """Evolves an autoencoder and writes a folder with its settings, weights, numbers and pictures.
 
     The folder holds config.json (the settings, the versions, the device), best.npz (for
-    `load_weights`), genes.npz (what the search sees, where an encoding makes the weights of it),
+    `load_weights`), genotype.npz (what the search sees, where an encoding makes the weights of it),
     denoising.csv (errors at several levels of input corruption, where there is any), metrics.csv
     (a row a generation), gallery.png, curve.png, evolution.gif, report.html (all of it on one
     page), and what that page is made from besides, result.json (the numbers that are printed) and

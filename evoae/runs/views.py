@@ -14,7 +14,7 @@ from evoae.report.page.images import draw_maps, to_bytes
 from evoae.report.page.weights import draw_weights
 from evoae.runs.judging import draw_prior_samples
 from evoae.runs.task import Task
-from evoae.types import Genes, Params
+from evoae.types import Genotype, Params
 
 NUM_LATENT = 1_000  # images in the latent map
 NUM_IMAGES = 10  # whose feature maps are kept
@@ -53,7 +53,9 @@ def views(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
     return found | {"layer_names": np.array(names), "layer_ranges": np.array(ranges)}
 
 
-def views_of_genes(task: Task, genes: Genes, params: Params) -> dict[str, npt.NDArray[Any]]:
+def views_of_genotype(
+    task: Task, genotype: Genotype, params: Params
+) -> dict[str, npt.NDArray[Any]]:
     """The arrays of a page that tell what genes made; nothing where they are the weights.
 
     Returns:
@@ -67,7 +69,7 @@ def views_of_genes(task: Task, genes: Genes, params: Params) -> dict[str, npt.ND
     raw = random_networks(key, task.model, task.pixels(1), None)
     random, made = (flatten_dict(tree, sep="/") for tree in (raw, params))
     found = draw_weights({name: (random[name], made[name]) for name in random})
-    parts = task.config.encoding.architecture(genes, task.decoder.like)
+    parts = task.config.encoding.architecture(genotype, task.decoder.like)
     if parts is not None:
         rows = [["" if its is None else str(its) for its in part] for part in parts]
         found["architecture"] = np.array(rows)

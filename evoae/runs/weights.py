@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from evoae.report.files import check_destination, replacing
-from evoae.types import Genes, Params
+from evoae.types import Genotype, Params
 
 
 def save_weights(path: str | os.PathLike[str], params: Params) -> None:
@@ -25,24 +25,24 @@ def save_weights(path: str | os.PathLike[str], params: Params) -> None:
     _save(path, flax.traverse_util.flatten_dict(params, sep="/"))
 
 
-def save_genes(path: str | os.PathLike[str], genes: Genes) -> None:
+def save_genotype(path: str | os.PathLike[str], genotype: Genotype) -> None:
     """Write the genes of one network, each array under its path in the tree.
 
     Args:
         path: a file name that ends in .npz.
-        genes: as from an encoding's `init`; any pytree of arrays.
+        genotype: as from an encoding's `init`; any pytree of arrays.
 
     Raises:
         ValueError: another ending, or a folder that does not exist.
 
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     file = pathlib.Path(folder) / "genes.npz"
-    ...     save_genes(file, {"coordinates": np.ones(3), "scales": np.ones(1)})
+    ...     file = pathlib.Path(folder) / "genotype.npz"
+    ...     save_genotype(file, {"coordinates": np.ones(3), "scales": np.ones(1)})
     ...     np.load(file).files
     ['coordinates', 'scales']
     """
-    leaves = jax.tree_util.tree_leaves_with_path(genes)
+    leaves = jax.tree_util.tree_leaves_with_path(genotype)
     name = lambda keys: jax.tree_util.keystr(keys, simple=True, separator="/")  # noqa: E731
     _save(path, {name(keys) or "genes": leaf for keys, leaf in leaves})
 

@@ -6,9 +6,9 @@ from evoae.strategies.evosax import Evosax
 from evoae.strategies.genetic_algorithm import GeneticAlgorithm
 from evoae.strategies.islands import Islands
 from evoae.strategies.probe_evolution import ProbeEvolutionStrategy
-from evoae.strategies.race import Race
 from evoae.strategies.selection import LinearRank, Tournament, Truncation
 from evoae.strategies.shared import Stacked
+from evoae.strategies.successive_halving import SuccessiveHalving
 
 __all__ = [
     "GESMR",
@@ -19,9 +19,9 @@ __all__ = [
     "LinearRank",
     "OneFifth",
     "ProbeEvolutionStrategy",
-    "Race",
     "Stacked",
     "Strategy",
+    "SuccessiveHalving",
     "Tournament",
     "Truncation",
 ]

@@ -58,7 +58,7 @@ class Strategy(abc.ABC):
         """Candidate `index` as a whole network.
 
         Candidates of several populations may be joined to one (`evoae.strategies.Islands`); so its
-        parents are those that `population.parent` names.
+        parents are those that `population.parent_ids` names.
         """
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:

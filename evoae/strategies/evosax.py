@@ -194,7 +194,7 @@ class Evosax(Strategy):
 
     def express(self, population: Population, index: jax.Array) -> Params:
         """Candidate `index`, which is stored whole."""
-        return trees.take(population.genotype, index)
+        return trees.take(population.perturbation, index)
 
     def tell(
         self, key: jax.Array, population: Population, fitness: jax.Array, state: EvosaxState
@@ -206,7 +206,7 @@ class Evosax(Strategy):
         told = jnp.where(valid, ranked, jnp.where(jnp.isfinite(worst), worst, 0.0))
         algorithm, defaults = self._made_for(state.best)
         parameters = defaults.replace(**state.hyper)
-        candidates = population.genotype
+        candidates = population.perturbation
 
         def begun() -> Any:
             return _like(algorithm.init(key, candidates, told, parameters), state.search)

@@ -16,10 +16,10 @@ from evoae.strategies.selection import Truncation
 from evoae.types import (
     Adaptation,
     Crossover,
-    Genotype,
     Hyper,
     Info,
     Params,
+    Perturbation,
     Population,
     Selection,
 )
@@ -54,17 +54,17 @@ class State(NamedTuple):
         return self.fitness[0]
 
 
-class Genes(NamedTuple):
+class Offspring(NamedTuple):
     """What makes each candidate of two parents, where more than a mutation does; leaves [P, ...].
 
     Attributes:
-      mutation: the genotype of the mutation.
+      mutation: the perturbation of the mutation.
       crossover: that of the crossover; None without one.
       rate: the adapted float of the mutation, float32 [P] or [P, L]; None without adaptation.
     """
 
-    mutation: Genotype
-    crossover: Genotype
+    mutation: Perturbation
+    crossover: Perturbation
     rate: jax.Array | None
 
 
@@ -162,19 +162,19 @@ class GeneticAlgorithm(Strategy):
         """P candidates: the stored parents, then their children."""
         keys = jax.random.split(key, 2 if self._only_mutates else 6)
         index = jnp.arange(self.population_size)
-        parent, genotype = jax.vmap(self._describe, (None, None, 0))(keys, state, index)
-        return Population(state.parents, parent, genotype), state
+        parent, perturbation = jax.vmap(self._describe, (None, None, 0))(keys, state, index)
+        return Population(state.parents, parent, perturbation), state
 
     def express(self, population: Population, index: jax.Array) -> Params:
         """Candidate `index` as a whole network."""
-        first, second = population.parent[index]
+        first, second = population.parent_ids[index]
         parent = trees.take(population.parents, first)
-        genotype = trees.take(population.genotype, index)
+        perturbation = trees.take(population.perturbation, index)
         child = parent
         if self.crossover is not None:
             other = trees.take(population.parents, second)
-            child = self.crossover.apply(parent, other, genotype.crossover)
-        child = self.mutation.apply(child, self._of_mutation(genotype))
+            child = self.crossover.apply(parent, other, perturbation.crossover)
+        child = self.mutation.apply(child, self._of_mutation(perturbation))
         copied = index < jax.tree.leaves(population.parents)[0].shape[0]
         return jax.tree.map(lambda p, c: jnp.where(copied, p, c), parent, child)
 
@@ -182,8 +182,8 @@ class GeneticAlgorithm(Strategy):
         """See `Strategy`."""
         if self.crossover is not None:
             return None
-        genotype = self._of_mutation(population.genotype)
-        return self.mutation.single_changes(population._replace(genotype=genotype))
+        perturbation = self._of_mutation(population.perturbation)
+        return self.mutation.single_changes(population._replace(perturbation=perturbation))
 
     def tell(
         self, key: jax.Array, population: Population, fitness: jax.Array, state: State
@@ -216,13 +216,13 @@ class GeneticAlgorithm(Strategy):
     def _only_mutates(self) -> bool:
         return self.crossover is None and self.adaptation is None
 
-    def _of_mutation(self, genotype: Any) -> Genotype:
-        return genotype if self._only_mutates else genotype.mutation
+    def _of_mutation(self, perturbation: Any) -> Perturbation:
+        return perturbation if self._only_mutates else perturbation.mutation
 
     def _describe(
         self, keys: jax.Array, state: State, index: jax.Array
-    ) -> tuple[jax.Array, Genotype]:
-        """The two parents [2] of one candidate, and its genotype."""
+    ) -> tuple[jax.Array, Perturbation]:
+        """The two parents [2] of one candidate, and its perturbation."""
         for_first, for_mutation, *others = keys
         hyper, one = state.hyper["mutation"], trees.take(state.parents, 0)
         first = self._select(for_first, state, index)
@@ -241,8 +241,10 @@ class GeneticAlgorithm(Strategy):
                 self.adaptation.sample(for_rate, index, first, state.rates, its)  # type: ignore[arg-type]
             )
             hyper = {**hyper, self._adapted: rate}
-        genotype = Genes(self.mutation.sample(for_mutation, index, one, hyper), crossed, rate)
-        return jnp.stack([first, second]), genotype
+        perturbation = Offspring(
+            self.mutation.sample(for_mutation, index, one, hyper), crossed, rate
+        )
+        return jnp.stack([first, second]), perturbation
 
     def _select(self, key: jax.Array, state: State, index: jax.Array) -> jax.Array:
         """A parent of candidate `index`: itself, if it is the copy of one."""
@@ -280,11 +282,11 @@ class GeneticAlgorithm(Strategy):
         if not self.has_final_shapes(state) and state.fitness.shape[0] == self.population_size:
             # No children, so nothing to learn from.
             return self._first_rates(population.parents, self.num_elites, state.hyper)
-        of_parents = fitness[population.parent].min(1)
+        of_parents = fitness[population.parent_ids].min(1)
         improvement = jnp.where(jnp.isfinite(fitness), fitness - of_parents, jnp.inf)
         rates = self.adaptation.update(
             key,
-            population.genotype.rate,
+            population.perturbation.rate,
             improvement,
             survivors,
             state.rates,  # type: ignore[arg-type]

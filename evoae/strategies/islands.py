@@ -62,7 +62,7 @@ class Islands(Strategy):
     Island i draws from the key folded with i. The candidates of all islands make one population, in
     which candidate j of island i is number j * I + i, so that copies of the parents come first, as
     in every `Population`. The strategy's `express` reads that population; it must therefore find
-    a candidate's parents by `population.parent`.
+    a candidate's parents by `population.parent_ids`.
 
     Attributes:
       strategy: what runs on each island.
@@ -139,8 +139,8 @@ class Islands(Strategy):
         populations, islands = jax.vmap(self.strategy.ask)(self._keys(key), state.islands)
         # Parent s of island i becomes number s * I + i, like the candidates.
         island = jnp.arange(self.num_islands)[:, None, None]
-        parent = populations.parent * self.num_islands + island
-        population = populations._replace(parent=parent)
+        parent = populations.parent_ids * self.num_islands + island
+        population = populations._replace(parent_ids=parent)
         return jax.tree.map(_joined, population), IslandsState(state.generation, islands)
 
     def express(self, population: Population, index: jax.Array) -> Params:
@@ -153,7 +153,7 @@ class Islands(Strategy):
         """Each island's next state; then the best may move on."""
         fitness, info = shared.ranked_fitness(fitness, self.population_size)
         populations = jax.tree.map(self._by_island, population)
-        populations = populations._replace(parent=populations.parent // self.num_islands)
+        populations = populations._replace(parent_ids=populations.parent_ids // self.num_islands)
         errors = self._by_island(fitness)
         islands, _ = jax.vmap(self.strategy.tell)(
             self._keys(key), populations, errors, state.islands

@@ -9,7 +9,7 @@ import optax
 
 from evoae import trees
 from evoae.checks import is_number, is_positive, to_python_numbers
-from evoae.mutations.sparse import Sparse, SparseGenotype
+from evoae.mutations.sparse import Sparse, SparsePerturbation
 from evoae.strategies import shared
 from evoae.strategies.base import Strategy
 from evoae.types import Hyper, Info, Params, Population
@@ -133,20 +133,20 @@ class ProbeEvolutionStrategy(Strategy):
         size = trees.size(state.centre)
         length = state.hyper["probe_length"] * jnp.maximum(self._falling(state), LAST_LENGTH)
 
-        def probe(index: jax.Array) -> SparseGenotype:
+        def probe(index: jax.Array) -> SparsePerturbation:
             position = jax.random.randint(jax.random.fold_in(for_position, index), (1,), 0, size)
             sign = jax.random.rademacher(jax.random.fold_in(for_sign, index), (1,), jnp.float32)
-            return SparseGenotype(position, jnp.where(index == 0, 0.0, sign * length))
+            return SparsePerturbation(position, jnp.where(index == 0, 0.0, sign * length))
 
-        genotype = jax.vmap(probe)(jnp.arange(self.population_size))
+        perturbation = jax.vmap(probe)(jnp.arange(self.population_size))
         parents = jax.tree.map(lambda leaf: leaf[None], state.centre)
         parent = jnp.zeros((self.population_size, 2), jnp.int32)
-        return Population(parents, parent, genotype), state
+        return Population(parents, parent, perturbation), state
 
     def express(self, population: Population, index: jax.Array) -> Params:
         """Candidate `index` as a whole network."""
-        centre = trees.take(population.parents, population.parent[index, 0])
-        return Sparse().apply(centre, trees.take(population.genotype, index))
+        centre = trees.take(population.parents, population.parent_ids[index, 0])
+        return Sparse().apply(centre, trees.take(population.perturbation, index))
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
         """See `Strategy`."""
@@ -157,7 +157,7 @@ class ProbeEvolutionStrategy(Strategy):
     ) -> tuple[ProbeState, Info]:
         """Moves the probed weights of the centre."""
         ranked, info = shared.ranked_fitness(fitness, self.population_size)
-        positions, lengths = (leaf[1:, 0] for leaf in population.genotype)
+        positions, lengths = (leaf[1:, 0] for leaf in population.perturbation)
         slopes = (ranked[1:] - ranked[0]) / lengths
         valid = jnp.isfinite(slopes)
         total = jnp.zeros_like(state.slope).at[positions].add(jnp.where(valid, slopes, 0.0))

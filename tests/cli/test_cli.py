@@ -16,7 +16,7 @@ from evoae.crossovers import Uniform
 from evoae.mutations import Gaussian, Sparse
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, to_json
 from evoae.runs.config.command import command
-from evoae.strategies import GeneticAlgorithm, Islands, ProbeEvolutionStrategy, Race
+from evoae.strategies import GeneticAlgorithm, Islands, ProbeEvolutionStrategy, SuccessiveHalving
 
 PAPER = ["train", "paper-ten"]
 
@@ -85,7 +85,7 @@ def configured(monkeypatch):
         ),
         (
             ["train", "digits10", "--strategy.mutation.kind", "Gaussian"],
-            "strategy.mutation.kind: there is no 'mutation' in Race",
+            "strategy.mutation.kind: there is no 'mutation' in SuccessiveHalving",
         ),
         ([*PAPER, "--strategy.crossover.kind", "Uniform"], "num_elites must be at least 2"),
         ([*PAPER, "--data.kind", "x"], "data.kind must be left out"),
@@ -309,8 +309,10 @@ PROBES, TEN = PRESETS["digits10"], PRESETS["paper-ten"]
             TEN,
             strategy=GeneticAlgorithm(12, mutation=Gaussian(), crossover=Uniform(), num_elites=3),
         ),
-        dataclasses.replace(TEN, independent_population=False, strategy=Race(GeneticAlgorithm(9))),
-        dataclasses.replace(PROBES, strategy=Race(Islands(GeneticAlgorithm(9)))),
+        dataclasses.replace(
+            TEN, independent_population=False, strategy=SuccessiveHalving(GeneticAlgorithm(9))
+        ),
+        dataclasses.replace(PROBES, strategy=SuccessiveHalving(Islands(GeneticAlgorithm(9)))),
     ],
 )
 def test_the_command_of_a_run_has_its_settings(config, configured):

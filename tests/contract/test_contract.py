@@ -67,7 +67,7 @@ STRATEGIES = {
 }
 PROBES = strategies.ProbeEvolutionStrategy(15, learning_rate=0.05, horizon=60.0)
 STRATEGIES |= {
-    "race": strategies.Race(STRATEGIES["probes"], num_starts=2, generations_each=10),
+    "race": strategies.SuccessiveHalving(STRATEGIES["probes"], num_starts=2, generations_each=10),
     "islands": strategies.Islands(PROBES, num_islands=3, num_migrants=0),
 }
 # A strategy on genes: the weights of the same network are made from them.
@@ -263,12 +263,12 @@ def test_express_builds_what_dense_builds_from_less_than_networks(name):
     close(jax.tree.map(lambda leaf: leaf[EXPRESSED], one.dense), one.expressed)
     population = one.population
     assert population.size == 45
-    assert population.parent.dtype == jnp.int32
-    assert population.parent.shape == (45, 2)
+    assert population.parent_ids.dtype == jnp.int32
+    assert population.parent_ids.shape == (45, 2)
     stored = len(jax.tree.leaves(population.parents)[0])
-    assert 0 <= population.parent.min() <= population.parent.max() < stored
+    assert 0 <= population.parent_ids.min() <= population.parent_ids.max() < stored
     same(jax.tree.map(lambda leaf: leaf[:stored], one.dense), population.parents)
-    numbers = sum(leaf.size for leaf in jax.tree.leaves(population.genotype))
+    numbers = sum(leaf.size for leaf in jax.tree.leaves(population.perturbation))
     assert numbers < 45 * SIZE  # never P whole networks
 
 

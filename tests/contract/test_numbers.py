@@ -15,7 +15,7 @@ from evoae.trees import hyperparameters
 
 REQUIRED = {
     strategies.Islands: {"strategy": GeneticAlgorithm(8)},
-    strategies.Race: {"strategy": GeneticAlgorithm(8)},
+    strategies.SuccessiveHalving: {"strategy": GeneticAlgorithm(8)},
 }
 FORMS = {
     bool: (np.bool_, np.array),
@@ -88,8 +88,8 @@ class Shrink(mutations.Mutation):
         key = jax.random.fold_in(key, index)
         return jax.random.uniform(key, minval=1 - hyper["rate"], maxval=1 + hyper["rate"])
 
-    def apply(self, params, genotype):
-        return jax.tree.map(lambda weights: weights * genotype, params)
+    def apply(self, params, perturbation):
+        return jax.tree.map(lambda weights: weights * perturbation, params)
 
 
 @pytest.mark.parametrize("rate", [1, 1.0, np.float32(1), np.int64(1)])

@@ -1,4 +1,4 @@
-"""A crossed child has each weight from a parent, or from between them, as its genotype says."""
+"""A crossed child has each weight from a parent, or from between them, as its perturbation says."""
 
 import functools
 
@@ -37,15 +37,15 @@ def children_of(crossover, key, first, second):
     hyper = evoae.trees.hyperparameters(crossover)
 
     def child(index):
-        genotype = crossover.sample(key, index, first, hyper)
-        return genotype, evoae.trees.ravel(crossover.apply(first, second, genotype))
+        perturbation = crossover.sample(key, index, first, hyper)
+        return perturbation, evoae.trees.ravel(crossover.apply(first, second, perturbation))
 
     return jax.vmap(child)(jnp.arange(COUNT))
 
 
 def vectors(crossover, seed=0):
-    genotype, vectors = children_of(crossover, jax.random.key(seed), FIRST, SECOND)
-    return genotype, np.asarray(vectors)
+    perturbation, vectors = children_of(crossover, jax.random.key(seed), FIRST, SECOND)
+    return perturbation, np.asarray(vectors)
 
 
 def test_uniform_takes_each_weight_by_itself():
@@ -58,8 +58,8 @@ def test_uniform_takes_each_weight_by_itself():
 
 
 def test_one_point_joins_a_first_and_a_last_part():
-    genotype, children = vectors(OnePoint())
-    points = np.asarray(genotype.point)
+    perturbation, children = vectors(OnePoint())
+    points = np.asarray(perturbation.point)
     np.testing.assert_array_equal(children, np.arange(16) >= points[:, None])
     counts = np.bincount(points, minlength=16)
     assert counts[0] == 0  # both parents have their part
@@ -67,17 +67,17 @@ def test_one_point_joins_a_first_and_a_last_part():
 
 
 def test_by_layer_takes_layers_whole_and_each_by_itself():
-    genotype, children = vectors(ByLayer(0.3))
-    np.testing.assert_array_equal(children, np.asarray(genotype.from_second)[:, LAYERS])
-    kinds = np.asarray(genotype.from_second) @ [4, 2, 1]
+    perturbation, children = vectors(ByLayer(0.3))
+    np.testing.assert_array_equal(children, np.asarray(perturbation.from_second)[:, LAYERS])
+    kinds = np.asarray(perturbation.from_second) @ [4, 2, 1]
     expected = [0.3**k * 0.7 ** (3 - k) for k in map(int.bit_count, range(8))]
     counts = np.bincount(kinds, minlength=8)
     assert scipy.stats.chisquare(counts, COUNT * np.array(expected)).pvalue > 0.01
 
 
 def test_arithmetic_lies_on_the_line_between_the_parents():
-    genotype, children = vectors(Arithmetic())
-    np.testing.assert_array_equal(children, np.asarray(genotype.share)[:, None].repeat(16, 1))
+    perturbation, children = vectors(Arithmetic())
+    np.testing.assert_array_equal(children, np.asarray(perturbation.share)[:, None].repeat(16, 1))
     assert scipy.stats.kstest(children[:, 0], scipy.stats.uniform.cdf).pvalue > 0.01
 
 
@@ -95,11 +95,11 @@ def test_any_tree_can_be_crossed(params, num_layers):
     key = jax.random.key(0)
     second = jax.tree.map(jnp.ones_like, params)
     for crossover in ALL:
-        genotype = crossover.sample(key, 1, params, evoae.trees.hyperparameters(crossover))
-        child = crossover.apply(params, second, genotype)
+        perturbation = crossover.sample(key, 1, params, evoae.trees.hyperparameters(crossover))
+        child = crossover.apply(params, second, perturbation)
         assert jax.tree.map(jnp.shape, child) == jax.tree.map(jnp.shape, params)
         if isinstance(crossover, ByLayer):
-            assert genotype.from_second.shape == (num_layers,)
+            assert perturbation.from_second.shape == (num_layers,)
 
 
 @every_crossover
@@ -115,8 +115,8 @@ def test_weights_keep_their_type(crossover, key):
     first, second = (
         jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), p) for p in (FIRST, SECOND)
     )
-    genotype = crossover.sample(key, 1, first, evoae.trees.hyperparameters(crossover))
-    child = crossover.apply(first, second, genotype)
+    perturbation = crossover.sample(key, 1, first, evoae.trees.hyperparameters(crossover))
+    child = crossover.apply(first, second, perturbation)
     assert {leaf.dtype for leaf in jax.tree.leaves(child)} == {jnp.dtype(jnp.bfloat16)}
 
 
@@ -140,7 +140,7 @@ def test_children_are_crossed_at_the_rate_and_from_their_two_parents(crossover, 
         600, num_elites=4, mutation=Gaussian(1e-4), crossover=crossover, crossover_rate=0.6
     )
     population, candidates = generation_of(strategy, key, tagged(4))
-    parent = np.asarray(population.parent)
+    parent = np.asarray(population.parent_ids)
     np.testing.assert_array_equal(parent[:4], np.arange(4)[:, None].repeat(2, 1))
     pairs = parent[4:]
     # A crossed child's second parent is the first one again in a quarter of the cases.
@@ -163,8 +163,8 @@ def test_a_crossover_rate_of_zero_leaves_children_of_one_parent(key):
         50, num_elites=4, mutation=Gaussian(1e-4), crossover=Uniform(), crossover_rate=0.0
     )
     population, candidates = generation_of(strategy, key, tagged(4))
-    np.testing.assert_array_equal(population.parent[:, 0], population.parent[:, 1])
-    parents = np.asarray(population.parent[:, :1], np.float32)
+    np.testing.assert_array_equal(population.parent_ids[:, 0], population.parent_ids[:, 1])
+    parents = np.asarray(population.parent_ids[:, :1], np.float32)
     np.testing.assert_allclose(candidates, parents.repeat(12, 1), atol=1e-3)
 
 

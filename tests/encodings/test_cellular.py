@@ -104,8 +104,8 @@ def test_parity_by_the_layer_itself():
     gains = {"input_gains": jnp.ones(4), "output_gains": jnp.ones(1), "output_bias": jnp.zeros(1)}
 
     @jax.jit
-    def outputs(genes, rows):
-        return layer.pre_activation(encoding.decode(genes, like), rows.T)[0]
+    def outputs(genotype, rows):
+        return layer.pre_activation(encoding.decode(genotype, like), rows.T)[0]
 
     table = truth_table(4)
     found = outputs(written(PARITY, 12) | gains, table)
@@ -191,17 +191,17 @@ def offspring(crossover, mutation, key, trees, others):
 
     def one(index, first, second):
         for_crossover, for_mutation = jax.random.split(key)
-        genotypes = []
+        perturbations = []
         for operator, its in ((crossover, for_crossover), (mutation, for_mutation)):
             if operator is not None:
                 hyper = evoae.trees.hyperparameters(operator)
-                genotypes.append(operator.sample(its, index, first, hyper))
+                perturbations.append(operator.sample(its, index, first, hyper))
                 apply = operator.apply
                 if operator is crossover:
-                    first = apply(first, second, genotypes[-1])
+                    first = apply(first, second, perturbations[-1])
                 else:
-                    first = apply(first, genotypes[-1])
-        return first, genotypes
+                    first = apply(first, perturbations[-1])
+        return first, perturbations
 
     return jax.vmap(one)(jnp.arange(len(trees["values"])), trees, others)
 
@@ -209,15 +209,15 @@ def offspring(crossover, mutation, key, trees, others):
 def test_a_crossed_tree_is_the_first_with_a_branch_of_the_second(key):
     trees, _ = grow_many(key, 200, 16, 8, 1)
     others = jax.tree.map(lambda leaf: leaf[::-1], trees)
-    children, (genotype,) = offspring(crossovers.SubtreeCrossover(), None, key, trees, others)
+    children, (perturbation,) = offspring(crossovers.SubtreeCrossover(), None, key, trees, others)
     for index in range(200):
         first, second, child = (
             reference.prefix(plain_tree(member(its, index))) for its in (trees, others, children)
         )
-        if not genotype.crossed[index, 0]:
+        if not perturbation.crossed[index, 0]:
             assert child == first
             continue
-        to, what = np.asarray(genotype.points[index, 0])
+        to, what = np.asarray(perturbation.points[index, 0])
         place = int(to * np.float32(len(first)))
         own = reference.size_of(first[place])
         room = 16 - len(first) + own
@@ -231,7 +231,7 @@ def test_a_crossed_tree_is_the_first_with_a_branch_of_the_second(key):
 def test_a_mutated_tree_has_one_new_branch(key):
     trees, _ = grow_many(key, 200, 16, 8, 1)
     mutation = mutations.SubtreeMutation(mutations.Gaussian(1e-6), rate=0.7, max_new_nodes=5)
-    children, (genotype,) = offspring(None, mutation, key, trees, trees)
+    children, (perturbation,) = offspring(None, mutation, key, trees, trees)
     new_sizes = []
     for index in range(200):
         parent, child = (
@@ -239,10 +239,10 @@ def test_a_mutated_tree_has_one_new_branch(key):
             for its in (trees, children)
         )
         nodes = reference.prefix(plain_tree(member(trees, index)))
-        if not genotype.replaced[index, 0]:
+        if not perturbation.replaced[index, 0]:
             assert child == parent
             continue
-        place = int(genotype.points[index, 0] * np.float32(len(parent)))
+        place = int(perturbation.points[index, 0] * np.float32(len(parent)))
         behind = parent[place + reference.size_of(nodes[place]) :]
         assert child[:place] == parent[:place]
         assert child[len(child) - len(behind) :] == behind
@@ -377,10 +377,10 @@ def test_weights_have_the_form_of_the_network_and_its_other_layers_are_kept(key)
         "b": {"kernel": jnp.full((2, 3), 0.5)},
     }
     encoding = Cellular(10)
-    genes = jax.jit(encoding.init)(key, params)
-    assert genes["b"] is not None
-    np.testing.assert_array_equal(genes["b"]["kernel"], params["b"]["kernel"])
-    assert {name: leaf.shape for name, leaf in genes["a"].items()} == {
+    genotype = jax.jit(encoding.init)(key, params)
+    assert genotype["b"] is not None
+    np.testing.assert_array_equal(genotype["b"]["kernel"], params["b"]["kernel"])
+    assert {name: leaf.shape for name, leaf in genotype["a"].items()} == {
         "input_gains": (5,),
         "output_bias": (3,),
         "output_gains": (3,),
@@ -389,7 +389,7 @@ def test_weights_have_the_form_of_the_network_and_its_other_layers_are_kept(key)
     }
     half = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.bfloat16), params["a"])
     for like in (params, {**params, "a": half}):
-        decoded = jax.jit(lambda g, like=like: encoding.decode(g, like))(genes)
+        decoded = jax.jit(lambda g, like=like: encoding.decode(g, like))(genotype)
         assert jax.tree.structure(decoded) == jax.tree.structure(params)
         forms = [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(like)]
         assert [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(decoded)] == forms
@@ -398,9 +398,9 @@ def test_weights_have_the_form_of_the_network_and_its_other_layers_are_kept(key)
 def test_a_decoded_graph_is_what_grew(network, key):
     encoding = Cellular(20, lives=2)
     for seed in range(5):
-        genes = jax.jit(encoding.init)(jax.random.key(seed), network)
-        its = genes["encoder"]["0_UnitGraph"]
-        weights = jax.jit(encoding.decode)(genes, network)["encoder"]["0_UnitGraph"]
+        genotype = jax.jit(encoding.init)(jax.random.key(seed), network)
+        its = genotype["encoder"]["0_UnitGraph"]
+        weights = jax.jit(encoding.decode)(genotype, network)["encoder"]["0_UnitGraph"]
         source, units, sink = reference.grow(plain_tree(jax.tree.map(np.asarray, its)), 6, 2)
         expected = {name: np.zeros(leaf.shape) for name, leaf in weights.items()}
         readers = [u for u in units if any(link[0] is source for link in u.inputs)]
@@ -466,8 +466,8 @@ def test_the_command_line_puts_the_subtree_mutation_around_the_other(config):
 @pytest.mark.slow
 def test_a_run_leaves_trees_among_its_genes(config, tmp_path):
     result = train(dataclasses.replace(config, out=tmp_path / "run"), progress=False)
-    genes = np.load(tmp_path / "run" / "genes.npz")
-    assert "params/encoder/4_UnitGraph/symbols" in genes.files
+    genotype = np.load(tmp_path / "run" / "genotype.npz")
+    assert "params/encoder/4_UnitGraph/symbols" in genotype.files
     assert result.trace.best_fitness[-1] == pytest.approx(result.error, rel=1e-5)
 
 

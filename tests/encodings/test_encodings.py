@@ -50,8 +50,8 @@ def init(encoding, key, params):
     return encoding.init(key, params)
 
 
-def decode(encoding, genes, like):
-    return jax.jit(encodings.Decoder.of(encoding, like))(genes)
+def decode(encoding, genotype, like):
+    return jax.jit(encodings.Decoder.of(encoding, like))(genotype)
 
 
 def close(a, b, **tolerance):
@@ -84,10 +84,10 @@ def config(images):
 @every_encoding
 def test_what_is_decoded_has_the_form_of_the_network(name, key):
     encoding = EVERY[name]
-    genes = init(encoding, key, PARAMS)
-    assert evoae.trees.size(genes) < SIZE / 3
-    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(genes))
-    decoded = decode(encoding, genes, PARAMS)
+    genotype = init(encoding, key, PARAMS)
+    assert evoae.trees.size(genotype) < SIZE / 3
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(genotype))
+    decoded = decode(encoding, genotype, PARAMS)
     assert jax.tree.structure(decoded) == jax.tree.structure(PARAMS)
     for leaf, weights in zip(jax.tree.leaves(decoded), jax.tree.leaves(PARAMS), strict=True):
         assert leaf.shape == weights.shape
@@ -96,7 +96,7 @@ def test_what_is_decoded_has_the_form_of_the_network(name, key):
         if leaf.size > 150:  # of a random network's size
             assert 0.1 < np.square(leaf).mean() / np.square(weights).mean() < 10
     half = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.bfloat16), PARAMS)
-    assert jax.tree.leaves(decode(encoding, genes, half))[0].dtype == jnp.bfloat16
+    assert jax.tree.leaves(decode(encoding, genotype, half))[0].dtype == jnp.bfloat16
 
 
 @every_encoding
@@ -108,9 +108,9 @@ def test_the_fitness_of_genes_is_that_of_the_network(name, key):
 
     fitness = encodings.decoded(error, encoding, PARAMS)
     assert hash(fitness) == hash(encodings.decoded(error, dataclasses.replace(encoding), PARAMS))
-    genes = init(encoding, key, PARAMS)
-    expected = error(decode(encoding, genes, PARAMS), 0.5)
-    np.testing.assert_allclose(jax.jit(fitness)(genes, 0.5), expected, rtol=1e-5)
+    genotype = init(encoding, key, PARAMS)
+    expected = error(decode(encoding, genotype, PARAMS), 0.5)
+    np.testing.assert_allclose(jax.jit(fitness)(genotype, 0.5), expected, rtol=1e-5)
 
 
 @every_encoding
@@ -136,22 +136,22 @@ def test_cosine_is_the_inverse_transform_of_scipy(shape, key):
     like = {"kernel": jnp.zeros(shape)}
     number = math.prod(shape) // 2
     encoding = Cosine(num_coefficients=(number,))
-    genes = np.random.default_rng(0).normal(size=number).astype(np.float32)
+    genotype = np.random.default_rng(0).normal(size=number).astype(np.float32)
     index = np.array(list(np.ndindex(grid(shape))))
     part = index / np.array(grid(shape))
     places = index[np.lexsort((part.sum(1), part.max(1)))[:number]]
     coefficients = np.zeros(grid(shape))
-    coefficients[tuple(places.T)] = genes
+    coefficients[tuple(places.T)] = genotype
     expected = scipy.fft.idctn(coefficients, norm="ortho").reshape(shape)
-    decoded = decode(encoding, {"kernel": jnp.asarray(genes)}, like)["kernel"]
+    decoded = decode(encoding, {"kernel": jnp.asarray(genotype)}, like)["kernel"]
     np.testing.assert_allclose(decoded, expected, atol=1e-6)
 
 
 def test_cosine_with_all_coefficients_is_one_to_one(key):
     encoding = Cosine(1.0)
-    genes = init(encoding, key, PARAMS)
-    close(decode(encoding, genes, PARAMS), PARAMS, atol=1e-6)
-    close(init(encoding, key, decode(encoding, genes, PARAMS)), genes, atol=1e-6)
+    genotype = init(encoding, key, PARAMS)
+    close(decode(encoding, genotype, PARAMS), PARAMS, atol=1e-6)
+    close(init(encoding, key, decode(encoding, genotype, PARAMS)), genotype, atol=1e-6)
 
 
 def test_the_subspace_is_a_matrix_of_numpy(key):
@@ -214,65 +214,67 @@ def scaled_by(scales, values):
 
 def test_a_cppn_is_the_network_of_numpy(key):
     encoding = CPPN((7, 6))
-    genes = init(encoding, key, PARAMS)
+    genotype = init(encoding, key, PARAMS)
     painted = []
     for place in coordinates(PARAMS):
         x = place.astype(np.float64)
         for layer in range(3):
-            kernel, bias = (np.asarray(genes[f"{layer}_Dense"][n]) for n in ("kernel", "bias"))
+            kernel, bias = (np.asarray(genotype[f"{layer}_Dense"][n]) for n in ("kernel", "bias"))
             x = x @ kernel / (np.sqrt(len(x)) if layer else 1) + bias
             if layer < 2:
                 x = np.array([SQUASH[unit % 5](value) for unit, value in enumerate(x)])
         painted.append(x[0])
-    found = evoae.trees.ravel(decode(encoding, genes, PARAMS))
-    np.testing.assert_allclose(found, scaled_by(genes["scales"], painted), rtol=1e-4, atol=1e-5)
+    found = evoae.trees.ravel(decode(encoding, genotype, PARAMS))
+    np.testing.assert_allclose(found, scaled_by(genotype["scales"], painted), rtol=1e-4, atol=1e-5)
 
 
 def test_an_evolved_cppn_is_the_graph_of_numpy(key):
     encoding = EvolvedCPPN(6, first_links=0.6)
-    genes = jax.tree.map(np.asarray, init(encoding, key, PARAMS))
+    genotype = jax.tree.map(np.asarray, init(encoding, key, PARAMS))
     painted = []
     for place in coordinates(PARAMS):
         values = list(place.astype(np.float64))
         for node in range(6):
-            total = genes["biases"][node] + sum(
-                genes["weights"][node, sender] * value
+            total = genotype["biases"][node] + sum(
+                genotype["weights"][node, sender] * value
                 for sender, value in enumerate(values)
-                if genes["gates"][node, sender] > 0
+                if genotype["gates"][node, sender] > 0
             )
             hidden = node < 5
-            values.append(SQUASH[genes["activations"][node].argmax()](total) if hidden else total)
+            values.append(
+                SQUASH[genotype["activations"][node].argmax()](total) if hidden else total
+            )
         painted.append(values[-1] / np.sqrt(8))
-    found = evoae.trees.ravel(decode(encoding, genes, PARAMS))
-    np.testing.assert_allclose(found, scaled_by(genes["scales"], painted), rtol=1e-4, atol=1e-5)
+    found = evoae.trees.ravel(decode(encoding, genotype, PARAMS))
+    np.testing.assert_allclose(found, scaled_by(genotype["scales"], painted), rtol=1e-4, atol=1e-5)
 
 
 def test_a_gate_that_closes_takes_the_link_away(key):
-    genes = init(EvolvedCPPN(1), key, PARAMS)
-    closed = genes | {"gates": jnp.full_like(genes["gates"], -0.1)}
+    genotype = init(EvolvedCPPN(1), key, PARAMS)
+    closed = genotype | {"gates": jnp.full_like(genotype["gates"], -0.1)}
     found = evoae.trees.ravel(decode(EvolvedCPPN(1), closed, PARAMS))
-    expected = scaled_by(genes["scales"], np.full(SIZE, genes["biases"][0] / np.sqrt(8)))
+    expected = scaled_by(genotype["scales"], np.full(SIZE, genotype["biases"][0] / np.sqrt(8)))
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_kitanos_grammar_is_the_rewriting_of_numpy(key):
     encoding = Kitano(5)
-    genes = jax.tree.map(np.asarray, init(encoding, key, PARAMS))
+    genotype = jax.tree.map(np.asarray, init(encoding, key, PARAMS))
     grown = []
     for number, leaf in enumerate(jax.tree.leaves(PARAMS)):
         rows, columns = (leaf.shape or (1,))[0], math.prod(leaf.shape[1:])
-        symbols = [[genes["axioms"][number].argmax()]]
+        symbols = [[genotype["axioms"][number].argmax()]]
         while len(symbols) < max(rows, columns):
             after = np.zeros((2 * len(symbols), 2 * len(symbols)), int)
             for i, row in enumerate(symbols):
                 for j, symbol in enumerate(row):
                     for y, x in np.ndindex(2, 2):
-                        after[2 * i + y, 2 * j + x] = genes["rules"][symbol, y, x].argmax()
+                        after[2 * i + y, 2 * j + x] = genotype["rules"][symbol, y, x].argmax()
             symbols = after
         for i, j in np.ndindex(rows, columns):
-            grown.append(genes["values"][symbols[i][j]])
-    found = evoae.trees.ravel(decode(encoding, genes, PARAMS))
-    np.testing.assert_allclose(found, scaled_by(genes["scales"], grown), rtol=1e-6)
+            grown.append(genotype["values"][symbols[i][j]])
+    found = evoae.trees.ravel(decode(encoding, genotype, PARAMS))
+    np.testing.assert_allclose(found, scaled_by(genotype["scales"], grown), rtol=1e-6)
     assert len(np.unique(grown)) > 2
 
 
@@ -341,9 +343,12 @@ def test_what_is_wrong_is_said_in_one_line(make, message):
 
 def test_a_run_leaves_weights_and_the_genes_beside_them(config, tmp_path):
     result = train(dataclasses.replace(config, out=tmp_path / "run"), progress=False)
-    weights, genes = load_weights(result.folder / "best.npz"), np.load(tmp_path / "run/genes.npz")
-    assert genes.files == ["coordinates", "scales"]
-    same(dict(genes), result.state.best)
+    weights, genotype = (
+        load_weights(result.folder / "best.npz"),
+        np.load(tmp_path / "run/genotype.npz"),
+    )
+    assert genotype.files == ["coordinates", "scales"]
+    same(dict(genotype), result.state.best)
     same(weights, result.network)
     close(decode(config.encoding, result.state.best, weights), weights, rtol=1e-5, atol=1e-6)
     assert result.trace.best_fitness[-1] == pytest.approx(result.error, rel=1e-5)
@@ -355,7 +360,7 @@ def test_a_run_that_is_resumed_has_the_bits_of_one_that_was_not(config, tmp_path
     train(half, progress=False)
     resumed = resume(tmp_path / "half", num_generations=6, progress=False)
     same(resumed.state, whole.state)
-    for name in ("best.npz", "genes.npz", "metrics.csv"):
+    for name in ("best.npz", "genotype.npz", "metrics.csv"):
         assert (tmp_path / "half" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 

@@ -33,12 +33,12 @@ def test_the_skeleton_evolves_an_autoencoder(skeleton, key):
     images = jax.random.uniform(key, (4, 6, 5, 1))
     params = model.init(key, images)["params"]
     encoding = skeleton.OuterProducts(rank=2)
-    genes = encoding.init(key, params)
-    assert evoae.trees.size(genes) < evoae.trees.size(params) / 1.5
+    genotype = encoding.init(key, params)
+    assert evoae.trees.size(genotype) < evoae.trees.size(params) / 1.5
     fitness = evoae.encodings.decoded(evoae.fitness.Reconstruction(model), encoding, params)
     strategy = evoae.strategies.GeneticAlgorithm(16, mutation=Gaussian(0.1))
     state, trace = evoae.evolve(
-        *(key, strategy, fitness, images, strategy.init(key, genes)), num_generations=100
+        *(key, strategy, fitness, images, strategy.init(key, genotype)), num_generations=100
     )
     assert state.best_fitness < 0.9 * trace.best_fitness[0]
     weights = encoding.decode(state.best, params)
@@ -48,9 +48,9 @@ def test_the_skeleton_evolves_an_autoencoder(skeleton, key):
 
 def test_the_skeleton_decodes_outer_products(skeleton, key):
     like = {"kernel": jnp.zeros((3, 2, 4)), "scale": jnp.zeros(())}
-    genes = skeleton.OuterProducts(rank=2).init(key, like)
-    a, b, c = genes["kernel"]
-    decoded = skeleton.OuterProducts(rank=2).decode(genes, like)
+    genotype = skeleton.OuterProducts(rank=2).init(key, like)
+    a, b, c = genotype["kernel"]
+    decoded = skeleton.OuterProducts(rank=2).decode(genotype, like)
     expected = sum(np.einsum("i,j,k->ijk", a[r], b[r], c[r]) for r in range(2))
     np.testing.assert_allclose(decoded["kernel"], expected, rtol=1e-5)
     assert decoded["scale"].shape == ()
@@ -66,6 +66,6 @@ def test_the_document_names_what_there_is():
     for path in re.findall(r"`((?:docs|tests|evoae)/[\w/]+\.(?:py|md))`", text):
         if path != "evoae/encodings/my_encoding.py":
             assert (DOCUMENT.parents[1] / path).exists(), path
-    methods = re.findall(r"`(\w+)\(genes, like\)|^\| `(\w+)\(", text, re.M)
+    methods = re.findall(r"`(\w+)\(genotype, like\)|^\| `(\w+)\(", text, re.M)
     public = {name for name in vars(evoae.encodings.Encoding) if not name.startswith("_")}
     assert {first or second for first, second in methods} == public

@@ -75,9 +75,13 @@ def at_work(name):
     """(genes -> weights, outputs of `MODELS[name]`, weights that are used), compiled."""
     model, like = MODELS[name], whole_network(name)
 
-    def work(genes):
-        params = Parametric().decode(genes, like)
-        return params, model.apply({"params": params}, IMAGES), Parametric().num_used(genes, like)
+    def work(genotype):
+        params = Parametric().decode(genotype, like)
+        return (
+            params,
+            model.apply({"params": params}, IMAGES),
+            Parametric().num_used(genotype, like),
+        )
 
     return jax.jit(work)
 
@@ -85,18 +89,18 @@ def at_work(name):
 def random_genes(name, seed):
     """Any architecture, those beyond both ends among them."""
     generator = np.random.default_rng(seed)
-    genes = Parametric().init(jax.random.key(seed), whole_network(name))
-    shares = generator.uniform(-0.3, 1.3, genes["shares"].shape).astype(np.float32)
+    genotype = Parametric().init(jax.random.key(seed), whole_network(name))
+    shares = generator.uniform(-0.3, 1.3, genotype["shares"].shape).astype(np.float32)
     noise = lambda leaf: leaf + generator.normal(0, 0.5, leaf.shape).astype(np.float32)  # noqa: E731
-    return {"shares": shares, "weights": jax.tree.map(noise, genes["weights"])}
+    return {"shares": shares, "weights": jax.tree.map(noise, genotype["weights"])}
 
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("seed", range(3))
 def test_the_network_that_is_cut_down_has_the_same_outputs(name, seed):
-    genes = random_genes(name, seed)
-    _, outputs, used = at_work(name)(genes)
-    plain, weights = Parametric().cut_down(genes, MODELS[name])
+    genotype = random_genes(name, seed)
+    _, outputs, used = at_work(name)(genotype)
+    plain, weights = Parametric().cut_down(genotype, MODELS[name])
     layers = (*plain.encoder_layers, *plain.decoder_layers)
     assert not any(isinstance(layer, ChosenActivation) for layer in layers)
     fresh = jax.eval_shape(plain.init, jax.random.key(0), IMAGES)["params"]
@@ -118,11 +122,13 @@ def test_units_are_cut_away_as_numpy_does_it():
     model, images = dense_network(), IMAGES[:, :4, :3]
     params = jax.jit(model.init)(jax.random.key(1), images)["params"]
     encoding = Parametric()
-    decode = jax.jit(lambda genes: model.apply({"params": encoding.decode(genes, params)}, images))
+    decode = jax.jit(
+        lambda genotype: model.apply({"params": encoding.decode(genotype, params)}, images)
+    )
     for seed in range(30):
         generator = np.random.default_rng(seed)
         shares = generator.uniform(0, 1, 5).astype(np.float32)
-        genes = {"shares": shares, "weights": params}
+        genotype = {"shares": shares, "weights": params}
         x, before = np.asarray(images).reshape(3, 12), 12
         ends = [*np.maximum(np.round(shares * [9, 5, 3, 5, 9]), 1).astype(int), 12]
         layers = [("encoder", i) for i in range(3)] + [("decoder", i) for i in range(3)]
@@ -133,41 +139,41 @@ def test_units_are_cut_away_as_numpy_does_it():
             x = x if (stack, index) == ("encoder", 2) else np.maximum(x, 0) if not last else x
             before = units
         expected = 1 / (1 + np.exp(-x))
-        np.testing.assert_allclose(decode(genes).reshape(3, 12), expected, atol=1e-6)
-        plain, weights = encoding.cut_down(genes, model)
+        np.testing.assert_allclose(decode(genotype).reshape(3, 12), expected, atol=1e-6)
+        plain, weights = encoding.cut_down(genotype, model)
         found = [layer.features for layer in (*plain.encoder_layers, *plain.decoder_layers[:-1])]
         assert found == ends
-        assert evoae.trees.size(weights) == encoding.num_used(genes, params)
+        assert evoae.trees.size(weights) == encoding.num_used(genotype, params)
 
 
 def test_a_population_of_architectures_is_decoded_as_one_by_one():
-    genes = [random_genes("whole", seed) for seed in range(3)]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *genes)
+    genotype = [random_genes("whole", seed) for seed in range(3)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *genotype)
     decode = functools.partial(Parametric().decode, like=whole_network("whole"))
     together = jax.jit(jax.vmap(decode))(stacked)
-    single = at_work("whole")(genes[2])[0]
+    single = at_work("whole")(genotype[2])[0]
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[2], b), together, single)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_what_is_not_used_may_be_anything(name):
-    genes = random_genes(name, 7)
-    params, outputs, used = at_work(name)(genes)
+    genotype = random_genes(name, 7)
+    params, outputs, used = at_work(name)(genotype)
     spoiled = jax.tree.map(
-        lambda leaf, its: np.where(np.asarray(its) == 0, np.nan, leaf), genes["weights"], params
+        lambda leaf, its: np.where(np.asarray(its) == 0, np.nan, leaf), genotype["weights"], params
     )
-    again = at_work(name)(genes | {"weights": spoiled})
+    again = at_work(name)(genotype | {"weights": spoiled})
     jax.tree.map(np.testing.assert_array_equal, (params, outputs, used), again)
 
 
 def test_one_of_everything_always_stays():
-    genes = random_genes("whole", 0) | {"shares": np.full(10, -5, np.float32)}
-    *parts, weights = Parametric().architecture(genes, whole_network("whole"))
-    assert weights == ("all layers", "weights", at_work("whole")(genes)[2], 1_506)
+    genotype = random_genes("whole", 0) | {"shares": np.full(10, -5, np.float32)}
+    *parts, weights = Parametric().architecture(genotype, whole_network("whole"))
+    assert weights == ("all layers", "weights", at_work("whole")(genotype)[2], 1_506)
     assert {part.value for part in parts if part.what != "activation"} == {1}
-    assert np.isfinite(at_work("whole")(genes)[1]).all()
+    assert np.isfinite(at_work("whole")(genotype)[1]).all()
     *most, _ = Parametric().architecture(
-        genes | {"shares": np.full(10, 5, np.float32)}, whole_network("whole")
+        genotype | {"shares": np.full(10, 5, np.float32)}, whole_network("whole")
     )
     assert all(part.value == part.most for part in most if part.what != "activation")
     assert [(part.layer, part.what, part.most) for part in most] == [
@@ -216,20 +222,20 @@ def test_activations_evolve_with_the_direct_encoding_too(mutation, key):
 def test_size_has_its_price(key):
     model, images = dense_network(), IMAGES[:, :4, :3]
     params = jax.jit(model.init)(key, images)["params"]
-    genes = Parametric().init(key, params)
+    genotype = Parametric().init(key, params)
     fitness = evoae.fitness.Reconstruction(model)
     errors = [
-        jax.jit(encodings.decoded(fitness, Parametric(price), params))(genes, images)
+        jax.jit(encodings.decoded(fitness, Parametric(price), params))(genotype, images)
         for price in (0.0, 1e-3)
     ]
-    expected = 1e-3 * Parametric().num_used(genes, params)
+    expected = 1e-3 * Parametric().num_used(genotype, params)
     np.testing.assert_allclose(errors[1] - errors[0], expected, rtol=1e-4)
     strategy = GeneticAlgorithm(16, mutation=evoae.mutations.Gaussian(0.1))
     numbers = []
     for price in (0.0, 1e-3):
-        of_genes = encodings.decoded(fitness, Parametric(price), params)
+        of_genotype = encodings.decoded(fitness, Parametric(price), params)
         state, _ = evoae.evolve(
-            *(key, strategy, of_genes, images, strategy.init(key, genes)), num_generations=100
+            *(key, strategy, of_genotype, images, strategy.init(key, genotype)), num_generations=100
         )
         numbers.append(int(Parametric().num_used(state.best, params)))
     assert numbers[1] < numbers[0] / 2

@@ -17,7 +17,7 @@ from evoae.experiments.paper.full_mnist import evolve_parts, run_name
 from evoae.experiments.paper.parts import Parts
 from evoae.experiments.paper.registry import reproduce
 from evoae.fitness.baselines import compute_pca_error
-from evoae.strategies import ProbeEvolutionStrategy, Race
+from evoae.strategies import ProbeEvolutionStrategy, SuccessiveHalving
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +231,7 @@ def test_a_run_in_parts_has_the_bits_of_one_that_is_written_out(digits, tmp_path
     model = evoae.models.varadi2021()
     for_weights, for_state, for_run = jax.random.split(jax.random.key(3), 3)
     probes = ProbeEvolutionStrategy(256, learning_rate=0.03, encoder_rate=0.3, elitist=False)
-    strategy = Race(probes, num_starts=2, generations_each=2).fitted_to(20)
+    strategy = SuccessiveHalving(probes, num_starts=2, generations_each=2).fitted_to(20)
     one = data.scale(train[:1], 0.0, 1.0)
     networks = jax.vmap(model.init, (0, None))(jax.random.split(for_weights, 2), one)["params"]
     state = strategy.init(for_state, evoae.Stacked(networks))

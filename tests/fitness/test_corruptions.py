@@ -167,8 +167,8 @@ def test_genes_and_gradients_get_the_noise_as_well(key):
     fitness = Reconstruction(MODEL, corruption=GaussianNoise(0.5))
     params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     encoding = encodings.RandomSubspace(20)
-    of_genes = encodings.decoded(fitness, encoding, params)
-    batches = [prepared(each, IMAGES, jax.random.key(3)) for each in (fitness, of_genes)]
+    of_genotype = encodings.decoded(fitness, encoding, params)
+    batches = [prepared(each, IMAGES, jax.random.key(3)) for each in (fitness, of_genotype)]
     jax.tree.map(np.testing.assert_array_equal, *batches)
     stacked = evoae.Stacked(jax.tree.map(lambda leaf: leaf[None], params))
     state = backprop.init(stacked, 1e-9)

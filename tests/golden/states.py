@@ -59,7 +59,7 @@ def of_preset(name, num_devices):
     config = PRESETS[name]
     task = prepare(config)
     state, trace = evoae.evolve(
-        *(task.key, config.strategy, task.fitness_of_genes, task.images, task.state),
+        *(task.key, config.strategy, task.fitness_of_genotype, task.images, task.state),
         num_generations=NUM_GENERATIONS,
         batch_size=config.batch_size,
         num_devices=num_devices,
@@ -79,7 +79,7 @@ def of_encoding(encoding):
     )
     task = prepare(config)
     state, trace = evoae.evolve(
-        *(task.key, config.strategy, task.fitness_of_genes, task.images, task.state),
+        *(task.key, config.strategy, task.fitness_of_genotype, task.images, task.state),
         num_generations=NUM_GENERATIONS,
     )
     return digest(state), trace.best_fitness.tolist()

@@ -162,9 +162,9 @@ def test_changes_genes_and_gradients_see_the_same_fitness(key):
     found = evoae.evaluate(strategy, fitness, population, batch)
     whole = jax.vmap(fitness, (0, None))(population.dense(strategy), batch)
     np.testing.assert_allclose(found, whole, rtol=1e-5)
-    of_genes = encodings.decoded(fitness, encodings.RandomSubspace(20), params)
+    of_genotype = encodings.decoded(fitness, encodings.RandomSubspace(20), params)
     jax.tree.map(
-        np.testing.assert_array_equal, prepared(of_genes, IMAGES, jax.random.key(3)), batch
+        np.testing.assert_array_equal, prepared(of_genotype, IMAGES, jax.random.key(3)), batch
     )
     stacked = evoae.Stacked(jax.tree.map(lambda leaf: leaf[None], params))
     settings = {"learning_rate": 1e-9, "clock": Clock(3), "observers": [blocks := Blocks()]}
@@ -179,13 +179,13 @@ def test_means_and_variances_can_be_those_of_a_grown_graph(key):
     )
     params, fitness = initial(model, key), Reconstruction(model, "bce", kl_weight=1.0)
     encoding = encodings.Cellular(8)
-    genes = encoding.init(key, params)
+    genotype = encoding.init(key, params)
     batch = prepared(fitness, IMAGES, jax.random.key(3))
     assert batch.latent_noise.shape == (2, 10)
-    found = jax.jit(encodings.decoded(fitness, encoding, params))(genes, batch)
-    expected = fitness(encoding.decode(genes, params), batch)
+    found = jax.jit(encodings.decoded(fitness, encoding, params))(genotype, batch)
+    expected = fitness(encoding.decode(genotype, params), batch)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-    without = Reconstruction(model, "bce")(encoding.decode(genes, params), IMAGES)
+    without = Reconstruction(model, "bce")(encoding.decode(genotype, params), IMAGES)
     assert found != without
 
 

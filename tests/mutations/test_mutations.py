@@ -27,11 +27,11 @@ def candidates_of(strategy, key, params, hyper=None):
 
 
 def ask(mutation, population_size=12, seed=0, params=NETWORK, hyper=None):
-    """The genotype of one generation, and its candidates as vectors [P, D]."""
+    """The perturbation of one generation, and its candidates as vectors [P, D]."""
     strategy = evoae.strategies.GeneticAlgorithm(population_size, mutation=mutation)
     population, dense = candidates_of(strategy, jax.random.key(seed), params, hyper)
     leaves = [np.asarray(leaf).reshape(population_size, -1) for leaf in jax.tree.leaves(dense)]
-    return population.genotype, np.concatenate(leaves, 1)
+    return population.perturbation, np.concatenate(leaves, 1)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -49,9 +49,9 @@ def ask(mutation, population_size=12, seed=0, params=NETWORK, hyper=None):
     seed=st.integers(0, 1000),
 )
 def test_a_child_differs_in_exactly_the_named_places(mutation, seed):
-    genotype, children = ask(mutation, seed=seed)
+    perturbation, children = ask(mutation, seed=seed)
     parent = np.asarray(ravel_pytree(NETWORK)[0])
-    positions, values = np.asarray(genotype.positions), np.asarray(genotype.values)
+    positions, values = np.asarray(perturbation.positions), np.asarray(perturbation.values)
     assert positions.shape == values.shape == (12, mutation.num_weights)
     assert positions.min() >= 0
     assert positions.max() < SIZE
@@ -69,11 +69,13 @@ def test_a_child_differs_in_exactly_the_named_places(mutation, seed):
 @pytest.mark.parametrize("replace", [False, True])
 def test_repeated_positions_add_up_or_the_last_holds(replace):
     mutation = Sparse(num_weights=4, replace=replace)
-    genotype = mutation.sample(jax.random.key(0), jnp.int32(1), NETWORK, {"scale": jnp.float32(1)})
-    genotype = genotype._replace(
+    perturbation = mutation.sample(
+        jax.random.key(0), jnp.int32(1), NETWORK, {"scale": jnp.float32(1)}
+    )
+    perturbation = perturbation._replace(
         positions=jnp.int32([3, 5, 3, 3]), values=jnp.float32([0.5, 4.0, 0.25, 2.0])
     )
-    child = np.asarray(ravel_pytree(mutation.apply(NETWORK, genotype))[0])
+    child = np.asarray(ravel_pytree(mutation.apply(NETWORK, perturbation))[0])
     expected = np.asarray(ravel_pytree(NETWORK)[0]).copy()
     expected[[3, 5]] = [2.0, 4.0] if replace else expected[[3, 5]] + [2.75, 4.0]
     np.testing.assert_array_equal(child, expected)
@@ -101,8 +103,8 @@ def test_shared_positions_change_from_generation_to_generation():
     ],
 )
 def test_values_and_positions_have_the_named_distribution(distribution, scale, expected):
-    genotype, _ = ask(Sparse(4, scale, distribution), population_size=1000)
-    values, positions = np.asarray(genotype.values), np.asarray(genotype.positions)
+    perturbation, _ = ask(Sparse(4, scale, distribution), population_size=1000)
+    values, positions = np.asarray(perturbation.values), np.asarray(perturbation.positions)
     assert scipy.stats.kstest(values.ravel(), expected.cdf).pvalue > 0.01
     counts = np.bincount(positions.ravel(), minlength=SIZE)
     assert scipy.stats.chisquare(counts).pvalue > 0.01
@@ -134,8 +136,8 @@ def test_gaussian_adds_its_noise_to_the_parent():
 def test_gaussian_noise_has_a_scale_for_each_layer():
     params = {"a": {"bias": jnp.zeros(40), "kernel": jnp.zeros((8, 10))}, "b": jnp.zeros(400)}
     mutation = Gaussian(0.5, layer_scales=(1.0, 0.01))
-    genotype, children = ask(mutation, population_size=30, params=params)
-    assert jax.tree.map(jnp.shape, genotype) == ((30,), (30, 2))
+    perturbation, children = ask(mutation, population_size=30, params=params)
+    assert jax.tree.map(jnp.shape, perturbation) == ((30,), (30, 2))
     noise = children[1:]
     for part, scale in ((noise[:, :40], 0.5), (noise[:, 40:120], 0.5), (noise[:, 120:], 0.005)):
         assert scipy.stats.kstest(part.ravel(), scipy.stats.norm(0, scale).cdf).pvalue > 0.01
@@ -152,7 +154,7 @@ def test_low_rank_noise_is_a_product_of_thin_factors():
     }
     strategy = evoae.strategies.GeneticAlgorithm(60, mutation=LowRank(0.3, rank=2))
     population, dense = candidates_of(strategy, jax.random.key(0), params)
-    assert jax.tree.map(jnp.shape, population.genotype) == ((60,), (60,))
+    assert jax.tree.map(jnp.shape, population.perturbation) == ((60,), (60,))
     for name, leaf in dense.items():
         noise = np.asarray(leaf[1:])
         assert abs(noise.std() - 0.3) < 0.03
@@ -169,10 +171,10 @@ def test_low_rank_noise_is_a_product_of_thin_factors():
 
 @pytest.mark.parametrize("rate", [1.0, 3.5, 8.0])
 def test_binomial_draws_as_many_weights_as_its_rate_says(rate):
-    genotype, children = ask(
+    perturbation, children = ask(
         Binomial(1.0, 0.5, max_weights=8), 2000, hyper={"mutation": {"rate": rate}}
     )
-    positions, values = np.asarray(genotype.positions[1:]), np.asarray(genotype.values[1:])
+    positions, values = np.asarray(perturbation.positions[1:]), np.asarray(perturbation.values[1:])
     used = values != 0
     counts = np.bincount(used.sum(1), minlength=9)
     expected = 1999 * scipy.stats.binom(7, (rate - 1) / 7).pmf(np.arange(8))
@@ -188,8 +190,8 @@ def test_binomial_draws_as_many_weights_as_its_rate_says(rate):
 
 
 def test_heavy_tails_of_number_and_step():
-    genotype, _ = ask(HeavyTailed(0.2, exponent=1.7, max_weights=30), population_size=4000)
-    positions, values = np.asarray(genotype.positions[1:]), np.asarray(genotype.values[1:])
+    perturbation, _ = ask(HeavyTailed(0.2, exponent=1.7, max_weights=30), population_size=4000)
+    positions, values = np.asarray(perturbation.positions[1:]), np.asarray(perturbation.values[1:])
     used = values != 0
     number = used.sum(1)
     np.testing.assert_array_equal(used, np.arange(30) < number[:, None])
@@ -216,13 +218,13 @@ def test_changes_of_single_weights_are_known_as_such(mutation, known):
     changes = strategy.single_changes(population)
     assert (changes is not None) == known
     if known:
-        np.testing.assert_array_equal(changes, [leaf[1:, 0] for leaf in population.genotype])
+        np.testing.assert_array_equal(changes, [leaf[1:, 0] for leaf in population.perturbation])
 
 
 def test_zeroing_sets_the_named_weights_to_zero_and_no_others():
     params = jax.tree.map(lambda leaf: leaf + 3.0, NETWORK)
-    genotype, children = ask(Zeroing(2.5, max_weights=6), population_size=1500, params=params)
-    positions = np.asarray(genotype.positions[1:])
+    perturbation, children = ask(Zeroing(2.5, max_weights=6), population_size=1500, params=params)
+    positions = np.asarray(perturbation.positions[1:])
     used = positions < SIZE
     assert positions.max() == SIZE  # which names no weight
     np.testing.assert_allclose(used.sum(1).mean(), 2.5, rtol=0.05)

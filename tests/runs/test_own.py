@@ -54,8 +54,8 @@ class Shrink(evoae.mutations.Mutation):
     def sample(self, key, index, params, hyper):
         return jax.random.normal(jax.random.fold_in(key, index)) * hyper["rate"]
 
-    def apply(self, params, genotype):
-        return jax.tree.map(lambda w: w * (1 + genotype.astype(w.dtype)) + 0.01 * genotype, params)
+    def apply(self, params, perturbation):
+        return jax.tree.map(lambda w: w + perturbation * (0.01 + w), params)
 """
 
 

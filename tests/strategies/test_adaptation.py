@@ -51,8 +51,10 @@ def test_one_fifth_follows_the_share_of_better_children(better):
     errors[35 - better :] = 1.0
     errors[:3] = 2.0  # equal children are not better
     population, after = told(strategy, state, errors)
-    np.testing.assert_allclose(population.genotype.rate, 0.1)
-    np.testing.assert_array_equal(population.genotype.mutation.scale, population.genotype.rate)
+    np.testing.assert_allclose(population.perturbation.rate, 0.1)
+    np.testing.assert_array_equal(
+        population.perturbation.mutation.scale, population.perturbation.rate
+    )
     expected = 0.1 * np.exp(0.5 * (better / 32 - 0.25) / 0.75)
     np.testing.assert_allclose(after.rates, [expected], rtol=1e-5)
 
@@ -64,7 +66,7 @@ def test_one_fifth_compares_with_the_parent_of_each_child_on_the_same_data():
     errors = np.full(35, 5.0)
     errors[:2] = [1.0, 9.0]  # better than the second elite, worse than the first
     after = tell(strategy, jax.random.key(0), population, jnp.asarray(errors, jnp.float32), state)
-    share = np.asarray(population.parent[2:, 0] == 1).mean()
+    share = np.asarray(population.parent_ids[2:, 0] == 1).mean()
     assert 0.2 < share < 0.8
     np.testing.assert_allclose(after.rates, 0.1 * np.exp((share - 0.2) / 0.8), rtol=1e-5)
 
@@ -74,13 +76,16 @@ def test_samr_hands_rates_down_with_a_lognormal_change():
     state = start(strategy)._replace(rates=jnp.float32([0.1, 1.0, 10.0]))
     errors = np.arange(2000.0)[::-1]
     population, after = told(strategy, state, errors)
-    rates, parent = np.asarray(population.genotype.rate), np.asarray(population.parent[:, 0])
+    rates, parent = (
+        np.asarray(population.perturbation.rate),
+        np.asarray(population.parent_ids[:, 0]),
+    )
     np.testing.assert_array_equal(rates[:3], state.rates)  # copies keep theirs
     changes = np.log(rates[3:] / np.asarray(state.rates)[parent[3:]])
     assert abs(changes.mean()) < 0.03
     assert abs(changes.std() - 0.3) < 0.03
     np.testing.assert_array_equal(after.rates, rates[[1999, 1998, 1997]])  # of the survivors
-    np.testing.assert_array_equal(population.genotype.mutation.scale, rates)
+    np.testing.assert_array_equal(population.perturbation.mutation.scale, rates)
 
 
 def test_gesmr_keeps_the_rate_of_the_group_with_the_best_child():
@@ -92,7 +97,7 @@ def test_gesmr_keeps_the_rate_of_the_group_with_the_best_child():
     errors[[6, 11, 12]] = [5.0, 7.0, 30.0]  # groups 2 and 3; the rest of group 3 is no worse
     for seed in range(5):
         population, after = told(strategy, state, errors, seed)
-        rates = np.asarray(population.genotype.rate)
+        rates = np.asarray(population.perturbation.rate)
         np.testing.assert_array_equal(rates, before[np.arange(35) % 4])
         assert after.rates[0] == before[2]
         others = np.asarray(after.rates[1:])  # from groups 2 and 3, up to a factor of 3
@@ -139,10 +144,10 @@ def test_rates_stay_in_the_range_of_the_mutation(rule, mutation, low, high):
     for extreme in (1e-30, 1e30):
         pushed = state._replace(rates=state.rates * extreme)
         population, after = told(strategy, pushed, np.arange(35.0))
-        for rates in (population.genotype.rate, after.rates):
+        for rates in (population.perturbation.rate, after.rates):
             assert np.float32(low) <= rates.min() <= rates.max() <= np.float32(high)
     layers = (2,) if getattr(rule, "per_layer", False) else ()
-    assert population.genotype.rate.shape == (35, *layers)
+    assert population.perturbation.rate.shape == (35, *layers)
 
 
 def test_a_rate_for_each_layer_reaches_its_layer():
@@ -161,7 +166,8 @@ def test_a_rate_for_each_layer_divides_the_draws():
     strategy = algorithm(SAMR(per_layer=True, speed=1e-6), Binomial(max_weights=40), 1, 2000)
     state = start(strategy)._replace(rates=jnp.float32([[2.0, 6.0]]))
     positions, values = (
-        np.asarray(leaf[1:]) for leaf in ask(strategy, jax.random.key(0), state).genotype.mutation
+        np.asarray(leaf[1:])
+        for leaf in ask(strategy, jax.random.key(0), state).perturbation.mutation
     )
     used = values != 0
     expected = np.array([2.0 * 8 / 20, 6.0 * 12 / 20])  # draws in each layer, of 8 and 12 weights
@@ -185,7 +191,7 @@ def test_a_whole_first_population_and_a_crossover_are_starts_like_any_other(rule
     np.testing.assert_allclose(state.rates, 0.1)
     population, after = told(strategy, state, np.arange(12.0)[::-1])
     assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, state)
-    assert population.genotype.crossover is not None
+    assert population.perturbation.crossover is not None
 
 
 def sphere(params, batch):
@@ -227,8 +233,8 @@ def test_changes_of_single_weights_are_still_known_as_such():
     strategy = algorithm(OneFifth(), Sparse(1), num_elites=1)
     population = ask(strategy, jax.random.key(0), start(strategy))
     positions, deltas = strategy.single_changes(population)
-    np.testing.assert_array_equal(positions, population.genotype.mutation.positions[1:, 0])
-    np.testing.assert_array_equal(deltas, population.genotype.mutation.values[1:, 0])
+    np.testing.assert_array_equal(positions, population.perturbation.mutation.positions[1:, 0])
+    np.testing.assert_array_equal(deltas, population.perturbation.mutation.values[1:, 0])
 
 
 class Custom(Mutation):
@@ -237,7 +243,7 @@ class Custom(Mutation):
     def sample(self, key, index, params, hyper):
         return ()
 
-    def apply(self, params, genotype):
+    def apply(self, params, perturbation):
         return params
 
 

@@ -44,7 +44,7 @@ def first_population(count):
 
 
 def direct_positions():
-    """For each position of a genotype, the position of that weight in the direct order."""
+    """For each position of a perturbation, the position of that weight in the direct order."""
     params = evoae.models.varadi2021_params(jnp.zeros(numpy_reference.NUM_WEIGHTS))
     _, unravel = ravel_pytree(params)
     counted = unravel(jnp.arange(numpy_reference.NUM_WEIGHTS, dtype=jnp.float32))
@@ -65,8 +65,8 @@ def test_generations_equal_plain_numpy(key, num_weights, shared):
     for generation in range(3):
         population, candidates, state = ask(strategy, jax.random.fold_in(key, generation), state)
         if generation > 0:  # the first one evaluates the first population itself
-            positions = where[np.asarray(population.genotype.positions)]  # [P, K]
-            values = np.float64(population.genotype.values)
+            positions = where[np.asarray(population.perturbation.positions)]  # [P, K]
+            values = np.float64(population.perturbation.values)
             if shared:
                 reference = numpy_reference.mutate(reference, positions[1], values.T)
             else:
@@ -118,10 +118,10 @@ def test_children_descend_from_all_elites(key):
     strategy = GeneticAlgorithm(200, num_elites=3, mutation=Gaussian(1e-3))
     _, state, _ = one_generation(strategy, strategy.init(key, ONES), jnp.arange(200.0))
     population, candidates, _ = ask(strategy, key, state)
-    assert population.parent.shape == (200, 2)
-    counts = np.bincount(np.asarray(population.parent[3:, 0]), minlength=3)
+    assert population.parent_ids.shape == (200, 2)
+    counts = np.bincount(np.asarray(population.parent_ids[3:, 0]), minlength=3)
     assert counts.min() > 40  # of 197, a third each
-    parents = population.parents["weights"][population.parent[:, 0]]
+    parents = population.parents["weights"][population.parent_ids[:, 0]]
     assert float(jnp.abs(candidates["weights"] - parents).max()) < 1e-2
 
 

@@ -108,9 +108,9 @@ def test_copies_of_all_parents_come_first_and_parents_are_found_by_number(key):
     count = NUM_ISLANDS * NUM_ELITES
     assert population.size == RING.population_size == NUM_ISLANDS * SIZE
     same(take(candidates, slice(count)), population.parents)
-    np.testing.assert_array_equal(population.parent[:count, 0], np.arange(count))
+    np.testing.assert_array_equal(population.parent_ids[:count, 0], np.arange(count))
     islands = np.arange(NUM_ISLANDS * SIZE) % NUM_ISLANDS
-    np.testing.assert_array_equal(population.parent % NUM_ISLANDS, islands[:, None] * [[1, 1]])
+    np.testing.assert_array_equal(population.parent_ids % NUM_ISLANDS, islands[:, None] * [[1, 1]])
 
 
 def test_the_best_of_an_island_go_to_the_next_one_in_the_ring(key):

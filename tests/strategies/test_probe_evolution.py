@@ -29,8 +29,8 @@ def test_the_centre_moves_by_adams_rule_on_the_probed_weights(encoder_rate):
     for generation in range(5):
         population, state = strategy.ask(jax.random.key(generation), state)
         errors = jax.vmap(error)(population.dense(strategy))
-        positions = np.asarray(population.genotype.positions[1:, 0])
-        lengths = np.asarray(population.genotype.values[1:, 0], np.float64)
+        positions = np.asarray(population.perturbation.positions[1:, 0])
+        lengths = np.asarray(population.perturbation.values[1:, 0], np.float64)
         state, _ = strategy.tell(jax.random.key(0), population, errors, state)
 
         found = (np.asarray(errors[1:], np.float64) - float(errors[0])) / lengths

@@ -23,7 +23,7 @@ def parents_of(selection, num_elites, hyper):
     )
     state = strategy.init(jax.random.key(0), {"weights": jnp.ones(2)}, {"selection": hyper})
     population, _ = strategy.ask(jax.random.key(1), state)
-    return population.parent
+    return population.parent_ids
 
 
 def by_rank(num_elites):

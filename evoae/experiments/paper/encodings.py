@@ -185,8 +185,8 @@ class _Undecoded:
     def __init__(self, fitness: Reconstruction, network: Any) -> None:
         self.fitness, self.network, self.prepare = fitness, network, fitness.prepare
 
-    def __call__(self, genes: Any, batch: Any) -> jax.Array:
-        one = jax.tree.leaves(genes)[0].reshape(-1)[0] * np.float32(1e-6)
+    def __call__(self, genotype: Any, batch: Any) -> jax.Array:
+        one = jax.tree.leaves(genotype)[0].reshape(-1)[0] * np.float32(1e-6)
         network = jax.tree.map(lambda leaf: leaf + one, self.network)
         return self.fitness(jax.lax.optimization_barrier(network), batch)
 
@@ -198,7 +198,7 @@ def _cost(task: Task, blocks: int) -> Arrays:
     varies; 0 for the direct encoding, with which nothing is decoded.
     """
     network = task.network(task.state.best)
-    fitnesses = [task.fitness_of_genes]
+    fitnesses = [task.fitness_of_genotype]
     if task.encoded:
         fitnesses.append(_Undecoded(task.reconstruction, network))
 

@@ -17,7 +17,7 @@ from evoae.runs import checkpoint
 from evoae.runs.clock import Clock, Pace
 from evoae.runs.loop import Observer, Progress, run_loop
 from evoae.runs.task import Images
-from evoae.strategies import ProbeEvolutionStrategy, Race, Stacked
+from evoae.strategies import ProbeEvolutionStrategy, Stacked, SuccessiveHalving
 from evoae.types import Params
 
 NUM_PARTS = 20
@@ -88,7 +88,7 @@ def evolve_parts(
     error = Reconstruction(network, error="bce")
     squared = jax.jit(Reconstruction(network, error="mse"))
     each = generations // NUM_PARTS
-    strategy = Race(
+    strategy = SuccessiveHalving(
         ProbeEvolutionStrategy(256, learning_rate=0.03, encoder_rate=0.3, elitist=False),
         num_starts=num_starts,
         generations_each=2 * each,

@@ -6,7 +6,7 @@ from typing import Any
 from evoae.fitness import GaussianNoise
 from evoae.mutations import Sparse
 from evoae.runs.config.settings import DataConfig, RunConfig
-from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy, Race
+from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy, SuccessiveHalving
 
 
 def _paper(num_weights: int, population_size: int, digit: int | None = None) -> RunConfig:
@@ -27,7 +27,7 @@ def _probes(
 ) -> dict[str, Any]:
     """The settings of a run by probes, after a race of several starts."""
     probes = ProbeEvolutionStrategy(256, learning_rate=0.03, encoder_rate=0.3, elitist=elitist)
-    race = Race(probes, num_starts, generations_each).fitted_to(num_generations)
+    race = SuccessiveHalving(probes, num_starts, generations_each).fitted_to(num_generations)
     return {"strategy": race, "num_generations": num_generations}
 
 

@@ -23,7 +23,7 @@ from evoae.runs.folders import (
     BEST,
     CHECKPOINTS,
     FRAMES,
-    GENES,
+    GENOTYPE,
     settings_of,
     write_settings,
     writing,
@@ -32,8 +32,8 @@ from evoae.runs.judging import DENOISING, Snapshot, Snapshots, measure_by_level
 from evoae.runs.loop import Observer, Progress
 from evoae.runs.result import Result, numbers_of, result_of
 from evoae.runs.task import Task
-from evoae.runs.views import views, views_of_genes
-from evoae.runs.weights import save_genes, save_weights
+from evoae.runs.views import views, views_of_genotype
+from evoae.runs.weights import save_genotype, save_weights
 from evoae.types import Info
 
 
@@ -111,7 +111,7 @@ class RunFolder(Observer):
             with writing(self.path):
                 write_result(self.path / RESULT, self.numbers)
             views_of_network = views(task, snapshot.network)
-            views_of_network |= views_of_genes(task, progress.state.best, snapshot.network)
+            views_of_network |= views_of_genotype(task, progress.state.best, snapshot.network)
         with writing(self.path):
             self._draw()
             if progress.failure is None and self._task.config.corruption is not None:
@@ -162,7 +162,7 @@ class RunFolder(Observer):
     def _write_weights(self, snapshot: Snapshot) -> None:
         save_weights(self.path / BEST, snapshot.network)
         if self._task.encoded:
-            save_genes(self.path / GENES, snapshot.genes)
+            save_genotype(self.path / GENOTYPE, snapshot.genotype)
 
     def _record(self, progress: Progress, snapshot: Snapshot) -> None:
         error = float(progress.state.best_fitness)

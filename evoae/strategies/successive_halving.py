@@ -1,4 +1,4 @@
-"""A race: several starts run for a while, and only the best one goes on."""
+"""Successive halving: several starts run for a while, and only the best one goes on."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from evoae.strategies.base import Strategy, check_strategy
 from evoae.types import Hyper, Info, Params, Population
 
 
-class RaceState(NamedTuple):
+class SuccessiveHalvingState(NamedTuple):
     """What the next generation needs.
 
     Attributes:
@@ -49,7 +49,7 @@ class RaceState(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Race(Strategy):
+class SuccessiveHalving(Strategy):
     """Several starts of one strategy, of which the best after a while goes on alone.
 
     The starts take turns of `generations_each` generations; then the one with the smallest error
@@ -64,7 +64,7 @@ class Race(Strategy):
 
     >>> import jax, evoae
     >>> inner = evoae.strategies.GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian(0.1))
-    >>> strategy = Race(inner, num_starts=2, generations_each=5)
+    >>> strategy = SuccessiveHalving(inner, num_starts=2, generations_each=5)
     >>> networks = evoae.Stacked({"weights": jax.numpy.array([[9.0], [1.0]])})
     >>> state = strategy.init(jax.random.key(0), networks)
     >>> def error(params, batch):
@@ -80,9 +80,9 @@ class Race(Strategy):
 
     def __post_init__(self) -> None:
         to_python_numbers(self)
-        check_strategy("Race: strategy", self.strategy)
-        check_whole("Race: num_starts", self.num_starts, 2)
-        check_whole("Race: generations_each", self.generations_each, 1)
+        check_strategy("SuccessiveHalving: strategy", self.strategy)
+        check_whole("SuccessiveHalving: num_starts", self.num_starts, 2)
+        check_whole("SuccessiveHalving: generations_each", self.generations_each, 1)
 
     @property
     def population_size(self) -> int:
@@ -94,7 +94,7 @@ class Race(Strategy):
         """Networks for `init`."""
         return self.num_starts * self.strategy.num_networks
 
-    def fitted_to(self, num_generations: int) -> "Race":
+    def fitted_to(self, num_generations: int) -> "SuccessiveHalving":
         """The same, fitted to that many generations in all, of which the race has half at most."""
         each = min(self.generations_each, max(num_generations // (2 * self.num_starts), 1))
         own = max(num_generations - (self.num_starts - 1) * each, each)
@@ -103,12 +103,12 @@ class Race(Strategy):
 
     def init(
         self, key: jax.Array, params: Params | shared.Stacked, hyper: Hyper | None = None
-    ) -> RaceState:
+    ) -> SuccessiveHalvingState:
         """The first state, from the networks of all starts (`evoae.Stacked`)."""
         if not isinstance(params, shared.Stacked):
             raise ValueError(
-                f"params must be evoae.Stacked of {self.num_networks} networks for Race, "
-                "got one network"
+                f"params must be evoae.Stacked of {self.num_networks} networks for "
+                "SuccessiveHalving, got one network"
             )
         networks = shared.grouped(params, self.num_starts)
         states = [
@@ -117,17 +117,19 @@ class Race(Strategy):
         ]
         if not self.strategy.has_final_shapes(states[0]):
             raise ValueError(
-                f"params must stack {self.num_networks} networks for Race of "
+                f"params must stack {self.num_networks} networks for SuccessiveHalving of "
                 f"{type(self.strategy).__name__}, got more, with which its state changes shape"
             )
-        return RaceState(
+        return SuccessiveHalvingState(
             generation=jnp.int32(0),
             starts=jax.tree.map(lambda *leaves: jnp.stack(leaves), *states),
             active=jnp.int32(0),
             decided=jnp.bool_(False),
         )
 
-    def ask(self, key: jax.Array, state: RaceState) -> tuple[Population, RaceState]:
+    def ask(
+        self, key: jax.Array, state: SuccessiveHalvingState
+    ) -> tuple[Population, SuccessiveHalvingState]:
         """The candidates of the start whose turn it is."""
         population, search = self.strategy.ask(key, trees.take(state.starts, state.active))
         return population, state._replace(starts=_put(state.starts, search, state.active))
@@ -141,8 +143,12 @@ class Race(Strategy):
         return self.strategy.single_changes(population)
 
     def tell(
-        self, key: jax.Array, population: Population, fitness: jax.Array, state: RaceState
-    ) -> tuple[RaceState, Info]:
+        self,
+        key: jax.Array,
+        population: Population,
+        fitness: jax.Array,
+        state: SuccessiveHalvingState,
+    ) -> tuple[SuccessiveHalvingState, Info]:
         """The next state of the start whose turn it is; after the last turn, the choice."""
         search = trees.take(state.starts, state.active)
         search, info = self.strategy.tell(key, population, fitness, search)
@@ -153,7 +159,7 @@ class Race(Strategy):
         best = jnp.argmin(shared.best_errors(starts)).astype(jnp.int32)
         chosen = jnp.where(last, best, state.active)
         active = jnp.where(turn < self.num_starts, turn, chosen)
-        return RaceState(generation, starts, active, state.decided | last), info
+        return SuccessiveHalvingState(generation, starts, active, state.decided | last), info
 
 
 def _put(starts: Any, search: Any, index: jax.Array) -> Any:

@@ -7,10 +7,10 @@ import pytest
 
 import evoae
 from evoae.mutations import Sparse
-from evoae.strategies import GeneticAlgorithm, Islands, ProbeEvolutionStrategy, Race
+from evoae.strategies import GeneticAlgorithm, Islands, ProbeEvolutionStrategy, SuccessiveHalving
 
 INNER = GeneticAlgorithm(6, mutation=Sparse(1, scale=0.3))
-RACE = Race(INNER, num_starts=3, generations_each=4)
+RACE = SuccessiveHalving(INNER, num_starts=3, generations_each=4)
 NETWORKS = {"weights": jnp.array([[3.0, 3.0, 3.0], [1.0, -1.0, 1.0], [2.0, 2.0, -2.0]])}
 
 
@@ -73,7 +73,7 @@ def test_best_never_lost_and_resumed(key):
 
 def test_single_changes_pass_through(key):
     """A race of probes offers its children as changes of single weights."""
-    race = Race(ProbeEvolutionStrategy(5), num_starts=2, generations_each=3)
+    race = SuccessiveHalving(ProbeEvolutionStrategy(5), num_starts=2, generations_each=3)
     state = race.init(key, evoae.Stacked({"weights": jnp.ones((2, 4))}))
     population, _ = race.ask(key, state)
     positions, deltas = race.single_changes(population)
@@ -83,7 +83,7 @@ def test_single_changes_pass_through(key):
 
 
 def test_a_race_of_islands_that_begin_with_networks_of_their_own(key):
-    race = Race(Islands(INNER, 2, num_migrants=0), num_starts=3, generations_each=4)
+    race = SuccessiveHalving(Islands(INNER, 2, num_migrants=0), num_starts=3, generations_each=4)
     assert race.num_networks == 6
     for_weights, for_init, for_run = jax.random.split(key, 3)
     networks = evoae.Stacked({"weights": jax.random.normal(for_weights, (6, 3))})
@@ -99,27 +99,34 @@ def test_a_race_of_islands_that_begin_with_networks_of_their_own(key):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"strategy": GeneticAlgorithm}, "Race: strategy must be one of evoae.strategies"),
-        ({"num_starts": 1}, "Race: num_starts"),
-        ({"generations_each": 0}, "Race: generations_each"),
+        (
+            {"strategy": GeneticAlgorithm},
+            r"SuccessiveHalving: strategy must be",
+        ),
+        ({"num_starts": 1}, "SuccessiveHalving: num_starts"),
+        ({"generations_each": 0}, "SuccessiveHalving: generations_each"),
     ],
 )
 def test_wrong_settings(settings, message):
     with pytest.raises(ValueError, match=message):
-        Race(**{"strategy": INNER, **settings})
+        SuccessiveHalving(**{"strategy": INNER, **settings})
 
 
 def test_wrong_networks(key):
-    with pytest.raises(ValueError, match="Stacked of 3 networks for Race"):
+    with pytest.raises(ValueError, match="Stacked of 3 networks for SuccessiveHalving"):
         RACE.init(key, {"weights": jnp.ones(3)})
     with pytest.raises(ValueError, match="multiple of 3"):
         RACE.init(key, evoae.Stacked({"weights": jnp.ones((4, 3))}))
-    with pytest.raises(ValueError, match="must stack 3 networks for Race of GeneticAlgorithm"):
+    with pytest.raises(
+        ValueError, match="must stack 3 networks for SuccessiveHalving of GeneticAlgorithm"
+    ):
         RACE.init(key, evoae.Stacked({"weights": jnp.ones((18, 3))}))
 
 
 @pytest.mark.parametrize(("number", "each", "horizon"), [(30, 4, 22), (12, 2, 8), (1, 1, 1)])
 def test_the_race_has_half_of_a_run_at_most(number, each, horizon):
-    race = Race(ProbeEvolutionStrategy(5), num_starts=3, generations_each=4).fitted_to(number)
+    race = SuccessiveHalving(ProbeEvolutionStrategy(5), num_starts=3, generations_each=4).fitted_to(
+        number
+    )
     assert (race.generations_each, race.strategy.horizon) == (each, horizon)
     assert race.fitted_to(number) == race
