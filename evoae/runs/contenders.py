@@ -14,7 +14,7 @@ from evoae.runs.backprop import descend
 from evoae.runs.clock import Clock
 from evoae.runs.loop import Observer, Progress, run_loop
 from evoae.runs.observers.bar import COMPILING, Status
-from evoae.runs.task import Images, Task, clock_of, make_advance
+from evoae.runs.task import Images, Task, clock_of, keys_of, make_advance
 from evoae.strategies import Stacked
 from evoae.types import FitnessFn, Params
 
@@ -104,13 +104,13 @@ def train_by_adam(
 
     `judge` is the error that is followed; None follows the one that is learnt from.
     """
-    for_weights, key = jax.random.split(jax.random.key(task.config.seed))
+    keys = keys_of(task.config.seed)
     course = Course(task, lambda state: state.params, GRADIENT_COST * number, judge)
     descend(
-        key,
+        keys.search,
         task.fitness,
         jax.device_put(task.images),
-        Stacked(random_networks(for_weights, task.model, task.pixels(1), number)),
+        Stacked(random_networks(keys.weights, task.model, task.pixels(1), number)),
         learning_rate=learning_rate,
         clock=Clock(minutes=seconds / 60),
         batch_size=task.config.batch_size,

@@ -44,6 +44,11 @@ def measure_error(fitness: FitnessFn, params: Params, images: Images) -> float:
     return _mean_error(fitness, errors, parts)
 
 
+def measure_validation(task: Task, params: Params) -> float | None:
+    """The error of one network on the images that are kept out; None where there are none."""
+    return measure_error(task.fitness, params, task.validation) if len(task.validation) else None
+
+
 def measure_input_error(fitness: Reconstruction, images: Images) -> float:
     """The error of corrupted images themselves, as `measure_error` gives them to a network."""
     parts = _parts(images)

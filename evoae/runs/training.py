@@ -237,6 +237,7 @@ def _run(
         console,
         error=result.error,
         baselines=baselines,
+        validation_error=result.validation_error,
         absolute_error=folder.numbers["absolute_error"],
         evidence=folder.numbers["evidence"],
         diversity=result.diversity,

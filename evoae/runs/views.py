@@ -13,7 +13,7 @@ from evoae.report.latent import GRID, place_grid
 from evoae.report.page.images import draw_maps, to_bytes
 from evoae.report.page.weights import draw_weights
 from evoae.runs.judging import draw_prior_samples
-from evoae.runs.task import Task
+from evoae.runs.task import Task, keys_of
 from evoae.types import Genotype, Params
 
 NUM_LATENT = 1_000  # images in the latent map
@@ -65,7 +65,7 @@ def views_of_genotype(
     if not task.encoded:
         return {}
     # The network from which the first genes were made.
-    key = jax.random.split(jax.random.key(task.config.seed))[0]
+    key = keys_of(task.config.seed).weights
     raw = random_networks(key, task.model, task.pixels(1), None)
     random, made = (flatten_dict(tree, sep="/") for tree in (raw, params))
     found = draw_weights({name: (random[name], made[name]) for name in random})

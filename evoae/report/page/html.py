@@ -121,11 +121,9 @@ def _lines(records: Sequence[Record]) -> list[Line]:
             Line(name, steps, best, 0),
             Line("mean", steps, record.columns["mean_fitness"], 1, faint=True),
         ]
-        lines += [
-            Line(key.replace("_", " "), steps, values, 2)
-            for key, values in record.columns.items()
-            if key.startswith("validation")
-        ]
+        if record.validation:
+            kept_out = record.validation
+            lines.append(Line("validation", kept_out["generation"], kept_out["error"], 2))
     return lines
 
 
@@ -188,6 +186,8 @@ def _figures(record: Record) -> list[tuple[str, str]]:
         found.insert(0, (ERROR_NAMES["mae"], describe_error(*result["absolute_error"])))
     if result.get("evidence") is not None:
         found.append(("evidence lower bound", describe_bound(**result["evidence"])))
+    if result.get("validation_error") is not None:
+        found.append(("error of images kept out", f"{result['validation_error']:.4f}"))
     if result["diversity"] is not None:
         found.append(("diversity of the outputs", f"{result['diversity']:.2f} of the images'"))
     minutes, seconds = divmod(round(result["seconds"]), 60)

@@ -1,6 +1,7 @@
 """The folder of a run: what is written at its start, after every block, and at its end."""
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,15 @@ from evoae.report.gallery import draw_gallery
 from evoae.report.metrics import read_metrics, write_metrics
 from evoae.report.page import Record, read_record, write_page
 from evoae.report.page.images import thin_frames, to_bytes
-from evoae.report.page.record import METRICS, PAGE, PICTURES, RESULT, write_pictures, write_result
+from evoae.report.page.record import (
+    METRICS,
+    PAGE,
+    PICTURES,
+    RESULT,
+    VALIDATION,
+    write_pictures,
+    write_result,
+)
 from evoae.report.recorder import Frame, FrameRecorder
 from evoae.report.table import write_table
 from evoae.runs.folders import (
@@ -28,13 +37,15 @@ from evoae.runs.folders import (
     write_settings,
     writing,
 )
-from evoae.runs.judging import DENOISING, Snapshot, Snapshots, measure_by_level
+from evoae.runs.judging import DENOISING, Snapshot, Snapshots, measure_by_level, measure_validation
 from evoae.runs.loop import Observer, Progress
 from evoae.runs.result import Result, numbers_of, result_of
 from evoae.runs.task import Task
 from evoae.runs.views import views, views_of_genotype
 from evoae.runs.weights import save_genotype, save_weights
 from evoae.types import Info
+
+VALIDATION_COST = 0.02  # of the time at most: where it takes longer, it becomes rarer
 
 
 class RunFolder(Observer):
@@ -67,6 +78,8 @@ class RunFolder(Observer):
         self._num_bytes = num_bytes
         self._recorder = FrameRecorder()
         self._rows: list[Mapping[str, npt.NDArray[Any]]] = []
+        self._validation: list[Mapping[str, npt.NDArray[Any]]] = []
+        self._due = 0.0
         self.result: Result | None = None
         self.numbers: dict[str, Any] = {}
 
@@ -97,6 +110,7 @@ class RunFolder(Observer):
         with writing(self.path):
             write_metrics(self.path / METRICS, rows, append=True)
             self._write_weights(snapshot)
+            self._validate(progress, snapshot)
 
     def end(self, progress: Progress) -> None:
         """Draws the pictures and writes the page."""
@@ -138,6 +152,7 @@ class RunFolder(Observer):
             else {},
             result={"baselines": self._baselines},
             pictures=self._film(newest) if newest else {},
+            validation=_joined(list(self._validation)),
         )
 
     @property
@@ -158,6 +173,27 @@ class RunFolder(Observer):
             return
         os.truncate(metrics, num_bytes)
         self._rows = [read_metrics(metrics, num_bytes)]
+        if (validation := self.path / VALIDATION).exists():
+            columns = read_metrics(validation)
+            before = columns["generation"] <= self._rows[0]["generation"][-1]
+            self._validation = [{name: values[before] for name, values in columns.items()}]
+            write_metrics(validation, self._validation[0])
+
+    def _validate(self, progress: Progress, snapshot: Snapshot) -> None:
+        """Adds the error of images that are kept out, unless that takes too much of the time."""
+        begun = time.perf_counter()
+        if progress.is_last or begun >= self._due:
+            error = measure_validation(self._task, snapshot.network)
+            if error is None:
+                return
+            row = {
+                "generation": np.array([progress.pace.steps]),
+                "error": np.array([error], np.float32),
+            }
+            self._validation.append(row)
+            write_metrics(self.path / VALIDATION, row, append=True)
+            now = time.perf_counter()
+            self._due = now + (now - begun) / VALIDATION_COST
 
     def _write_weights(self, snapshot: Snapshot) -> None:
         save_weights(self.path / BEST, snapshot.network)
@@ -179,6 +215,10 @@ class RunFolder(Observer):
         series = {"best": best, "mean": mean}
         if config.same_data:  # else errors of different generations are of different images
             series = {"best so far": np.fmin.accumulate(best), "mean": mean}
+        if self._validation:
+            kept_out = _joined(self._validation)
+            series["validation"] = np.full(len(best), np.nan)
+            series["validation"][kept_out["generation"] - 1] = kept_out["error"]
         picture = draw_gallery(
             shown.targets,
             frames[-1].images,
