@@ -182,9 +182,9 @@ class Keys(NamedTuple):
     """The randomness of a run, a key for each use."""
 
     weights: jax.Array
+    search: jax.Array
     genotype: jax.Array
     strategy: jax.Array
-    search: jax.Array
 
 
 def keys_of(seed: int) -> Keys:
