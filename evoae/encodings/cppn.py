@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from evoae.checks import check_whole, to_python_numbers
+from evoae.encodings.array_scales import first_scales, scaled
 from evoae.encodings.base import Encoding
 from evoae.encodings.coordinates import coordinates
-from evoae.encodings.scales import first_scales, scaled
 from evoae.layers.base import sigmoid
 from evoae.types import Genotype, Params
 

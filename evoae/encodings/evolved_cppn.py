@@ -8,10 +8,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from evoae.checks import check_fraction, check_whole, to_python_numbers
+from evoae.encodings.array_scales import first_scales, scaled
 from evoae.encodings.base import Encoding
 from evoae.encodings.coordinates import coordinates
 from evoae.encodings.cppn import ACTIVATIONS
-from evoae.encodings.scales import first_scales, scaled
 from evoae.types import Genotype, Params
 
 

@@ -11,7 +11,7 @@ from evoae import trees
 from evoae.checks import is_number, to_python_numbers
 from evoae.encodings.architecture import Architecture, architecture, where_arrays_are
 from evoae.encodings.base import Encoding, Part
-from evoae.encodings.cut_down import cut_down
+from evoae.encodings.pruned_network import cut_down
 from evoae.layers.base import ACTIVATIONS
 from evoae.models import Autoencoder
 from evoae.types import Genotype, Params

@@ -11,8 +11,8 @@ from jax import lax
 
 from evoae import trees
 from evoae.checks import check_whole, to_python_numbers
+from evoae.encodings.array_scales import first_scales, scaled
 from evoae.encodings.base import Encoding
-from evoae.encodings.scales import first_scales, scaled
 from evoae.types import Genotype, Params
 
 

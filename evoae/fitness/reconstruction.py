@@ -14,11 +14,11 @@ from evoae.checks import check_choice, check_corruption, check_kl_weight, check_
 from evoae.data import scale
 from evoae.fitness.batches import CorruptedBatch, PreparedBatch
 from evoae.fitness.delta_evaluation import DeltaEvaluation
-from evoae.fitness.errors import ERRORS, ErrorName, check_sides, logit
 from evoae.fitness.parent_activations import ParentActivations, evaluate_parent
+from evoae.fitness.reconstruction_errors import ERRORS, ErrorName, check_sides, logit
 from evoae.layers import activate
 from evoae.models import Autoencoder
-from evoae.models.held_arrays import HeldArrays
+from evoae.models.fixed_collections import HeldArrays
 from evoae.types import Batch, Corruption, Params
 
 __all__ = ["Precision", "Reconstruction"]

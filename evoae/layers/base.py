@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 if TYPE_CHECKING:
-    from evoae.layers.change import Change
+    from evoae.layers.delta import Change
 
 Shape = tuple[int, ...]
 """The shape of one image: (channels, height, width), or (units,) where it is flat."""

@@ -20,7 +20,7 @@ from evoae.layers.base import (
     image_shape,
     materialize,
 )
-from evoae.layers.change import Change, widen
+from evoae.layers.delta import Change, widen
 
 
 @dataclasses.dataclass(frozen=True)

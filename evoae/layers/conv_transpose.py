@@ -26,8 +26,8 @@ from evoae.layers.base import (
     image_shape,
     materialize,
 )
-from evoae.layers.change import Change, fit, widen
 from evoae.layers.conv import channel_change
+from evoae.layers.delta import Change, fit, widen
 
 # Up to so many input pixels, kernels from one channel to one are applied as a dense matrix.
 LARGEST_DENSE_IMAGE = 36

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae.layers.base import Layer, Shape, Weights
-from evoae.layers.change import Change, widen
+from evoae.layers.delta import Change, widen
 
 
 @dataclasses.dataclass(frozen=True)

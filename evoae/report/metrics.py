@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evoae.report.files import check_destination, replacing
+from evoae.report.output_files import check_destination, replacing
 
 
 def write_metrics(

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
-from evoae.report.files import replacing
 from evoae.report.galleries import draw_galleries
+from evoae.report.output_files import replacing
 from evoae.report.sensitivity import Setting, draw_heatmap, draw_sensitivity
 from evoae.report.table import print_table
 

@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from evoae.report import style
-from evoae.report.files import check_destination
+from evoae.report.output_files import check_destination
 
 WIDTH = 4.6  # of the axes, in inches
 BAR = 0.19  # from one bar to the next, in inches

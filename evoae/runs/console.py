@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from evoae.engine.environment import device, unused_accelerator
+from evoae.engine.versions import device, unused_accelerator
 from evoae.report.words import COLLAPSED, ERROR_NAMES, describe_bound, describe_error
 
 

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evoae.fitness import compute_diversity
-from evoae.runs.config.command import command
-from evoae.runs.judging import (
+from evoae.runs.config.command_words import command
+from evoae.runs.loop import Progress
+from evoae.runs.measuring import (
     Snapshot,
     measure_absolute_error,
     measure_error,
     measure_evidence,
     measure_validation,
 )
-from evoae.runs.loop import Progress
 from evoae.runs.task import NUM_SHOWN, Task
 from evoae.trees import size
 from evoae.types import Info, Params

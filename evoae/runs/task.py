@@ -14,17 +14,17 @@ from evoae import data
 from evoae.encodings import Decoder, Direct, Encoding, decoded
 from evoae.engine import evolve
 from evoae.engine.devices import replicated
-from evoae.engine.evolution import working_mesh
+from evoae.engine.generations import working_mesh
 from evoae.engine.memory import Memory, check_memory, memory_estimate
 from evoae.fitness import Reconstruction
-from evoae.fitness.errors import check_sides
+from evoae.fitness.reconstruction_errors import check_sides
 from evoae.models import Autoencoder, variational
-from evoae.models.held_arrays import HeldArrays
-from evoae.models.networks import applied, random_networks
+from evoae.models.compiled import applied, random_networks
+from evoae.models.fixed_collections import HeldArrays
 from evoae.runs.clock import BLOCK_SIZE, Clock, Pace
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig
-from evoae.runs.folders import IMAGES, read_images
 from evoae.runs.loop import Advance
+from evoae.runs.paths import IMAGES, read_images
 from evoae.strategies import Stacked
 from evoae.types import FitnessFn, Genotype, Info, Params
 

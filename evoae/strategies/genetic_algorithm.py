@@ -10,7 +10,7 @@ from jax import lax
 from evoae import trees
 from evoae.checks import check_instance, is_number, to_python_numbers
 from evoae.mutations import Mutation, Sparse
-from evoae.strategies import shared
+from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy
 from evoae.strategies.selection import Truncation
 from evoae.types import (

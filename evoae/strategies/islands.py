@@ -9,7 +9,7 @@ from jax import lax
 
 from evoae import trees
 from evoae.checks import check_whole, to_python_numbers
-from evoae.strategies import shared
+from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy, check_strategy
 from evoae.types import Hyper, Info, Params, Population
 

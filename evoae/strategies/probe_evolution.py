@@ -10,7 +10,7 @@ import optax
 from evoae import trees
 from evoae.checks import is_number, is_positive, to_python_numbers
 from evoae.mutations.sparse import Sparse, SparsePerturbation
-from evoae.strategies import shared
+from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy
 from evoae.types import Hyper, Info, Params, Population
 

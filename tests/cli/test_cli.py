@@ -11,11 +11,11 @@ import evoae
 import evoae.experiments.bench.run
 import evoae.runs.comparison
 import evoae.runs.training
-from evoae.cli.commands import COMMANDS, main
+from evoae.cli.entry_point import COMMANDS, main
 from evoae.crossovers import Uniform
 from evoae.mutations import Gaussian, Sparse
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, to_json
-from evoae.runs.config.command import command
+from evoae.runs.config.command_words import command
 from evoae.strategies import GeneticAlgorithm, Islands, ProbeEvolutionStrategy, SuccessiveHalving
 
 PAPER = ["train", "paper-ten"]

@@ -10,7 +10,7 @@ import pytest
 import evoae
 import evoae.engine.memory
 import evoae.runs.comparison
-from evoae.engine.evolution import block
+from evoae.engine.generations import block
 from evoae.engine.memory import Memory, check_memory, memory_estimate
 from evoae.mutations import Gaussian, Sparse
 from evoae.runs import train

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.ticker import MaxNLocator
 
+from evoae.report.axis_scales import is_long, is_wide, locate_decades
 from evoae.report.labels import spread
-from evoae.report.scales import is_long, is_wide, locate_decades
 
 NUM_POINTS = 400  # of a line; more would not be seen
 TOP, BOTTOM, LEFT, RIGHT = 14, 46, 58, 14  # margins

@@ -10,10 +10,10 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from evoae.report.files import replacing
+from evoae.report.output_files import replacing
 from evoae.report.page.chart import Line, lay_out_chart
 from evoae.report.page.images import encode_png, encode_sheet
-from evoae.report.page.latent import lay_out_latents
+from evoae.report.page.latent_map import lay_out_latents
 from evoae.report.page.record import Record
 from evoae.report.words import COLLAPSED, ERROR_NAMES, describe_bound, describe_error, name_error
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from evoae.report.film import Frame
 from evoae.report.gallery import to_levels
-from evoae.report.recorder import Frame
 
 LARGEST_SIDE = 64  # of an image on the page; larger ones are averaged over blocks
 FILM_BYTES = 2_500_000  # of all frames together, so that a page stays below 5 MB

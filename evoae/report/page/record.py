@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from evoae.report.files import replacing
 from evoae.report.metrics import read_metrics
+from evoae.report.output_files import replacing
 
 CONFIG, RESULT, METRICS = "config.json", "result.json", "metrics.csv"
 VALIDATION = "validation.csv"

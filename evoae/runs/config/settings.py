@@ -18,7 +18,7 @@ from evoae.checks import (
     check_whole,
 )
 from evoae.encodings import Direct, Encoding
-from evoae.fitness.errors import ERRORS, ErrorName
+from evoae.fitness.reconstruction_errors import ERRORS, ErrorName
 from evoae.models import MODELS, Autoencoder
 from evoae.report.words import name_error
 from evoae.strategies import GeneticAlgorithm, Strategy

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from evoae.checks import check_positive, check_whole, to_python_numbers
-from evoae.strategies.adaptation.shared import repeated
+from evoae.strategies.adaptation.rates import repeated
 from evoae.types import Hyper
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae.checks import check_fraction, check_positive, to_python_numbers
-from evoae.strategies.adaptation.shared import repeated
+from evoae.strategies.adaptation.rates import repeated
 from evoae.types import Hyper
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae import data
-from evoae.engine.environment import environment
-from evoae.report.files import replacing
+from evoae.engine.versions import environment
+from evoae.report.output_files import replacing
 from evoae.report.page.record import CONFIG
 from evoae.runs.config import DataConfig, RunConfig, from_json, to_json
 

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Callable, Sequence
 
 import evoae
-from evoae.cli.listings import describe_data, list_presets
-from evoae.cli.measurements import bench, report, reproduce
-from evoae.cli.searches import compare, resume, sweep, train
+from evoae.cli.list_commands import describe_data, list_presets
+from evoae.cli.report_commands import bench, report, reproduce
+from evoae.cli.run_commands import compare, resume, sweep, train
 from evoae.engine.devices import use_cores
-from evoae.engine.evolution import InvalidFitnessError
+from evoae.engine.generations import InvalidFitnessError
 from evoae.engine.hosts import leave
 from evoae.runs.config import DEFAULT_PRESET
 

@@ -8,11 +8,11 @@ import numpy.typing as npt
 from flax.traverse_util import flatten_dict
 
 from evoae.models import Autoencoder
-from evoae.models.networks import random_networks
+from evoae.models.compiled import random_networks
 from evoae.report.latent import GRID, place_grid
 from evoae.report.page.images import draw_maps, to_bytes
 from evoae.report.page.weights import draw_weights
-from evoae.runs.judging import draw_prior_samples
+from evoae.runs.measuring import draw_prior_samples
 from evoae.runs.task import Task, keys_of
 from evoae.types import Genotype, Params
 

@@ -7,7 +7,7 @@ import flax.traverse_util
 import jax
 import numpy as np
 
-from evoae.report.files import check_destination, replacing
+from evoae.report.output_files import check_destination, replacing
 from evoae.types import Genotype, Params
 
 

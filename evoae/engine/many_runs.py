@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from evoae import trees
 from evoae.checks import check_whole
 from evoae.engine.evaluation import equal_size
-from evoae.engine.evolution import DEFAULT_BLOCK_SIZE, block, generation
+from evoae.engine.generations import DEFAULT_BLOCK_SIZE, block, generation
 from evoae.strategies import Strategy
 from evoae.strategies.base import check_strategy
 from evoae.types import Batch, FitnessFn, Info

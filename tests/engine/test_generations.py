@@ -204,7 +204,7 @@ def test_the_invalid_generation_is_named_and_the_parents_are_kept(key):
 
 
 def test_evolve_vmapped_generations_equal_a_loop(key):
-    from evoae.engine.evolution import generation
+    from evoae.engine.generations import generation
 
     strategy = GeneticAlgorithm(6, mutation=Gaussian(0.1))
     keys = jax.random.split(key, 3)

@@ -12,9 +12,10 @@ import numpy.typing as npt
 
 from evoae.report.animation import write_animation
 from evoae.report.curve import draw_curve
-from evoae.report.files import replacing
+from evoae.report.film import Frame, FrameRecorder
 from evoae.report.gallery import draw_gallery
 from evoae.report.metrics import read_metrics, write_metrics
+from evoae.report.output_files import replacing
 from evoae.report.page import Record, read_record, write_page
 from evoae.report.page.images import thin_frames, to_bytes
 from evoae.report.page.record import (
@@ -26,9 +27,17 @@ from evoae.report.page.record import (
     write_pictures,
     write_result,
 )
-from evoae.report.recorder import Frame, FrameRecorder
 from evoae.report.table import write_table
-from evoae.runs.folders import (
+from evoae.runs.loop import Observer, Progress
+from evoae.runs.measuring import (
+    DENOISING,
+    Snapshot,
+    Snapshots,
+    measure_by_level,
+    measure_validation,
+)
+from evoae.runs.page_arrays import views, views_of_genotype
+from evoae.runs.paths import (
     BEST,
     CHECKPOINTS,
     FRAMES,
@@ -37,12 +46,9 @@ from evoae.runs.folders import (
     write_settings,
     writing,
 )
-from evoae.runs.judging import DENOISING, Snapshot, Snapshots, measure_by_level, measure_validation
-from evoae.runs.loop import Observer, Progress
 from evoae.runs.result import Result, numbers_of, result_of
 from evoae.runs.task import Task
-from evoae.runs.views import views, views_of_genotype
-from evoae.runs.weights import save_genotype, save_weights
+from evoae.runs.weight_files import save_genotype, save_weights
 from evoae.types import Info
 
 VALIDATION_COST = 0.02  # of the time at most: where it takes longer, it becomes rarer

@@ -12,7 +12,7 @@ import pytest
 from evoae.report.page import write_page
 from evoae.runs.clock import Pace
 from evoae.runs.loop import Progress
-from evoae.runs.observers.live import Watch, in_notebook
+from evoae.runs.observers.live_page import Watch, in_notebook
 from evoae.types import Info
 from tests.report.test_page import Page, read, record
 

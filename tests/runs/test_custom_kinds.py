@@ -12,7 +12,7 @@ from evoae.crossovers import Uniform
 from evoae.encodings import Direct, Encoding
 from evoae.mutations import Mutation
 from evoae.runs.config import PRESETS, RunConfig, from_json, to_json
-from evoae.runs.config.command import command
+from evoae.runs.config.command_words import command
 from evoae.runs.config.registry import draft, with_kind
 from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy
 

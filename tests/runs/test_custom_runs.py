@@ -161,7 +161,7 @@ def test_a_model_of_layers_is_written_layer_by_layer():
     model = evoae.Autoencoder([Dense(2)], [Dense(30, activation="sigmoid"), Reshape(1, 6, 5)])
     config = RunConfig(model=model, num_generations=1)
     written = json.loads(json.dumps(to_json(config)))
-    assert written["model"]["encoder_layers"][0]["kind"] == "evoae.layers.simple:Dense"
+    assert written["model"]["encoder_layers"][0]["kind"] == "evoae.layers.dense_and_pooling:Dense"
     assert from_json(written) == config
 
 

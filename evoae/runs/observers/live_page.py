@@ -12,8 +12,8 @@ from typing import Any
 from evoae.report.page.html import render
 from evoae.report.page.record import PAGE, Record
 from evoae.runs.loop import Observer, Progress
-from evoae.runs.observers.bar import status_of
-from evoae.runs.observers.folder import RunFolder
+from evoae.runs.observers.progress_bar import status_of
+from evoae.runs.observers.run_folder import RunFolder
 
 POLL_SECONDS = 1.0  # from one look to the next
 PART = 0.02  # of the time, at most, that showing may take

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 from jax.typing import ArrayLike
 
-from evoae.models.held_arrays import HeldArrays
+from evoae.models.fixed_collections import HeldArrays
 from evoae.types import Params
 
 

@@ -11,10 +11,10 @@ import optax
 import pytest
 
 import evoae
-from evoae.engine.evolution import generation
+from evoae.engine.generations import generation
 from evoae.mutations import Gaussian
 from evoae.strategies import GeneticAlgorithm
-from evoae.strategies.evosax import Evosax
+from evoae.strategies.evosax_adapter import Evosax
 
 algorithms = pytest.importorskip("evosax.algorithms")
 

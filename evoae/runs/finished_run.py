@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae import data
-from evoae.models.held_arrays import HeldArrays
-from evoae.models.networks import applied
+from evoae.models.compiled import applied
+from evoae.models.fixed_collections import HeldArrays
 from evoae.report.page import read_record
 from evoae.runs.config import RunConfig
-from evoae.runs.folders import BEST, read_config, read_image_shape
+from evoae.runs.paths import BEST, read_config, read_image_shape
 from evoae.runs.task import collections_of, model_of
-from evoae.runs.weights import load_weights
+from evoae.runs.weight_files import load_weights
 from evoae.types import Params
 
 

@@ -31,7 +31,7 @@ from jax import lax
 
 from evoae import trees
 from evoae.checks import check_choice, check_whole, is_number, to_python_numbers
-from evoae.strategies import shared
+from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy
 from evoae.types import Hyper, Info, Params, Population
 

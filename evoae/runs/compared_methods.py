@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae.fitness.batches import prepared
-from evoae.models.networks import random_networks
+from evoae.models.compiled import random_networks
 from evoae.runs.backprop import descend
 from evoae.runs.clock import Clock
 from evoae.runs.loop import Observer, Progress, run_loop
-from evoae.runs.observers.bar import COMPILING, Status
+from evoae.runs.observers.progress_bar import COMPILING, Status
 from evoae.runs.task import Images, Task, clock_of, keys_of, make_advance
 from evoae.strategies import Stacked
 from evoae.types import FitnessFn, Params

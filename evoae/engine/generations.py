@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh
 
-from evoae.engine.device_errors import explained
+from evoae.engine.device_failures import explained
 from evoae.engine.devices import local, population_mesh, replicated
 from evoae.engine.evaluation import evaluate, evaluate_parent, num_units, single_changes
 from evoae.fitness.batches import drawn, is_noisy, prepared

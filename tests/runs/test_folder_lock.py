@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from evoae.runs.lock import locked
+from evoae.runs.folder_lock import locked
 
 CHILD = """if True:
     import pathlib, sys
-    from evoae.runs.lock import locked
+    from evoae.runs.folder_lock import locked
     with locked(pathlib.Path(sys.argv[1])):
         print("locked", flush=True)
         sys.stdin.read()

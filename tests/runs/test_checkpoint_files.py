@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from evoae.runs import checkpoint
-from evoae.runs.checkpoint import CheckpointError, newest, read, restore, save
+from evoae.runs import checkpoint_files as checkpoint
+from evoae.runs.checkpoint_files import CheckpointError, newest, read, restore, save
 
 TREE = {
     "floats": (jnp.array([-0.0, jnp.nan, jnp.inf, 1e-42]), jnp.float32(0.1)),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import filelock
 
-from evoae.runs.folders import writing
+from evoae.runs.paths import writing
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from evoae.fitness import Reconstruction, compute_baselines, compute_error
 from evoae.fitness.batches import prepared
-from evoae.fitness.errors import ErrorName
+from evoae.fitness.reconstruction_errors import ErrorName
 from evoae.models import Autoencoder
 from evoae.runs.task import NUM_SHOWN, Images, Task, to_floats
 from evoae.types import FitnessFn, Genotype, Params

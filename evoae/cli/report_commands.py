@@ -27,7 +27,7 @@ def report(arguments: list[str]) -> int:
     """Makes the page of a run again, or one of several runs side by side."""
     query = parse(ReportQuery, arguments, prog="evoae report")
     from evoae.report.page import PAGE, read_record, write_page
-    from evoae.runs.folders import writing
+    from evoae.runs.paths import writing
 
     if not query.runs:
         raise ValueError("RUN must be the folder of a run, or several; got none")
