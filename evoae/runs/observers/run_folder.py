@@ -36,6 +36,7 @@ from evoae.runs.measuring import (
     measure_by_level,
     measure_validation,
 )
+from evoae.runs.observers.progress_bar import COMPILING
 from evoae.runs.page_arrays import views, views_of_genotype
 from evoae.runs.paths import (
     BEST,
@@ -188,17 +189,17 @@ class RunFolder(Observer):
     def _validate(self, progress: Progress, snapshot: Snapshot) -> None:
         """Adds the error of images that are kept out, unless that takes too much of the time."""
         begun = time.perf_counter()
-        if progress.is_last or begun >= self._due:
-            error = measure_validation(self._task, snapshot.network)
-            if error is None:
-                return
-            row = {
-                "generation": np.array([progress.pace.steps]),
-                "error": np.array([error], np.float32),
-            }
-            self._validation.append(row)
-            write_metrics(self.path / VALIDATION, row, append=True)
-            now = time.perf_counter()
+        if not len(self._task.validation) or not (progress.is_last or begun >= self._due):
+            return
+        error = measure_validation(self._task, snapshot.network)
+        row = {
+            "generation": np.array([progress.pace.steps]),
+            "error": np.array([error], np.float32),
+        }
+        self._validation.append(row)
+        write_metrics(self.path / VALIDATION, row, append=True)
+        now = time.perf_counter()
+        if progress.pace.steps > COMPILING:  # before, it was compiled
             self._due = now + (now - begun) / VALIDATION_COST
 
     def _write_weights(self, snapshot: Snapshot) -> None:
