@@ -26,7 +26,9 @@ import evoae.report.page
 import evoae.runs.comparison
 import evoae.runs.sweeps
 import evoae.runs.training
+from evoae.layers import Layer
 from evoae.runs.weights import save_weights
+from tests.test_architecture import HOUSE
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -145,6 +147,24 @@ def test_links_and_paths_lead_somewhere(page):
     for path in re.findall(r"`((?:docs|tests|evoae|benchmarks|colab)/[\w/.]*)`", prose(page)):
         if "/my_" not in path:  # the reader's own
             assert (ROOT / path).exists(), path
+
+
+# How evoae is built
+
+
+DESIGN = (ROOT / "docs" / "design.md").read_text("utf-8")
+
+
+def test_the_drawing_of_the_house_is_that_of_the_architecture_test():
+    drawn = [set(re.split(r", | \| ", line)) for line in FENCE.search(DESIGN)[2].splitlines()]
+    assert drawn == list(HOUSE)
+
+
+def test_all_that_a_base_class_has_is_told():
+    section = DESIGN.partition("## Base classes")[2].partition("\n## ")[0]
+    for base in (evoae.Strategy, evoae.mutations.Mutation, evoae.encodings.Encoding, Layer):
+        public = {name for name in vars(base) if not name.startswith("_")}
+        assert public <= set(re.findall(r"`(\w+)`", section)), base
 
 
 # Public names
