@@ -1,4 +1,4 @@
-"""What a generation needs of a device's memory at least, reckoned before anything is compiled."""
+"""What a generation needs of a device's memory at least, computed before anything is compiled."""
 
 import math
 from typing import Any, NamedTuple

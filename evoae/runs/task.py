@@ -45,7 +45,7 @@ class Task(NamedTuple):
       model: the autoencoder.
       reconstruction: the error of what it makes of images, of weights.
       fitness: what the search makes smaller, of weights: the same, or the user's own.
-      fitness_of_genes: the same of genes; `fitness` itself with the direct encoding.
+      fitness_of_genotype: the same of a genotype; `fitness` itself with the direct encoding.
       decoder: genes -> weights.
       key: the randomness of the search.
       state: the first one of the strategy.
