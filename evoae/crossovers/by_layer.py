@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_fraction, to_python_numbers
+from evoae.checks import Checked, Fraction
 from evoae.types import Hyper, Params
 
 
@@ -22,7 +22,7 @@ class ByLayerPerturbation(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class ByLayer:
+class ByLayer(Checked):
     """Takes each layer whole from the second parent with probability `rate`, else from the first.
 
     The weights of a layer work together, so that single ones of another network would only disturb
@@ -41,11 +41,7 @@ class ByLayer:
     {'a': {'kernel': [0.0, 0.0]}, 'b': {'kernel': [1.0]}}
     """
 
-    rate: float = 0.5
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_fraction("ByLayer: rate", self.rate)
+    rate: Fraction = 0.5
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_fraction, to_python_numbers
+from evoae.checks import Checked, Fraction
 from evoae.encodings.grammar_tree import (
     drawn_place,
     grafted,
@@ -33,7 +33,7 @@ class SubtreeCrossoverPerturbation(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class SubtreeCrossover:
+class SubtreeCrossover(Checked):
     """Puts a random branch of the second parent in place of a random branch of the first.
 
     For genes with trees, as those of `evoae.encodings.Cellular` (Cramer 1985; Koza 1992, "Genetic
@@ -51,11 +51,7 @@ class SubtreeCrossover:
     'SEQ END WAIT END'
     """
 
-    rate: float = 0.9
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_fraction("SubtreeCrossover: rate", self.rate)
+    rate: Fraction = 0.9
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Genotype, hyper: Hyper

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_fraction, to_python_numbers
+from evoae.checks import Checked, Fraction
 from evoae.types import Hyper, Params
 
 
@@ -24,7 +24,7 @@ class UniformPerturbation(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Uniform:
+class Uniform(Checked):
     """Takes each weight from the second parent with probability `rate`, else from the first.
 
     Syswerda (1989, "Uniform crossover in genetic algorithms", ICGA). Prellberg and Kramer (2018,
@@ -40,11 +40,7 @@ class Uniform:
     True
     """
 
-    rate: float = 0.5
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_fraction("Uniform: rate", self.rate)
+    rate: Fraction = 0.5
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from evoae.checks import check_whole, to_python_numbers
+from evoae.checks import Count
 from evoae.encodings.base import Encoding
 from evoae.encodings.coordinates import coordinates
 from evoae.encodings.scales import first_scales, scaled
@@ -48,17 +48,7 @@ class CPPN(Encoding):
     ((8, 10), (8, 100))
     """
 
-    hidden: tuple[int, ...] = (15, 15)
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        if not isinstance(self.hidden, tuple | list) or not self.hidden:
-            raise ValueError(
-                f"CPPN: hidden must be a tuple with the units of each hidden layer, "
-                f"got {self.hidden!r}"
-            )
-        for layer, units in enumerate(self.hidden):
-            check_whole(f"CPPN: hidden[{layer}]", units, 1)
+    hidden: tuple[Count, ...] = (15, 15)
 
     def init(self, key: jax.Array, params: Params) -> Genotype:
         """A random CPPN, all of N(0, 1), and "scales" of the given weights."""

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from evoae.checks import check_fraction, check_whole, to_python_numbers
+from evoae.checks import Count, Fraction
 from evoae.encodings.base import Encoding
 from evoae.encodings.coordinates import coordinates
 from evoae.encodings.cppn import ACTIVATIONS
@@ -41,13 +41,8 @@ class EvolvedCPPN(Encoding):
     ((4, 11), (8, 100))
     """
 
-    max_nodes: int = 12
-    first_links: float = 0.3
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_whole("EvolvedCPPN: max_nodes", self.max_nodes, 1)
-        check_fraction("EvolvedCPPN: first_links", self.first_links)
+    max_nodes: Count = 12
+    first_links: Fraction = 0.3
 
     def init(self, key: jax.Array, params: Params) -> Genotype:
         """A random CPPN and "scales" of the given weights.

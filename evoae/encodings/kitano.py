@@ -6,7 +6,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_whole, to_python_numbers
+from evoae.checks import Several
 from evoae.encodings.base import Encoding
 from evoae.encodings.scales import first_scales, scaled
 from evoae.types import Genotype, Params
@@ -37,11 +37,7 @@ class Kitano(Encoding):
     ((10, 2, 2, 10), (8, 100))
     """
 
-    num_symbols: int = 16
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_whole("Kitano: num_symbols", self.num_symbols, 2)
+    num_symbols: Several = 16
 
     def init(self, key: jax.Array, params: Params) -> Genotype:
         """A random grammar, all of N(0, 1), and "scales" of the given weights.

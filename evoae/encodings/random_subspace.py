@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from jax import lax
 
 from evoae import trees
-from evoae.checks import check_whole, to_python_numbers
+from evoae.checks import Count, Rule
 from evoae.encodings.base import Encoding
 from evoae.encodings.scales import first_scales, scaled
 from evoae.types import Genotype, Params
@@ -45,15 +46,8 @@ class RandomSubspace(Encoding):
     (100, 50)
     """
 
-    num_genes: int = 256
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_whole("RandomSubspace: num_genes", self.num_genes, 1)
-        check_whole("RandomSubspace: seed", self.seed, 0)
-        if self.seed >= 2**32:
-            raise ValueError(f"RandomSubspace: seed must be below 2**32, got {self.seed}")
+    num_genes: Count = 256
+    seed: Annotated[int, Rule("from 0 and below 2**32", lambda x: 0 <= x < 2**32)] = 0
 
     def init(self, key: jax.Array, params: Params) -> Genotype:
         """A random point, "coordinates" float32 [num_genes], and "scales" of the given weights."""

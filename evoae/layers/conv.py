@@ -7,15 +7,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from evoae.checks import Count
 from evoae.layers.base import (
-    ACTIVATIONS,
     Activation,
     Layer,
     Shape,
     Weights,
     add_bias,
-    check_choice,
-    check_positive,
     group_size,
     image_shape,
     materialize,
@@ -42,25 +40,14 @@ class Conv(Layer):
     (8, 14, 14)
     """
 
-    features: int
-    kernel_size: int
-    stride: int = 1
+    features: Count
+    kernel_size: Count
+    stride: Count = 1
     padding: Literal["valid", "same"] = "valid"
-    group: int | None = None
+    group: Count | None = None
     use_bias: bool = True
     activation: Activation = "relu"
     follows_changes = True
-
-    def __post_init__(self) -> None:
-        check_positive(
-            self,
-            features=self.features,
-            kernel_size=self.kernel_size,
-            stride=self.stride,
-            group=self.group,
-        )
-        check_choice(self, "padding", self.padding, ("valid", "same"))
-        check_choice(self, "activation", self.activation, tuple(ACTIVATIONS))
 
     def output_shape(self, shape: Shape) -> Shape:
         """(channels, height, width) -> (groups * features, height', width')."""
@@ -171,7 +158,7 @@ class Conv(Layer):
 
 
 def channel_change(
-    features: int,
+    features: Count,
     biases: int,
     index: jax.Array,
     feature: jax.Array,

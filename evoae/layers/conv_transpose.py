@@ -13,15 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from evoae.checks import Count
 from evoae.layers.base import (
-    ACTIVATIONS,
     Activation,
     Layer,
     Shape,
     Weights,
     add_bias,
-    check_choice,
-    check_positive,
     group_size,
     image_shape,
     materialize,
@@ -56,27 +54,18 @@ class ConvTranspose(Layer):
     (1, 28, 28)
     """
 
-    features: int
-    kernel_size: int
-    stride: int = 1
+    features: Count
+    kernel_size: Count
+    stride: Count = 1
     padding: Literal["full", "same"] = "full"
-    group: int | None = None
+    group: Count | None = None
     use_bias: bool = True
     activation: Activation = "relu"
-    unpool: int = 1
+    unpool: Count = 1
     follows_changes = True
 
     def __post_init__(self) -> None:
-        check_positive(
-            self,
-            features=self.features,
-            kernel_size=self.kernel_size,
-            stride=self.stride,
-            group=self.group,
-            unpool=self.unpool,
-        )
-        check_choice(self, "padding", self.padding, ("full", "same"))
-        check_choice(self, "activation", self.activation, tuple(ACTIVATIONS))
+        super().__post_init__()
         if self.stride > 1 and self.unpool > 1:
             raise ValueError(
                 "ConvTranspose: unpool needs stride 1, got stride " + repr(self.stride)

@@ -8,15 +8,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from evoae.checks import Count
 from evoae.layers.base import (
-    ACTIVATIONS,
     Activation,
     Layer,
     Shape,
     Weights,
     add_bias,
-    check_choice,
-    check_positive,
     image_shape,
     materialize,
 )
@@ -36,14 +34,10 @@ class Dense(Layer):
     {'kernel': (5, 16), 'bias': (5,)}
     """
 
-    features: int
+    features: Count
     use_bias: bool = True
     activation: Activation = "relu"
     follows_changes = True
-
-    def __post_init__(self) -> None:
-        check_positive(self, features=self.features)
-        check_choice(self, "activation", self.activation, tuple(ACTIVATIONS))
 
     def output_shape(self, shape: Shape) -> Shape:
         return (self.features,)
@@ -97,13 +91,10 @@ class Reshape(Layer):
     (10, 4, 4)
     """
 
-    channels: int
-    height: int
-    width: int
+    channels: Count
+    height: Count
+    width: Count
     follows_changes = True
-
-    def __post_init__(self) -> None:
-        check_positive(self, channels=self.channels, height=self.height, width=self.width)
 
     def output_shape(self, shape: Shape) -> Shape:
         wanted = (self.channels, self.height, self.width)
@@ -142,11 +133,8 @@ class MaxPool(Layer):
     (3, 12, 12)
     """
 
-    size: int = 2
+    size: Count = 2
     follows_changes = True
-
-    def __post_init__(self) -> None:
-        check_positive(self, size=self.size)
 
     def output_shape(self, shape: Shape) -> Shape:
         channels, height, width = image_shape(self, shape)
@@ -188,11 +176,8 @@ class Unpool(Layer):
     (10, 8, 8)
     """
 
-    size: int = 2
+    size: Count = 2
     follows_changes = True
-
-    def __post_init__(self) -> None:
-        check_positive(self, size=self.size)
 
     def output_shape(self, shape: Shape) -> Shape:
         channels, height, width = image_shape(self, shape)

@@ -7,18 +7,31 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_number, check_positive, check_whole, to_python_numbers
+from evoae.checks import Count, Positive, check_number
 from evoae.mutations.base import Mutation
 from evoae.mutations.sparse import SparsePerturbation, add_at
 from evoae.types import Hyper, Params
 
 
-def check_rate(name: str, rate: float, max_weights: int) -> None:
-    """Raises a `ValueError` for a mean number of draws that cannot be."""
-    check_whole(f"{name}: max_weights", max_weights, 1)
-    check_number(f"{name}: rate", rate)
-    if not 1 <= rate <= max_weights:
-        raise ValueError(f"{name}: rate must be from 1 to max_weights={max_weights}, got {rate!r}")
+class RandomNumber(Mutation):
+    """A mutation of up to `max_weights` weights, `rate` of them expected: floats of a child."""
+
+    rate: float
+    max_weights: int
+
+    adapted: ClassVar[str | None] = "rate"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        name = type(self).__name__
+        check_number(f"{name}: rate", self.rate)
+        if not 1 <= self.rate <= self.max_weights:
+            raise ValueError(
+                f"{name}: rate must be from 1 to max_weights={self.max_weights}, got {self.rate!r}"
+            )
+
+    def adapted_range(self) -> tuple[float, float]:
+        return 1.0, float(self.max_weights)
 
 
 def draw_positions(
@@ -48,7 +61,7 @@ def draw_positions(
 
 
 @dataclasses.dataclass(frozen=True)
-class Binomial(Mutation):
+class Binomial(RandomNumber):
     """Adds U(-scale, scale) to a random number of weights, 1 + Binomial(max_weights - 1, p).
 
     The standard mutation of genetic algorithms, where each gene changes with a small probability
@@ -73,19 +86,8 @@ class Binomial(Mutation):
     """
 
     rate: float = 1.0
-    scale: float = 1.0
-    max_weights: int = 256
-
-    adapted: ClassVar[str | None] = "rate"
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_rate("Binomial", self.rate, self.max_weights)
-        check_positive("Binomial: scale", self.scale)
-
-    def adapted_range(self) -> tuple[float, float]:
-        """See `Mutation`."""
-        return 1.0, float(self.max_weights)
+    scale: Positive = 1.0
+    max_weights: Count = 256
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_positive, to_python_numbers
+from evoae.checks import Positive
 from evoae.mutations.base import Mutation
 from evoae.types import Hyper, Params
 
@@ -51,23 +51,10 @@ class Gaussian(Mutation):
     (3,)
     """
 
-    scale: float = 0.02
-    layer_scales: tuple[float, ...] | None = None
+    scale: Positive = 0.02
+    layer_scales: tuple[Positive, ...] | None = None
 
     adapted: ClassVar[str | None] = "scale"
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_positive("Gaussian: scale", self.scale)
-        if self.layer_scales is None:
-            return
-        if not isinstance(self.layer_scales, tuple | list) or not self.layer_scales:
-            raise ValueError(
-                "Gaussian: layer_scales must be None or a tuple with a float for each layer, "
-                f"got {self.layer_scales!r}"
-            )
-        for layer, value in enumerate(self.layer_scales):
-            check_positive(f"Gaussian: layer_scales[{layer}]", value)
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_positive, check_whole, to_python_numbers
+from evoae.checks import Count, Positive
 from evoae.mutations.base import Mutation
 from evoae.mutations.gaussian import NoisePerturbation, add_noise
 from evoae.types import Hyper, Params
@@ -37,15 +37,10 @@ class LowRank(Mutation):
     2
     """
 
-    scale: float = 0.02
-    rank: int = 1
+    scale: Positive = 0.02
+    rank: Count = 1
 
     adapted: ClassVar[str | None] = "scale"
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_positive("LowRank: scale", self.scale)
-        check_whole("LowRank: rank", self.rank, 1)
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper

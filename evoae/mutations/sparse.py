@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_choice, check_positive, check_whole, to_python_numbers
+from evoae.checks import Count, Positive
 from evoae.mutations.base import Mutation
 from evoae.types import Hyper, Params, Population
 
@@ -55,19 +55,13 @@ class Sparse(Mutation):
     2
     """
 
-    num_weights: int = 1
-    scale: float = 1.0
+    num_weights: Count = 1
+    scale: Positive = 1.0
     distribution: Literal["uniform", "normal"] = "uniform"
     replace: bool = False
     shared_positions: bool = False
 
     adapted: ClassVar[str | None] = "scale"
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_whole("Sparse: num_weights", self.num_weights, 1)
-        check_positive("Sparse: scale", self.scale)
-        check_choice("Sparse: distribution", self.distribution, ("uniform", "normal"))
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper

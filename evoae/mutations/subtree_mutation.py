@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_fraction, check_instance, check_whole, to_python_numbers
+from evoae.checks import Count, Fraction, check_instance
 from evoae.encodings.grammar_tree import (
     drawn_place,
     grafted,
@@ -62,14 +62,12 @@ class SubtreeMutation(Mutation):
     """
 
     mutation: Mutation = Gaussian()
-    rate: float = 0.3
-    max_new_nodes: int = 8
+    rate: Fraction = 0.3
+    max_new_nodes: Count = 8
 
     def __post_init__(self) -> None:
-        to_python_numbers(self)
+        super().__post_init__()
         check_instance("SubtreeMutation: mutation", self.mutation, Mutation, "evoae.mutations")
-        check_fraction("SubtreeMutation: rate", self.rate)
-        check_whole("SubtreeMutation: max_new_nodes", self.max_new_nodes, 1)
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Genotype, hyper: Hyper

@@ -1,15 +1,14 @@
 """Zeroing: random weights become 0."""
 
 import dataclasses
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import to_python_numbers
-from evoae.mutations.base import Mutation
-from evoae.mutations.binomial import check_rate, draw_positions
+from evoae.checks import Count
+from evoae.mutations.binomial import RandomNumber, draw_positions
 from evoae.types import Hyper, Params
 
 
@@ -24,7 +23,7 @@ class ZeroingPerturbation(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Zeroing(Mutation):
+class Zeroing(RandomNumber):
     """Sets a random number of weights to 0, which deletes connections.
 
     The structural mutation of GNARL that removes links (Angeline, Saunders and Pollack 1994, IEEE
@@ -45,17 +44,7 @@ class Zeroing(Mutation):
     """
 
     rate: float = 1.0
-    max_weights: int = 256
-
-    adapted: ClassVar[str | None] = "rate"
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_rate("Zeroing", self.rate, self.max_weights)
-
-    def adapted_range(self) -> tuple[float, float]:
-        """See `Mutation`."""
-        return 1.0, float(self.max_weights)
+    max_weights: Count = 256
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper

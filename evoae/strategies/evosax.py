@@ -30,7 +30,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from evoae import trees
-from evoae.checks import check_choice, check_whole, is_number, to_python_numbers
+from evoae.checks import Several, check_choice, is_number
 from evoae.strategies import shared
 from evoae.strategies.base import Strategy
 from evoae.types import Hyper, Info, Params, Population
@@ -93,15 +93,14 @@ class Evosax(Strategy):
     """
 
     algorithm: str = "CMA_ES"
-    population_size: int = 64
+    population_size: Several = 64
     arguments: tuple[tuple[str, Any], ...] = ()
     parameters: tuple[tuple[str, float], ...] = ()
     elitist: bool = True
 
     def __post_init__(self) -> None:
-        to_python_numbers(self)
+        super().__post_init__()
         check_choice("Evosax: algorithm", self.algorithm, sorted(_evosax().algorithms))
-        check_whole("Evosax: population_size", self.population_size, 2)
         for name in ("arguments", "parameters"):
             try:
                 pairs = tuple(sorted(dict(getattr(self, name)).items()))

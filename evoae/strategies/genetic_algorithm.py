@@ -1,14 +1,14 @@
 """The genetic algorithm: elites, and children that are crossed and mutated from them."""
 
 import dataclasses
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from evoae import trees
-from evoae.checks import check_instance, is_number, to_python_numbers
+from evoae.checks import Count, Rule, Several, check_instance
 from evoae.mutations import Mutation, Sparse
 from evoae.strategies import shared
 from evoae.strategies.base import Strategy
@@ -100,19 +100,23 @@ class GeneticAlgorithm(Strategy):
     True
     """
 
-    population_size: int = 256
-    num_elites: int = 1
+    population_size: Several = 256
+    num_elites: Count = 1
     mutation: Mutation = Sparse()
     crossover: Crossover | None = None
-    crossover_rate: float = 0.75
+    crossover_rate: Annotated[float, Rule("from 0 to 1", lambda x: 0 <= x <= 1)] = 0.75
     selection: Selection = Truncation()
     adaptation: Adaptation | None = None
 
     takes_migrants: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        to_python_numbers(self)
-        shared.check_population(self, self.population_size, self.num_elites)
+        super().__post_init__()
+        if self.num_elites >= self.population_size:
+            raise ValueError(
+                "GeneticAlgorithm: num_elites must be below population_size = "
+                f"{self.population_size}, got {self.num_elites}"
+            )
         for name, kind, package, optional in (
             ("mutation", Mutation, "evoae.mutations", False),
             ("crossover", Crossover, "evoae.crossovers", True),
@@ -121,10 +125,6 @@ class GeneticAlgorithm(Strategy):
         ):
             value = getattr(self, name)
             check_instance(f"GeneticAlgorithm: {name}", value, kind, package, optional=optional)
-        if not (is_number(self.crossover_rate) and 0 <= self.crossover_rate <= 1):
-            raise ValueError(
-                f"GeneticAlgorithm: crossover_rate must be from 0 to 1, got {self.crossover_rate!r}"
-            )
         if self.crossover is not None and self.num_elites < 2:
             raise ValueError(
                 "GeneticAlgorithm: num_elites must be at least 2 with a crossover, got 1"

@@ -1,14 +1,14 @@
 """Islands: several populations side by side that now and then exchange their best."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from evoae import trees
-from evoae.checks import check_whole, to_python_numbers
+from evoae.checks import Count, Rule, Several
 from evoae.strategies import shared
 from evoae.strategies.base import Strategy, check_strategy
 from evoae.types import Hyper, Info, Params, Population
@@ -82,16 +82,13 @@ class Islands(Strategy):
     """
 
     strategy: Strategy
-    num_islands: int = 4
-    migration_interval: int = 20
-    num_migrants: int = 1
+    num_islands: Several = 4
+    migration_interval: Count = 20
+    num_migrants: Annotated[int, Rule("from 0", lambda x: x >= 0)] = 1
 
     def __post_init__(self) -> None:
-        to_python_numbers(self)
+        super().__post_init__()
         check_strategy("Islands: strategy", self.strategy)
-        check_whole("Islands: num_islands", self.num_islands, 2)
-        check_whole("Islands: migration_interval", self.migration_interval, 1)
-        check_whole("Islands: num_migrants", self.num_migrants, 0)
         size = self.strategy.population_size
         if self.num_migrants > size:
             raise ValueError(

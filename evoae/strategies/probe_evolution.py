@@ -1,14 +1,14 @@
 """An evolution strategy that probes single weights and recombines what the probes found."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from evoae import trees
-from evoae.checks import is_number, is_positive, to_python_numbers
+from evoae.checks import Positive, Rule, Several
 from evoae.mutations.sparse import Sparse, SparsePerturbation
 from evoae.strategies import shared
 from evoae.strategies.base import Strategy
@@ -16,6 +16,8 @@ from evoae.types import Hyper, Info, Params, Population
 
 FALL = optax.cosine_decay_schedule(1.0, decay_steps=1)
 LAST_RATE, LAST_LENGTH = 0.02, 0.05  # what is left of learning rate and probe length at the end
+
+_Decay = Annotated[float, Rule("from 0 and below 1", lambda x: 0 <= x < 1)]
 
 
 class ProbeState(NamedTuple):
@@ -79,28 +81,14 @@ class ProbeEvolutionStrategy(Strategy):
     True
     """
 
-    population_size: int = 256
-    learning_rate: float = 0.01
-    probe_length: float = 0.02
-    momentum: float = 0.9
-    square_decay: float = 0.99
-    horizon: float = 30_000.0
+    population_size: Several = 256
+    learning_rate: Positive = 0.01
+    probe_length: Positive = 0.02
+    momentum: _Decay = 0.9
+    square_decay: _Decay = 0.99
+    horizon: Positive = 30_000.0
     elitist: bool = True
-    encoder_rate: float = 1.0
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        shared.check_population(self, self.population_size, 1)
-        for name in ("learning_rate", "probe_length", "horizon", "encoder_rate"):
-            value = getattr(self, name)
-            if not is_positive(value):
-                raise ValueError(f"ProbeEvolutionStrategy: {name} must be above 0, got {value!r}")
-        for name in ("momentum", "square_decay"):
-            value = getattr(self, name)
-            if not (is_number(value) and 0 <= value < 1):
-                raise ValueError(
-                    f"ProbeEvolutionStrategy: {name} must be from 0 to below 1, got {value!r}"
-                )
+    encoder_rate: Positive = 1.0
 
     def fitted_to(self, num_generations: int) -> "ProbeEvolutionStrategy":
         """The same with its horizon at the end of that many generations."""

@@ -1,12 +1,13 @@
 """Which of the elites become parents."""
 
 import dataclasses
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evoae.checks import check_number, check_whole, to_python_numbers
+from evoae.checks import Checked, Count, Rule
 from evoae.types import Hyper
 
 
@@ -28,7 +29,7 @@ class Truncation:
 
 
 @dataclasses.dataclass(frozen=True)
-class Tournament:
+class Tournament(Checked):
     """The best of `size` elites that are drawn with replacement.
 
     Goldberg and Deb (1991, "A comparative analysis of selection schemes used in genetic
@@ -43,11 +44,7 @@ class Tournament:
     0
     """
 
-    size: int = 2
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_whole("Tournament: size", self.size, 1)
+    size: Count = 2
 
     def select(self, key: jax.Array, count: int, hyper: Hyper) -> jax.Array:
         """See `evoae.types.Selection`."""
@@ -55,7 +52,7 @@ class Tournament:
 
 
 @dataclasses.dataclass(frozen=True)
-class LinearRank:
+class LinearRank(Checked):
     """An elite's chance falls linearly with its rank.
 
     Elite i of n, from the best, 0, is chosen with probability
@@ -71,13 +68,7 @@ class LinearRank:
     0
     """
 
-    pressure: float = 2.0
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_number("LinearRank: pressure", self.pressure)
-        if not 1 <= self.pressure <= 2:
-            raise ValueError(f"LinearRank: pressure must be from 1 to 2, got {self.pressure!r}")
+    pressure: Annotated[float, Rule("from 1 to 2", lambda x: 1 <= x <= 2)] = 2.0
 
     def select(self, key: jax.Array, count: int, hyper: Hyper) -> jax.Array:
         """See `evoae.types.Selection`."""

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_whole, to_python_numbers
+from evoae.checks import Count, Several
 from evoae.strategies import shared
 from evoae.strategies.base import Strategy, check_strategy
 from evoae.types import Hyper, Info, Params, Population
@@ -75,14 +75,12 @@ class SuccessiveHalving(Strategy):
     """
 
     strategy: Strategy
-    num_starts: int = 4
-    generations_each: int = 1000
+    num_starts: Several = 4
+    generations_each: Count = 1000
 
     def __post_init__(self) -> None:
-        to_python_numbers(self)
+        super().__post_init__()
         check_strategy("SuccessiveHalving: strategy", self.strategy)
-        check_whole("SuccessiveHalving: num_starts", self.num_starts, 2)
-        check_whole("SuccessiveHalving: generations_each", self.generations_each, 1)
 
     @property
     def population_size(self) -> int:

@@ -171,8 +171,14 @@ def test_a_crossover_rate_of_zero_leaves_children_of_one_parent(key):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Uniform(0.0), "Uniform: rate must be above 0 and below 1, got 0.0"),
-        (lambda: ByLayer(1.0), "ByLayer: rate must be above 0 and below 1, got 1.0"),
+        (
+            lambda: Uniform(0.0),
+            "Uniform: rate must be a finite number above 0 and below 1, got 0.0",
+        ),
+        (
+            lambda: ByLayer(1.0),
+            "ByLayer: rate must be a finite number above 0 and below 1, got 1.0",
+        ),
         (lambda: Uniform("half"), "Uniform: rate must be .* got 'half'"),
         (
             lambda: GeneticAlgorithm(8, crossover=Uniform()),
@@ -184,7 +190,7 @@ def test_a_crossover_rate_of_zero_leaves_children_of_one_parent(key):
         ),
         (
             lambda: GeneticAlgorithm(8, 2, crossover=Uniform(), crossover_rate=1.5),
-            "GeneticAlgorithm: crossover_rate must be from 0 to 1, got 1.5",
+            "GeneticAlgorithm: crossover_rate must be a finite number from 0 to 1, got 1.5",
         ),
     ],
 )

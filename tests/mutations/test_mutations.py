@@ -294,7 +294,10 @@ def test_weights_keep_their_type(mutation, dtype):
         (lambda: Binomial(9, max_weights=8), "rate must be from 1 to max_weights=8, got 9"),
         (lambda: Zeroing(True), "Zeroing: rate must be a finite number, got True"),
         (lambda: Zeroing(max_weights=0), "Zeroing: max_weights must be a whole number .* got 0"),
-        (lambda: HeavyTailed(exponent=1), "HeavyTailed: exponent must be above 1, got 1"),
+        (
+            lambda: HeavyTailed(exponent=1),
+            "HeavyTailed: exponent must be a finite number above 1, got 1",
+        ),
         (lambda: Gaussian("0.1"), "Gaussian: scale must be a finite .* got '0.1'"),
     ],
 )

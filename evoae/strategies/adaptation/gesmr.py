@@ -1,18 +1,19 @@
 """GESMR: groups of children share a rate, and the groups' rates evolve."""
 
 import dataclasses
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from evoae.checks import check_positive, check_whole, to_python_numbers
+from evoae.checks import Checked, Rule, Several
 from evoae.strategies.adaptation.shared import repeated
 from evoae.types import Hyper
 
 
 @dataclasses.dataclass(frozen=True)
-class GESMR:
+class GESMR(Checked):
     """Group elite selection of mutation rates.
 
     The children are split into groups with a rate each; a rate is as good as the best improvement
@@ -33,16 +34,9 @@ class GESMR:
     ... )
     """
 
-    num_groups: int = 8
-    spread: float = 2.0
+    num_groups: Several = 8
+    spread: Annotated[float, Rule("above 1", lambda x: x > 1)] = 2.0
     per_layer: bool = False
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_whole("GESMR: num_groups", self.num_groups, 2)
-        check_positive("GESMR: spread", self.spread)
-        if not self.spread > 1:
-            raise ValueError(f"GESMR: spread must be above 1, got {self.spread!r}")
 
     def init(self, start: jax.Array, num_parents: int, num_layers: int) -> jax.Array:
         """The rates of the groups: [G] or [G, L]."""

@@ -5,13 +5,13 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_fraction, check_positive, to_python_numbers
+from evoae.checks import Checked, Fraction, Positive
 from evoae.strategies.adaptation.shared import repeated
 from evoae.types import Hyper
 
 
 @dataclasses.dataclass(frozen=True)
-class OneFifth:
+class OneFifth(Checked):
     """One rate for all: it grows when more than a fifth of the children are better, else falls.
 
     Rechenberg (1973, Evolutionsstrategie), for many children a generation:
@@ -29,15 +29,10 @@ class OneFifth:
     ... )
     """
 
-    target: float = 0.2
-    speed: float = 1.0
+    target: Fraction = 0.2
+    speed: Positive = 1.0
 
     num_groups = 1
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_fraction("OneFifth: target", self.target)
-        check_positive("OneFifth: speed", self.speed)
 
     def init(self, start: jax.Array, num_parents: int, num_layers: int) -> jax.Array:
         """One rate: [1]."""

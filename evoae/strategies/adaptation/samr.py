@@ -5,13 +5,13 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_positive, to_python_numbers
+from evoae.checks import Checked, Positive
 from evoae.strategies.adaptation.shared import repeated
 from evoae.types import Hyper
 
 
 @dataclasses.dataclass(frozen=True)
-class SAMR:
+class SAMR(Checked):
     """Self-adaptive mutation rates: a child inherits its parent's, changed, and is mutated with it.
 
     rate <- rate * exp(speed * N(0, 1)), before the child is mutated (Schwefel 1981, Numerical
@@ -30,14 +30,10 @@ class SAMR:
     ... )
     """
 
-    speed: float = 0.5
+    speed: Positive = 0.5
     per_layer: bool = False
 
     num_groups = 1
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_positive("SAMR: speed", self.speed)
 
     def init(self, start: jax.Array, num_parents: int, num_layers: int) -> jax.Array:
         """The rates of the stored parents: [S] or [S, L]."""
