@@ -1,7 +1,6 @@
 """Crossover by layer: whole layers from either parent."""
 
 import dataclasses
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,16 +8,6 @@ import jax.numpy as jnp
 from evoae import trees
 from evoae.checks import Checked, Fraction
 from evoae.types import Hyper, Params
-
-
-class ByLayerPerturbation(NamedTuple):
-    """Which layers.
-
-    Attributes:
-      from_second: for each layer, whether it comes from the second parent; bool [L].
-    """
-
-    from_second: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +25,8 @@ class ByLayer(Checked):
     >>> import jax
     >>> first = {"a": {"kernel": jax.numpy.zeros(2)}, "b": {"kernel": jax.numpy.zeros(1)}}
     >>> second = jax.tree.map(jax.numpy.ones_like, first)
-    >>> perturbation = ByLayerPerturbation(jax.numpy.array([False, True]))
-    >>> jax.tree.map(lambda leaf: leaf.tolist(), ByLayer().apply(first, second, perturbation))
+    >>> child = ByLayer().apply(first, second, jax.numpy.array([False, True]))
+    >>> jax.tree.map(lambda leaf: leaf.tolist(), child)
     {'a': {'kernel': [0.0, 0.0]}, 'b': {'kernel': [1.0]}}
     """
 
@@ -45,12 +34,12 @@ class ByLayer(Checked):
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> ByLayerPerturbation:
-        """The layers of candidate `index`."""
+    ) -> jax.Array:
+        """For each layer, whether it comes from the second parent; bool [L]."""
         drawn = jax.random.uniform(jax.random.fold_in(key, index), trees.layer_sizes(params).shape)
-        return ByLayerPerturbation(drawn < hyper["rate"])
+        return drawn < hyper["rate"]
 
-    def apply(self, first: Params, second: Params, perturbation: ByLayerPerturbation) -> Params:
+    def apply(self, first: Params, second: Params, perturbation: jax.Array) -> Params:
         """The child."""
-        chosen = trees.of_leaves("from_second", perturbation.from_second, first)
+        chosen = trees.of_leaves("perturbation", perturbation, first)
         return jax.tree.map(lambda a, b, take: jnp.where(take, b, a), first, second, chosen)

@@ -1,7 +1,6 @@
 """Zeroing: random weights become 0."""
 
 import dataclasses
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,16 +9,6 @@ from evoae import trees
 from evoae.checks import Count
 from evoae.mutations.binomial import RandomNumber, draw_positions
 from evoae.types import Hyper, Params
-
-
-class ZeroingPerturbation(NamedTuple):
-    """Which weights become 0.
-
-    Attributes:
-      positions: int32 [K] in the order of `evoae.trees.ravel`; D, the number of weights, for none.
-    """
-
-    positions: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,13 +37,13 @@ class Zeroing(RandomNumber):
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> ZeroingPerturbation:
-        """The positions of candidate `index`."""
+    ) -> jax.Array:
+        """Positions, int32 [K] in the order of `evoae.trees.ravel`; D, beyond the last, for none."""
         key = jax.random.fold_in(key, index)
         positions, used = draw_positions(key, hyper["rate"], self.max_weights, params)
-        return ZeroingPerturbation(jnp.where(used, positions, trees.size(params)))
+        return jnp.where(used, positions, trees.size(params))
 
-    def apply(self, params: Params, perturbation: ZeroingPerturbation) -> Params:
+    def apply(self, params: Params, perturbation: jax.Array) -> Params:
         """The child: `params` with zeros at the positions."""
         vector = trees.ravel(params)
-        return trees.unravel(vector.at[perturbation.positions].set(0, mode="drop"), params)
+        return trees.unravel(vector.at[perturbation].set(0, mode="drop"), params)
