@@ -21,14 +21,10 @@ class Arithmetic:
     [0.25, 0.25]
     """
 
-    def sample(
-        self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> jax.Array:
+    def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> jax.Array:
         """The share of the second parent, float32 in 0..1."""
         return jax.random.uniform(jax.random.fold_in(key, index))
 
     def apply(self, first: Params, second: Params, perturbation: jax.Array) -> Params:
         """The child; exactly the first parent where both are equal."""
-        return jax.tree.map(
-            lambda a, b: a + perturbation.astype(a.dtype) * (b - a), first, second
-        )
+        return jax.tree.map(lambda a, b: a + perturbation.astype(a.dtype) * (b - a), first, second)

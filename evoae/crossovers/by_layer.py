@@ -32,9 +32,7 @@ class ByLayer(Checked):
 
     rate: Fraction = 0.5
 
-    def sample(
-        self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> jax.Array:
+    def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> jax.Array:
         """For each layer, whether it comes from the second parent; bool [L]."""
         drawn = jax.random.uniform(jax.random.fold_in(key, index), trees.layer_sizes(params).shape)
         return drawn < hyper["rate"]

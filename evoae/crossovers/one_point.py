@@ -23,9 +23,7 @@ class OnePoint:
     [0.0, 0.0, 0.0, 1.0]
     """
 
-    def sample(
-        self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> jax.Array:
+    def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> jax.Array:
         """The first position, of 1..D-1, whose weight is the second parent's; int32."""
         last = max(trees.size(params), 2)  # a network of one weight has no place to be cut
         return jax.random.randint(jax.random.fold_in(key, index), (), 1, last)

@@ -78,7 +78,6 @@ class Cellular(Encoding):
         return jax.tree.unflatten(structure, genotype)
 
     def decode(self, genotype: Genotype, like: Params) -> Params:
-        """Grows every graph."""
         return jax.tree.map(
             lambda node, its: self._grow(its, node) if is_graph(node) else its,
             like,

@@ -63,7 +63,6 @@ class Cosine(Encoding):
         return jax.tree.unflatten(structure, genotype)
 
     def decode(self, genotype: Genotype, like: Params) -> Params:
-        """The inverse transform of each array."""
         leaves, structure = jax.tree.flatten(like)
         # jax.tree.leaves has the arrays of both trees in the same order.
         pairs = zip(jax.tree.leaves(genotype), leaves, self._numbers(leaves), strict=True)

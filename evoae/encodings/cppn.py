@@ -64,7 +64,6 @@ class CPPN(Encoding):
         return genotype
 
     def decode(self, genotype: Genotype, like: Params) -> Params:
-        """The output of the CPPN at the place of every weight."""
         x = jnp.asarray(coordinates(like).T)
         kinds = tuple(ACTIVATIONS.values())
         for layer in range(len(self.hidden) + 1):

@@ -23,9 +23,7 @@ class Direct(Encoding):
     """
 
     def init(self, key: jax.Array, params: Params) -> Genotype:
-        """The weights."""
         return params
 
     def decode(self, genotype: Genotype, like: Params) -> Params:
-        """The genes."""
         return genotype

@@ -65,7 +65,6 @@ class EvolvedCPPN(Encoding):
         }
 
     def decode(self, genotype: Genotype, like: Params) -> Params:
-        """The output of the CPPN at the place of every weight."""
         inputs = jnp.asarray(coordinates(like).T)
         num_inputs = len(inputs)
         genotype = jax.tree.map(jnp.asarray, genotype)  # a loop indexes them

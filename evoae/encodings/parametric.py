@@ -74,7 +74,6 @@ class Parametric(Encoding):
         return jax.tree.unflatten(jax.tree.structure(like), masked)
 
     def price(self, genotype: Genotype, like: Params) -> jax.Array:
-        """What the size of the network adds to its error: float32."""
         return jnp.float32(self.size_price) * self.num_used(genotype, like)
 
     def num_used(self, genotype: Genotype, like: Params) -> jax.Array:

@@ -60,7 +60,6 @@ class RandomSubspace(Encoding):
         return {"coordinates": coordinates, "scales": first_scales(params)}
 
     def decode(self, genotype: Genotype, like: Params) -> Params:
-        """H S g for every block."""
         num_weights, size = trees.size(like), 1 << (self.num_genes - 1).bit_length()
         blocks = -(-num_weights // size)
         signs = _signs(self.seed, blocks * self.num_genes).reshape(blocks, self.num_genes)

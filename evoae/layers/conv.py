@@ -122,7 +122,6 @@ class Conv(Layer):
     def weight_change(
         self, x: jax.Array, index: jax.Array, delta: jax.Array, *, each: bool
     ) -> Change:
-        """What the pre-activation changes by when weight `index` does; biases come first."""
         channels, *_, images = x.shape
         group = group_size(self, self.group, channels)
         groups, side = channels // group, self.kernel_size
@@ -141,7 +140,6 @@ class Conv(Layer):
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
-        """What the pre-activation changes by when the input does."""
         kernel, shape = weights["kernel"], x.shape[:3]
         features, group = kernel.shape[:2]
         change = widen(change, shape, (1, 2))

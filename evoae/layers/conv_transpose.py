@@ -133,7 +133,6 @@ class ConvTranspose(Layer):
     def weight_change(
         self, x: jax.Array, index: jax.Array, delta: jax.Array, *, each: bool
     ) -> Change:
-        """What the pre-activation changes by when weight `index` does; biases come first."""
         channels, height, width, images = x.shape
         group = group_size(self, self.group, channels)
         groups, side = channels // group, self.kernel_size
@@ -157,7 +156,6 @@ class ConvTranspose(Layer):
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
-        """What the pre-activation changes by when the input does."""
         kernel, shape = weights["kernel"], x.shape[:3]
         group, features = kernel.shape[:2]
         channel: int | jax.Array = 0

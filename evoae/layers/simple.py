@@ -67,7 +67,6 @@ class Dense(Layer):
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
-        """What the pre-activation changes by when the input does."""
         kernel, shape = weights["kernel"], x.shape[:-1]
         if not spans(change, shape):
             kernel = kernel.reshape(-1, *shape)
@@ -111,7 +110,6 @@ class Reshape(Layer):
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
-        """What the output changes by when the input does."""
         if change.sizes == (1,):
             unit = change.start[0]
             row, column = unit // self.width % self.height, unit % self.width
@@ -158,7 +156,6 @@ class MaxPool(Layer):
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
-        """What the output changes by when the input does."""
         change = widen(change, x.shape[:-1], (1, 2))
         before = cut(x, change.start, change.sizes) + change.values
         after = self.pre_activation(weights, before)
@@ -189,7 +186,6 @@ class Unpool(Layer):
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
-        """What the output changes by when the input does."""
         after = self.pre_activation(weights, change.values)
         channel, row, column = change.start
         return Change(after, (channel, row * self.size, column * self.size))

@@ -99,5 +99,4 @@ class Binomial(RandomNumber):
         return SparsePerturbation(positions, jnp.where(used, values * hyper["scale"], 0.0))
 
     def apply(self, params: Params, perturbation: SparsePerturbation) -> Params:
-        """The child: `params` changed at the positions alone."""
         return add_at(params, perturbation)

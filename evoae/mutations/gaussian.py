@@ -66,7 +66,6 @@ class Gaussian(Mutation):
         return NoisePerturbation(jax.random.fold_in(key, index), scale)
 
     def apply(self, params: Params, perturbation: NoisePerturbation) -> Params:
-        """Params + scale * noise."""
         # One draw for all arrays: many small ones cost more than the numbers themselves.
         noise = trees.unravel(jax.random.normal(perturbation.key, (trees.size(params),)), params)
         return add_noise(params, perturbation.scale, noise)

@@ -62,9 +62,7 @@ class HeavyTailed(Mutation):
         return SparsePerturbation(positions, jnp.where(used, values, 0.0))
 
     def apply(self, params: Params, perturbation: SparsePerturbation) -> Params:
-        """The child: `params` changed at the positions alone."""
         return add_at(params, perturbation)
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
-        """See `Mutation`."""
         return Sparse(self.max_weights).single_changes(population)

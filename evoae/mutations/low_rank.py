@@ -49,7 +49,6 @@ class LowRank(Mutation):
         return NoisePerturbation(jax.random.fold_in(key, index), jnp.float32(hyper["scale"]))
 
     def apply(self, params: Params, perturbation: NoisePerturbation) -> Params:
-        """Params + scale * noise."""
         noise = jax.tree.map(self._drawn, trees.keys_like(perturbation.key, params), params)
         return add_noise(params, perturbation.scale, noise)
 

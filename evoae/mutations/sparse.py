@@ -66,7 +66,6 @@ class Sparse(Mutation):
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
     ) -> SparsePerturbation:
-        """Positions and values of candidate `index`."""
         for_positions, for_values = jax.random.split(key)
         if not self.shared_positions:
             for_positions = jax.random.fold_in(for_positions, index)
@@ -81,7 +80,6 @@ class Sparse(Mutation):
         )
 
     def apply(self, params: Params, perturbation: SparsePerturbation) -> Params:
-        """The child: `params` changed at the positions alone."""
         if not self.replace:
             return add_at(params, perturbation)
         vector, positions = trees.ravel(params), perturbation.positions

@@ -72,7 +72,6 @@ class SubtreeMutation(Mutation):
     def sample(
         self, key: jax.Array, index: jax.Array, params: Genotype, hyper: Hyper
     ) -> SubtreeMutationPerturbation:
-        """The branches of candidate `index`, and its other mutation."""
         number = num_trees(params)
         for_trees, for_mutation = jax.random.split(key)
         for_replaced, for_points, for_new = jax.random.split(
@@ -86,7 +85,6 @@ class SubtreeMutation(Mutation):
         )
 
     def apply(self, params: Genotype, perturbation: SubtreeMutationPerturbation) -> Genotype:
-        """The child."""
 
         def replace(number: int, tree: Genotype) -> Genotype:
             sizes = sizes_of(symbols_of(tree["symbols"]))

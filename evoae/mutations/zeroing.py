@@ -35,15 +35,12 @@ class Zeroing(RandomNumber):
     rate: float = 1.0
     max_weights: Count = 256
 
-    def sample(
-        self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> jax.Array:
+    def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> jax.Array:
         """Positions, int32 [K] in the order of `evoae.trees.ravel`; D, beyond the last, for none."""
         key = jax.random.fold_in(key, index)
         positions, used = draw_positions(key, hyper["rate"], self.max_weights, params)
         return jnp.where(used, positions, trees.size(params))
 
     def apply(self, params: Params, perturbation: jax.Array) -> Params:
-        """The child: `params` with zeros at the positions."""
         vector = trees.ravel(params)
         return trees.unravel(vector.at[perturbation].set(0, mode="drop"), params)

@@ -192,7 +192,6 @@ class Evosax(Strategy):
         return Population(nobody, parent, candidates), state._replace(search=search)
 
     def express(self, population: Population, index: jax.Array) -> Params:
-        """Candidate `index`, which is stored whole."""
         return trees.take(population.perturbation, index)
 
     def tell(

@@ -166,7 +166,6 @@ class GeneticAlgorithm(Strategy):
         return Population(state.parents, parent, perturbation), state
 
     def express(self, population: Population, index: jax.Array) -> Params:
-        """Candidate `index` as a whole network."""
         first, second = population.parent_ids[index]
         parent = trees.take(population.parents, first)
         perturbation = trees.take(population.perturbation, index)
@@ -179,7 +178,6 @@ class GeneticAlgorithm(Strategy):
         return jax.tree.map(lambda p, c: jnp.where(copied, p, c), parent, child)
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
-        """See `Strategy`."""
         if self.crossover is not None:
             return None
         perturbation = self._of_mutation(population.perturbation)

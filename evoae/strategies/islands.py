@@ -103,16 +103,13 @@ class Islands(Strategy):
 
     @property
     def population_size(self) -> int:
-        """Candidates a generation, of all islands."""
         return self.num_islands * self.strategy.population_size
 
     @property
     def num_networks(self) -> int:
-        """Networks for `init`, so that each island begins with its own."""
         return self.num_islands * self.strategy.num_networks
 
     def fitted_to(self, num_generations: int) -> "Islands":
-        """The same, of strategies fitted to that many generations."""
         return dataclasses.replace(self, strategy=self.strategy.fitted_to(num_generations))
 
     def init(
@@ -128,11 +125,9 @@ class Islands(Strategy):
         return IslandsState(jnp.int32(0), islands)
 
     def has_final_shapes(self, state: IslandsState) -> bool:
-        """See `Strategy`."""
         return self.strategy.has_final_shapes(trees.take(state.islands, 0))
 
     def ask(self, key: jax.Array, state: IslandsState) -> tuple[Population, IslandsState]:
-        """The candidates of all islands."""
         populations, islands = jax.vmap(self.strategy.ask)(self._keys(key), state.islands)
         # Parent s of island i becomes number s * I + i, like the candidates.
         island = jnp.arange(self.num_islands)[:, None, None]
@@ -141,7 +136,6 @@ class Islands(Strategy):
         return jax.tree.map(_joined, population), IslandsState(state.generation, islands)
 
     def express(self, population: Population, index: jax.Array) -> Params:
-        """Candidate `index` as a whole network."""
         return self.strategy.express(population, index)
 
     def tell(

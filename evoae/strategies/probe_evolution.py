@@ -132,12 +132,10 @@ class ProbeEvolutionStrategy(Strategy):
         return Population(parents, parent, perturbation), state
 
     def express(self, population: Population, index: jax.Array) -> Params:
-        """Candidate `index` as a whole network."""
         centre = trees.take(population.parents, population.parent_ids[index, 0])
         return Sparse().apply(centre, trees.take(population.perturbation, index))
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
-        """See `Strategy`."""
         return Sparse().single_changes(population)
 
     def tell(

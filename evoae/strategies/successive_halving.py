@@ -84,12 +84,10 @@ class SuccessiveHalving(Strategy):
 
     @property
     def population_size(self) -> int:
-        """Candidates a generation."""
         return self.strategy.population_size
 
     @property
     def num_networks(self) -> int:
-        """Networks for `init`."""
         return self.num_starts * self.strategy.num_networks
 
     def fitted_to(self, num_generations: int) -> "SuccessiveHalving":
@@ -133,11 +131,9 @@ class SuccessiveHalving(Strategy):
         return population, state._replace(starts=_put(state.starts, search, state.active))
 
     def express(self, population: Population, index: jax.Array) -> Params:
-        """Candidate `index` as a whole network."""
         return self.strategy.express(population, index)
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
-        """See `Strategy`."""
         return self.strategy.single_changes(population)
 
     def tell(
