@@ -75,9 +75,9 @@ def memory_estimate(
     images = jax.eval_shape(lambda key, batch: drawn(key, fitness, batch, batch_size), key, batch)
     network = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), population.parents)
     layers = []
-    if isinstance(images, PreparedBatch) and hasattr(fitness, "around"):  # not of genes
-        around = jax.eval_shape(fitness.around, network, images)
-        layers = [num_bytes(layer) for layer in around.activations]
+    if isinstance(images, PreparedBatch) and hasattr(fitness, "evaluate_parent"):  # not of genes
+        parent = jax.eval_shape(fitness.evaluate_parent, network, images)
+        layers = [num_bytes(layer) for layer in parent.activations]
 
     def changes(population: Any, batch: Batch) -> Any:
         return single_changes(strategy, fitness, population, batch)
