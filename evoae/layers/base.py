@@ -167,12 +167,3 @@ def image_shape(layer: object, shape: Shape) -> tuple[int, int, int]:
             f"{type(layer).__name__} needs an image (channels, height, width), got {shape}"
         )
     return (shape[0], shape[1], shape[2])
-
-
-def group_size(layer: object, group: int | None, channels: int) -> int:
-    """Input channels that one application of the kernels reads."""
-    if channels % (group or channels):
-        raise ValueError(
-            f"{type(layer).__name__}: group {group} does not divide the {channels} input channels"
-        )
-    return group or channels
