@@ -1,5 +1,6 @@
 """What a generation needs of a device's memory at least, reckoned before anything is compiled."""
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -79,9 +80,7 @@ def memory_estimate(
         parent = jax.eval_shape(fitness.evaluate_parent, network, images)
         layers = [num_bytes(layer) for layer in parent.activations]
 
-    def changes(population: Any, batch: Batch) -> Any:
-        return single_changes(strategy, fitness, population, batch)
-
+    changes = functools.partial(single_changes, strategy, fitness)
     if jax.eval_shape(changes, population, images) is not None:
         expressed, activations = 0, sum(layers)  # those of the parent; of its children only blocks
     else:

@@ -3,11 +3,13 @@
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from typing import get_args
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from evoae.checks import check_choice
 from evoae.layers import (
     Conv,
     ConvTranspose,
@@ -104,10 +106,7 @@ class Autoencoder(nn.Module):
                 if not isinstance(layer, Layer):
                     raise ValueError(f"{field}[{index}] must be a layer, got {layer!r}")
             object.__setattr__(self, field, tuple(given))
-        if self.initializer not in ("uniform", "lecun", "he"):
-            raise ValueError(
-                f"initializer must be one of uniform, lecun, he; got {self.initializer!r}"
-            )
+        check_choice("initializer", self.initializer, get_args(Initializer))
         super().__post_init__()
 
     def setup(self) -> None:

@@ -36,7 +36,7 @@ class Zeroing(RandomNumber):
     max_weights: Count = 256
 
     def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> jax.Array:
-        """Positions, int32 [K] in the order of `evoae.trees.ravel`; D, beyond the last, for none."""
+        """Positions, int32 [K] in the order of `evoae.trees.ravel`; D, one too many, for none."""
         key = jax.random.fold_in(key, index)
         positions, used = draw_positions(key, hyper["rate"], self.max_weights, params)
         return jnp.where(used, positions, trees.size(params))

@@ -30,7 +30,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from evoae import trees
-from evoae.checks import Several, check_choice, is_number
+from evoae.checks import Several, check_choice, check_number
 from evoae.strategies import shared
 from evoae.strategies.base import Strategy
 from evoae.types import Hyper, Info, Params, Population
@@ -111,10 +111,7 @@ class Evosax(Strategy):
                 ) from error
             object.__setattr__(self, name, pairs)
         for name, value in self.parameters:
-            if not is_number(value):
-                raise ValueError(
-                    f"Evosax: parameters[{name!r}] must be a finite number, got {value!r}"
-                )
+            check_number(f"Evosax: parameters[{name!r}]", value)
         if self.population_size % self._num_populations:
             raise ValueError(
                 f"Evosax: population_size must be a multiple of num_populations = "
