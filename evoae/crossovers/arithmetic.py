@@ -14,7 +14,6 @@ class Arithmetic:
     Whole arithmetical crossover (Michalewicz 1992, Genetic Algorithms + Data Structures = Evolution
     Programs).
 
-    >>> import jax
     >>> first, second = {"bias": jax.numpy.zeros(2)}, {"bias": jax.numpy.ones(2)}
     >>> child = Arithmetic().apply(first, second, jax.numpy.float32(0.25))
     >>> child["bias"].tolist()

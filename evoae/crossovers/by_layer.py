@@ -22,10 +22,9 @@ class ByLayer(Checked):
     Attributes:
       rate: above 0 and below 1; may be changed during a run without compiling again.
 
-    >>> import jax
-    >>> first = {"a": {"kernel": jax.numpy.zeros(2)}, "b": {"kernel": jax.numpy.zeros(1)}}
-    >>> second = jax.tree.map(jax.numpy.ones_like, first)
-    >>> child = ByLayer().apply(first, second, jax.numpy.array([False, True]))
+    >>> first = {"a": {"kernel": jnp.zeros(2)}, "b": {"kernel": jnp.zeros(1)}}
+    >>> second = jax.tree.map(jnp.ones_like, first)
+    >>> child = ByLayer().apply(first, second, jnp.array([False, True]))
     >>> jax.tree.map(lambda leaf: leaf.tolist(), child)
     {'a': {'kernel': [0.0, 0.0]}, 'b': {'kernel': [1.0]}}
     """

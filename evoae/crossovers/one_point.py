@@ -17,9 +17,8 @@ class OnePoint:
     order of `evoae.trees.ravel`: layer after layer, so that most layers come whole from one parent.
     The point is drawn uniformly.
 
-    >>> import jax
-    >>> first, second = {"bias": jax.numpy.zeros(4)}, {"bias": jax.numpy.ones(4)}
-    >>> OnePoint().apply(first, second, jax.numpy.int32(3))["bias"].tolist()
+    >>> first, second = {"bias": jnp.zeros(4)}, {"bias": jnp.ones(4)}
+    >>> OnePoint().apply(first, second, jnp.int32(3))["bias"].tolist()
     [0.0, 0.0, 0.0, 1.0]
     """
 

@@ -33,8 +33,7 @@ class Uniform(Checked):
     Attributes:
       rate: above 0 and below 1; may be changed during a run without compiling again.
 
-    >>> import jax
-    >>> first, second = {"bias": jax.numpy.zeros(99)}, {"bias": jax.numpy.ones(99)}
+    >>> first, second = {"bias": jnp.zeros(99)}, {"bias": jnp.ones(99)}
     >>> perturbation = Uniform().sample(jax.random.key(0), 1, first, {"rate": 0.5})
     >>> 30 < int(Uniform().apply(first, second, perturbation)["bias"].sum()) < 70
     True

@@ -34,8 +34,7 @@ class Cosine(Encoding):
       num_coefficients: how many are kept of each array, in the order of `jax.tree.leaves`; None
         takes `genes_per_weight`.
 
-    >>> import jax
-    >>> params = {"bias": jax.numpy.zeros(8), "kernel": jax.numpy.ones((10, 8))}
+    >>> params = {"bias": jnp.zeros(8), "kernel": jnp.ones((10, 8))}
     >>> encoding = Cosine(genes_per_weight=0.2)
     >>> genotype = encoding.init(jax.random.key(0), params)
     >>> genotype["bias"].shape, genotype["kernel"].shape

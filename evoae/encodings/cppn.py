@@ -40,8 +40,7 @@ class CPPN(Encoding):
     Attributes:
       hidden: the units of each hidden layer.
 
-    >>> import jax
-    >>> params = {"bias": jax.numpy.zeros(8), "kernel": jax.numpy.ones((8, 100))}
+    >>> params = {"bias": jnp.zeros(8), "kernel": jnp.ones((8, 100))}
     >>> encoding = CPPN(hidden=(10,))
     >>> genotype = encoding.init(jax.random.key(0), params)
     >>> genotype["0_Dense"]["kernel"].shape, encoding.decode(genotype, params)["kernel"].shape

@@ -33,8 +33,7 @@ class EvolvedCPPN(Encoding):
       first_links: the probability that a gate of a random CPPN is open, above 0 and below 1; those
         from coordinates to the output are, so that it begins with a pattern.
 
-    >>> import jax
-    >>> params = {"bias": jax.numpy.zeros(8), "kernel": jax.numpy.ones((8, 100))}
+    >>> params = {"bias": jnp.zeros(8), "kernel": jnp.ones((8, 100))}
     >>> encoding = EvolvedCPPN(max_nodes=4)
     >>> genotype = encoding.init(jax.random.key(0), params)
     >>> genotype["gates"].shape, encoding.decode(genotype, params)["kernel"].shape

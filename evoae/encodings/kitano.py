@@ -30,8 +30,7 @@ class Kitano(Encoding):
     Attributes:
       num_symbols: of the grammar, at least 2.
 
-    >>> import jax
-    >>> params = {"bias": jax.numpy.zeros(8), "kernel": jax.numpy.ones((8, 100))}
+    >>> params = {"bias": jnp.zeros(8), "kernel": jnp.ones((8, 100))}
     >>> genotype = Kitano(num_symbols=10).init(jax.random.key(0), params)
     >>> genotype["rules"].shape, Kitano(num_symbols=10).decode(genotype, params)["kernel"].shape
     ((10, 2, 2, 10), (8, 100))

@@ -36,8 +36,8 @@ class Parametric(Encoding):
     Attributes:
       size_price: what each used weight adds to the error of genes, from 0.
 
-    >>> import jax, evoae
-    >>> images = jax.numpy.zeros((1, 28, 28, 1))
+    >>> import evoae
+    >>> images = jnp.zeros((1, 28, 28, 1))
     >>> params = evoae.models.conv16().init(jax.random.key(0), images)["params"]
     >>> encoding = Parametric(size_price=1e-6)
     >>> genotype = encoding.init(jax.random.key(1), params)

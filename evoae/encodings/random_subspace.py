@@ -36,8 +36,7 @@ class RandomSubspace(Encoding):
       num_genes: the dimension of the subspace, from 1 to the number of weights.
       seed: which subspace, from 0.
 
-    >>> import jax
-    >>> params = {"kernel": jax.numpy.ones((100, 50))}
+    >>> params = {"kernel": jnp.ones((100, 50))}
     >>> encoding = RandomSubspace(num_genes=64)
     >>> genotype = encoding.init(jax.random.key(0), params)
     >>> {name: leaf.shape for name, leaf in genotype.items()}
@@ -75,7 +74,6 @@ def hadamard_product(x: jax.Array) -> jax.Array:
 
     That matrix is the Kronecker product of two smaller ones, so there are two small products.
 
-    >>> import jax.numpy as jnp
     >>> hadamard_product(jnp.array([[1.0, 2.0]]))
     Array([[ 3., -1.]], dtype=float32)
     """

@@ -11,7 +11,6 @@ SMALLEST = 0.1  # of arrays that begin with zeros, as biases do, and so say noth
 def first_scales(params: Params) -> jax.Array:
     """The root mean square of each array of weights, float32 [arrays]; `SMALLEST` for zeros.
 
-    >>> import jax.numpy as jnp
     >>> first_scales({"a": jnp.zeros(3), "b": jnp.array([3.0, -3.0])})
     Array([0.1, 3. ], dtype=float32)
     """

@@ -190,9 +190,9 @@ def evolve(
       MemoryError: a device that ran out of memory.
       ConnectionError: another process that stopped.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> strategy = evoae.strategies.GeneticAlgorithm(population_size=8)
-    >>> state = strategy.init(jax.random.key(0), {"weights": jax.numpy.ones(3)})
+    >>> state = strategy.init(jax.random.key(0), {"weights": jnp.ones(3)})
     >>> def error(params, batch):
     ...     return (params["weights"] ** 2).sum()
     >>> state, trace = evolve(jax.random.key(1), strategy, error, None, state, num_generations=30)

@@ -61,7 +61,7 @@ def memory_estimate(
     Raises:
       ValueError: a number of devices that `evoae.evolve` would refuse.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> strategy = evoae.strategies.GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian(0.1))
     >>> state = strategy.init(jax.random.key(0), {"weights": jax.numpy.ones(1_000)})
     >>> def error(params, batch):

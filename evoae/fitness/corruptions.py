@@ -23,8 +23,7 @@ class GaussianNoise(Checked):
     Attributes:
       level: the standard deviation, from 0.
 
-    >>> import jax
-    >>> images = jax.numpy.full((2, 28, 28, 1), 0.5)
+    >>> images = jnp.full((2, 28, 28, 1), 0.5)
     >>> noisy = GaussianNoise(0.3).apply(jax.random.key(0), images, 0.0, 1.0)
     >>> round(float(noisy.std()), 1)
     0.3
@@ -47,8 +46,7 @@ class MaskingNoise(Checked):
     Attributes:
       level: the probability of each pixel, from 0 to 1.
 
-    >>> import jax
-    >>> noisy = MaskingNoise(1.0).apply(jax.random.key(0), jax.numpy.ones((2, 3, 3, 1)), 0.1, 0.9)
+    >>> noisy = MaskingNoise(1.0).apply(jax.random.key(0), jnp.ones((2, 3, 3, 1)), 0.1, 0.9)
     >>> round(float(noisy.max()), 1)
     0.1
     """
@@ -70,10 +68,9 @@ class SaltAndPepperNoise(Checked):
     Attributes:
       level: the probability of each pixel, from 0 to 1.
 
-    >>> import jax
-    >>> images = jax.numpy.full((2, 28, 28, 1), 0.5)
+    >>> images = jnp.full((2, 28, 28, 1), 0.5)
     >>> noisy = SaltAndPepperNoise(0.2).apply(jax.random.key(0), images, 0.0, 1.0)
-    >>> jax.numpy.unique(noisy).tolist()
+    >>> jnp.unique(noisy).tolist()
     [0.0, 0.5, 1.0]
     """
 

@@ -84,10 +84,9 @@ class Autoencoder(nn.Module):
     Raises:
       ValueError: layers that do not fit, with the layer's name and the shapes.
 
-    >>> import jax
     >>> from evoae.layers import Dense, Reshape
     >>> model = Autoencoder([Dense(2)], [Dense(64, activation="sigmoid"), Reshape(1, 8, 8)])
-    >>> images = jax.numpy.zeros((5, 8, 8, 1))
+    >>> images = jnp.zeros((5, 8, 8, 1))
     >>> params = model.init(jax.random.key(0), images)["params"]
     >>> model.apply({"params": params}, images, method="encode").shape
     (5, 2)

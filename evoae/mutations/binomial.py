@@ -77,9 +77,8 @@ class Binomial(RandomNumber):
       scale: values come from U(-scale, scale); above 0; may be changed likewise.
       max_weights: the most draws a child, at least 1: a child is described by so many pairs.
 
-    >>> import jax
     >>> mutation = Binomial(rate=3.0, max_weights=5)
-    >>> params = {"kernel": jax.numpy.zeros(100)}
+    >>> params = {"kernel": jnp.zeros(100)}
     >>> perturbation = mutation.sample(jax.random.key(0), 1, params, {"rate": 3.0, "scale": 1.0})
     >>> 1 <= int((mutation.apply(params, perturbation)["kernel"] != 0).sum()) <= 5
     True

@@ -43,9 +43,8 @@ class Gaussian(Mutation):
       layer_scales: what `scale` is multiplied by in each layer, in the order of `jax.tree.leaves`
         (weights under one node, such as kernel and bias, are a layer); None for 1 in all.
 
-    >>> import jax
     >>> mutation = Gaussian(scale=0.1)
-    >>> params = {"kernel": jax.numpy.zeros(3)}
+    >>> params = {"kernel": jnp.zeros(3)}
     >>> perturbation = mutation.sample(jax.random.key(0), 1, params, {"scale": 0.1})
     >>> mutation.apply(params, perturbation)["kernel"].shape
     (3,)

@@ -30,9 +30,8 @@ class HeavyTailed(Mutation):
       max_weights: the most draws a child, at least 1: a child is described by so many pairs. With
         1, children of one parent are evaluated from its activations, like those of `Sparse`.
 
-    >>> import jax
     >>> mutation = HeavyTailed(max_weights=8)
-    >>> params = {"kernel": jax.numpy.zeros(100)}
+    >>> params = {"kernel": jnp.zeros(100)}
     >>> hyper = {"scale": 0.1, "exponent": 1.5}
     >>> perturbation = mutation.sample(jax.random.key(0), 1, params, hyper)
     >>> 1 <= int((mutation.apply(params, perturbation)["kernel"] != 0).sum()) <= 8

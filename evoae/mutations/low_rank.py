@@ -29,11 +29,10 @@ class LowRank(Mutation):
         What self-adaptation changes.
       rank: r, at least 1.
 
-    >>> import jax
-    >>> params = {"kernel": jax.numpy.zeros((6, 8))}
+    >>> params = {"kernel": jnp.zeros((6, 8))}
     >>> mutation = LowRank(scale=0.1, rank=2)
     >>> perturbation = mutation.sample(jax.random.key(0), 1, params, {"scale": 0.1})
-    >>> int(jax.numpy.linalg.matrix_rank(mutation.apply(params, perturbation)["kernel"]))
+    >>> int(jnp.linalg.matrix_rank(mutation.apply(params, perturbation)["kernel"]))
     2
     """
 

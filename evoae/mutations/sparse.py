@@ -47,9 +47,8 @@ class Sparse(Mutation):
       shared_positions: all children of a generation change the same positions, each by values of
         its own, as in the original program; otherwise each draws its own, as in the paper's text.
 
-    >>> import jax
     >>> mutation = Sparse(num_weights=2)
-    >>> params = {"kernel": jax.numpy.zeros(5)}
+    >>> params = {"kernel": jnp.zeros(5)}
     >>> perturbation = mutation.sample(jax.random.key(0), 1, params, {"scale": 1.0})
     >>> int((mutation.apply(params, perturbation)["kernel"] != 0).sum())
     2

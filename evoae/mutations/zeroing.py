@@ -24,9 +24,8 @@ class Zeroing(RandomNumber):
         without compiling again. What self-adaptation changes.
       max_weights: the most draws a child, at least 1.
 
-    >>> import jax
     >>> mutation = Zeroing(rate=2.0, max_weights=8)
-    >>> params = {"kernel": jax.numpy.ones(100)}
+    >>> params = {"kernel": jnp.ones(100)}
     >>> perturbation = mutation.sample(jax.random.key(0), 1, params, {"rate": 2.0})
     >>> 1 <= int((mutation.apply(params, perturbation)["kernel"] == 0).sum()) <= 8
     True

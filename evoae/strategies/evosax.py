@@ -4,11 +4,11 @@
 way round nothing is needed: a population is built whole by `dense`, and errors are minimised in
 both packages.
 
->>> import jax, evoae
+>>> import evoae
 >>> strategy = evoae.strategies.GeneticAlgorithm(16, mutation=evoae.mutations.Gaussian(0.1))
 >>> errors = jax.vmap(lambda params: (params["weights"] ** 2).sum())
 >>> key = jax.random.key(0)
->>> state = strategy.init(key, {"weights": jax.numpy.ones(3)})
+>>> state = strategy.init(key, {"weights": jnp.ones(3)})
 >>> for _ in range(20):
 ...     key, for_ask, for_tell = jax.random.split(key, 3)
 ...     population, state = strategy.ask(for_ask, state)
@@ -82,9 +82,9 @@ class Evosax(Strategy):
       elitist: remember the best candidate of all generations; turn it off when the data change from
         generation to generation, since a lucky score on one batch would stay for ever.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> strategy = Evosax("SNES", population_size=16, parameters={"std_init": 0.3})
-    >>> state = strategy.init(jax.random.key(0), {"weights": jax.numpy.ones(3)})
+    >>> state = strategy.init(jax.random.key(0), {"weights": jnp.ones(3)})
     >>> def error(params, batch):
     ...     return (params["weights"] ** 2).sum()
     >>> state, _ = evoae.evolve(jax.random.key(1), strategy, error, None, state, num_generations=50)

@@ -89,9 +89,9 @@ class GeneticAlgorithm(Strategy):
       adaptation: how the mutation's rate follows from its success; None leaves it as it is. It
         changes one float, which the mutation's documentation names, beginning with its value.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> strategy = GeneticAlgorithm(population_size=8, mutation=evoae.mutations.Gaussian(0.1))
-    >>> state = strategy.init(jax.random.key(0), {"weights": jax.numpy.ones(3)})
+    >>> state = strategy.init(jax.random.key(0), {"weights": jnp.ones(3)})
     >>> population, state = strategy.ask(jax.random.key(1), state)
     >>> candidates = population.dense(strategy)
     >>> errors = (candidates["weights"] ** 2).sum(1)

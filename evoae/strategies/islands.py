@@ -70,10 +70,10 @@ class Islands(Strategy):
       migration_interval: generations from one migration to the next, at least 1.
       num_migrants: M, networks that leave each island, from 0 to the size of its population.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> inner = evoae.strategies.GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian(0.1))
     >>> strategy = Islands(inner, num_islands=3, num_migrants=0)
-    >>> state = strategy.init(jax.random.key(0), {"weights": jax.numpy.ones(3)})
+    >>> state = strategy.init(jax.random.key(0), {"weights": jnp.ones(3)})
     >>> population, state = strategy.ask(jax.random.key(1), state)
     >>> errors = (population.dense(strategy)["weights"] ** 2).sum(1)
     >>> state, info = strategy.tell(jax.random.key(2), population, errors, state)

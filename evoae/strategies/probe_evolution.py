@@ -70,9 +70,8 @@ class ProbeEvolutionStrategy(Strategy):
         nothing before the decoder has learnt something: at full rate it wanders until its units
         are dead or saturated, and several images share one latent for good.
 
-    >>> import jax
     >>> strategy = ProbeEvolutionStrategy(population_size=4, learning_rate=0.1, horizon=100.0)
-    >>> state = strategy.init(jax.random.key(0), {"weights": jax.numpy.ones(3)})
+    >>> state = strategy.init(jax.random.key(0), {"weights": jnp.ones(3)})
     >>> for generation in range(100):
     ...     population, state = strategy.ask(jax.random.key(generation), state)
     ...     errors = (population.dense(strategy)["weights"] ** 2).sum(1)

@@ -18,7 +18,6 @@ class Truncation:
     With elites that are the best of the population, this is truncation selection (Muehlenbein and
     Schlierkamp-Voosen 1993, "Predictive models for the breeder genetic algorithm").
 
-    >>> import jax
     >>> int(Truncation().select(jax.random.key(0), 1, {}))
     0
     """
@@ -39,7 +38,6 @@ class Tournament(Checked):
     Attributes:
       size: how many compete, at least 1; 1 is `Truncation`.
 
-    >>> import jax
     >>> int(Tournament(size=100).select(jax.random.key(0), 3, {}))
     0
     """
@@ -63,7 +61,6 @@ class LinearRank(Checked):
       pressure: how often the best is chosen, relative to the mean; from 1, where all are alike, to
         2, where the worst is never chosen; may be changed during a run without compiling again.
 
-    >>> import jax
     >>> int(LinearRank(pressure=2.0).select(jax.random.key(0), 2, {"pressure": 2.0}))
     0
     """

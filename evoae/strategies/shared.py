@@ -15,8 +15,8 @@ class Stacked(NamedTuple):
     Attributes:
       params: their weights; leaves [P, ...].
 
-    >>> import jax, evoae
-    >>> networks = evoae.Stacked({"weights": jax.numpy.zeros((20, 5))})
+    >>> import evoae
+    >>> networks = evoae.Stacked({"weights": jnp.zeros((20, 5))})
     >>> strategy = evoae.strategies.GeneticAlgorithm(population_size=20)
     >>> state = strategy.init(jax.random.key(0), networks)
     """

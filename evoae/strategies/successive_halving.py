@@ -62,10 +62,10 @@ class SuccessiveHalving(Strategy):
       num_starts: networks to begin from, at least 2.
       generations_each: generations of each start before one is chosen, at least 1.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> inner = evoae.strategies.GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian(0.1))
     >>> strategy = SuccessiveHalving(inner, num_starts=2, generations_each=5)
-    >>> networks = evoae.Stacked({"weights": jax.numpy.array([[9.0], [1.0]])})
+    >>> networks = evoae.Stacked({"weights": jnp.array([[9.0], [1.0]])})
     >>> state = strategy.init(jax.random.key(0), networks)
     >>> def error(params, batch):
     ...     return (params["weights"] ** 2).sum()
