@@ -10,7 +10,7 @@ import numpy.typing as npt
 from rich.console import Console
 
 from evoae.report.files import replacing
-from evoae.report.galleries import draw_galleries
+from evoae.report.gallery import draw_galleries
 from evoae.report.sensitivity import Setting, draw_heatmap, draw_sensitivity
 from evoae.report.table import print_table
 
