@@ -31,15 +31,10 @@ def field_types(cls: type, *, include_extras: bool = False) -> dict[str, Any]:
 
 
 class Rule(NamedTuple):
-    """Which numbers a field may have: a part of its annotation, for `Checked`.
+    """Which numbers a field may have: a part of its annotation, for `Checked`."""
 
-    Attributes:
-      words: what is allowed, such as "above 0".
-      holds: whether a number is allowed.
-    """
-
-    words: str
-    holds: Callable[[Any], bool]
+    words: str  # what is allowed, such as "above 0"
+    holds: Callable[[Any], bool]  # whether a number is allowed
 
 
 Positive = Annotated[float, Rule("above 0", lambda x: x > 0)]

@@ -20,15 +20,10 @@ from evoae.types import Genotype, Hyper
 
 
 class SubtreeCrossoverPerturbation(NamedTuple):
-    """Which branches are exchanged in each of G trees.
+    """Which branches are exchanged in each of G trees."""
 
-    Attributes:
-      crossed: whether the tree is crossed, bool [G].
-      points: where in the first parent's tree, and in what fits of the second's; float32 [G, 2], in
-        0..1.
-    """
-
-    crossed: jax.Array
+    crossed: jax.Array  # whether the tree is crossed, bool [G]
+    # where in the first parent's tree, and in what fits of the second's; float32 [G, 2], in 0..1
     points: jax.Array
 
 

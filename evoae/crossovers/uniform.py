@@ -12,15 +12,10 @@ from evoae.types import Hyper, Params
 
 
 class UniformPerturbation(NamedTuple):
-    """Choices that are drawn again whenever the candidate is expressed.
+    """Choices that are drawn again whenever the candidate is expressed."""
 
-    Attributes:
-      key: the key of the choices.
-      rate: the probability of the second parent, float32.
-    """
-
-    key: jax.Array
-    rate: jax.Array
+    key: jax.Array  # the key of the choices
+    rate: jax.Array  # the probability of the second parent, float32
 
 
 @dataclasses.dataclass(frozen=True)

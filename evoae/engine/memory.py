@@ -15,19 +15,12 @@ from evoae.types import Batch, FitnessFn
 
 
 class Memory(NamedTuple):
-    """Bytes that one device needs at least; XLA adds buffers of its own.
+    """Bytes that one device needs at least; XLA adds buffers of its own."""
 
-    Attributes:
-      batch: the data, and the images of a generation in the form that all candidates share.
-      state: what the strategy keeps, before and after a generation.
-      candidates: the descriptions of the population, and the networks expressed at a time.
-      activations: of the networks evaluated at a time, where the model is an `Autoencoder`.
-    """
-
-    batch: int
-    state: int
-    candidates: int
-    activations: int
+    batch: int  # the data, and the images of a generation in the form that all candidates share
+    state: int  # what the strategy keeps, before and after a generation
+    candidates: int  # the descriptions of the population, and the networks expressed at a time
+    activations: int  # of the networks evaluated at a time, where the model is an `Autoencoder`
 
     @property
     def total(self) -> int:

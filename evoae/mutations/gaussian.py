@@ -13,15 +13,10 @@ from evoae.types import Hyper, Params
 
 
 class NoisePerturbation(NamedTuple):
-    """Noise that is drawn again whenever the candidate is expressed.
+    """Noise that is drawn again whenever the candidate is expressed."""
 
-    Attributes:
-      key: the key of the noise.
-      scale: its standard deviation, float32 (), or one a layer [L].
-    """
-
-    key: jax.Array
-    scale: jax.Array
+    key: jax.Array  # the key of the noise
+    scale: jax.Array  # its standard deviation, float32 (), or one a layer [L]
 
 
 def add_noise(params: Params, scale: jax.Array, noise: Params) -> Params:

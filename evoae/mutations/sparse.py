@@ -13,15 +13,10 @@ from evoae.types import Hyper, Params, Population
 
 
 class SparsePerturbation(NamedTuple):
-    """K positions in the order of `evoae.trees.ravel`, and what happens there.
+    """K positions in the order of `evoae.trees.ravel`, and what happens there."""
 
-    Attributes:
-      positions: int32 [K]; a position may be drawn more than once.
-      values: float32 [K]: what is added, or what replaces the weight.
-    """
-
-    positions: jax.Array
-    values: jax.Array
+    positions: jax.Array  # int32 [K]; a position may be drawn more than once
+    values: jax.Array  # float32 [K]: what is added, or what replaces the weight
 
 
 def add_at(params: Params, perturbation: SparsePerturbation) -> Params:

@@ -23,19 +23,12 @@ from evoae.types import Genotype, Hyper, Perturbation
 
 
 class SubtreeMutationPerturbation(NamedTuple):
-    """What is mutated in each of G trees, and what happens to all genes.
+    """What is mutated in each of G trees, and what happens to all genes."""
 
-    Attributes:
-      replaced: whether a branch of the tree is replaced, bool [G].
-      points: which one, float32 [G] in 0..1.
-      key: of the new branches.
-      mutation: the perturbation of the other mutation.
-    """
-
-    replaced: jax.Array
-    points: jax.Array
-    key: jax.Array
-    mutation: Perturbation
+    replaced: jax.Array  # whether a branch of the tree is replaced, bool [G]
+    points: jax.Array  # which one, float32 [G] in 0..1
+    key: jax.Array  # of the new branches
+    mutation: Perturbation  # the perturbation of the other mutation
 
 
 @dataclasses.dataclass(frozen=True)

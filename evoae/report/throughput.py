@@ -30,56 +30,33 @@ NOTES = """\
 
 
 class Other(NamedTuple):
-    """Another program on the same problem.
+    """Another program on the same problem."""
 
-    Attributes:
-      name: of the program.
-      evaluations_per_second: candidates times images a second, the median over turns.
-      ratio: how many times its time ours is; the median over turns.
-      compile_seconds: by how much its first call took longer than its second.
-      seconds_per_generation: one value for each turn.
-    """
-
-    name: str
-    evaluations_per_second: float
-    ratio: float
-    compile_seconds: float
-    seconds_per_generation: list[float]
+    name: str  # of the program
+    evaluations_per_second: float  # candidates times images a second, the median over turns
+    ratio: float  # how many times its time ours is; the median over turns
+    compile_seconds: float  # by how much its first call took longer than its second
+    seconds_per_generation: list[float]  # one value for each turn
 
 
 class Throughput(NamedTuple):
-    """The figures of one case.
+    """The figures of one case."""
 
-    Attributes:
-      network: its name.
-      mutation: its name.
-      population_size: candidates a generation.
-      num_images: in a batch.
-      num_weights: of one network.
-      multiply_adds: of one network on one image.
-      generations_per_second: the median over turns.
-      evaluations_per_second: candidates times images a second.
-      fraction_of_products: of the device's rate of matrix products, if each candidate were computed
-        whole: a candidate that differs in one weight is not, so that this may be above 1.
-      peak_memory: bytes; None where it was not measured.
-      compile_seconds: by how much the first call took longer than the second.
-      seconds_per_generation: one value for each turn.
-      others: other programs.
-    """
-
-    network: str
-    mutation: str
-    population_size: int
-    num_images: int
-    num_weights: int
-    multiply_adds: int
-    generations_per_second: float
-    evaluations_per_second: float
+    network: str  # its name
+    mutation: str  # its name
+    population_size: int  # candidates a generation
+    num_images: int  # in a batch
+    num_weights: int  # of one network
+    multiply_adds: int  # of one network on one image
+    generations_per_second: float  # the median over turns
+    evaluations_per_second: float  # candidates times images a second
+    # of the device's rate of matrix products, if each candidate were computed whole: a candidate
+    # that differs in one weight is not, so that this may be above 1
     fraction_of_products: float
-    peak_memory: int | None
-    compile_seconds: float
-    seconds_per_generation: list[float]
-    others: list[Other]
+    peak_memory: int | None  # bytes; None where it was not measured
+    compile_seconds: float  # by how much the first call took longer than the second
+    seconds_per_generation: list[float]  # one value for each turn
+    others: list[Other]  # other programs
 
 
 Table = tuple[list[str], list[list[str]]]  # the names of the columns, the rows

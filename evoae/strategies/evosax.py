@@ -37,23 +37,14 @@ from evoae.types import Hyper, Info, Params, Population
 
 
 class EvosaxState(NamedTuple):
-    """What the next generation needs.
+    """What the next generation needs."""
 
-    Attributes:
-      generation: generations told so far, int32.
-      search: evosax's own state.
-      worst: the largest finite error so far, float32.
-      best: the best candidate so far, or that of the last generation where `elitist` is off.
-      best_fitness: its error, float32; infinite before the first generation.
-      hyper: evosax's parameters.
-    """
-
-    generation: jax.Array
-    search: Any
-    worst: jax.Array
-    best: Params
-    best_fitness: jax.Array
-    hyper: Hyper
+    generation: jax.Array  # generations told so far, int32
+    search: Any  # evosax's own state
+    worst: jax.Array  # the largest finite error so far, float32
+    best: Params  # the best candidate so far, or that of the last generation where `elitist` is off
+    best_fitness: jax.Array  # its error, float32; infinite before the first generation
+    hyper: Hyper  # evosax's parameters
 
 
 @dataclasses.dataclass(frozen=True)

@@ -55,16 +55,11 @@ class State(NamedTuple):
 
 
 class Offspring(NamedTuple):
-    """What makes each candidate of two parents, where more than a mutation does; leaves [P, ...].
+    """What makes a candidate of two parents, where more than a mutation does; leaves [P, ...]."""
 
-    Attributes:
-      mutation: the perturbation of the mutation.
-      crossover: that of the crossover; None without one.
-      rate: the adapted float of the mutation, float32 [P] or [P, L]; None without adaptation.
-    """
-
-    mutation: Perturbation
-    crossover: Perturbation
+    mutation: Perturbation  # the perturbation of the mutation
+    crossover: Perturbation  # that of the crossover; None without one
+    # the adapted float of the mutation, float32 [P] or [P, L]; None without adaptation
     rate: jax.Array | None
 
 

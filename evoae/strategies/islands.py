@@ -15,15 +15,10 @@ from evoae.types import Hyper, Info, Params, Population
 
 
 class IslandsState(NamedTuple):
-    """What the next generation needs.
+    """What the next generation needs."""
 
-    Attributes:
-      generation: generations told so far, int32.
-      islands: the states of the strategy on I islands, stacked; leaves [I, ...].
-    """
-
-    generation: jax.Array
-    islands: Any
+    generation: jax.Array  # generations told so far, int32
+    islands: Any  # the states of the strategy on I islands, stacked; leaves [I, ...]
 
     @property
     def hyper(self) -> Hyper:

@@ -21,27 +21,16 @@ _Decay = Annotated[float, Rule("from 0 and below 1", lambda x: 0 <= x < 1)]
 
 
 class ProbeState(NamedTuple):
-    """What the next generation needs; D is the number of weights.
+    """What the next generation needs; D is the number of weights."""
 
-    Attributes:
-      generation: generations told so far, int32.
-      centre: the network around which the next candidates are made.
-      slope: running mean of each weight's slope, float32 [D].
-      square: running mean of its square, float32 [D].
-      probes: generations in which each weight was probed, float32 [D].
-      best: the best candidate so far, or the centre last scored where `elitist` is off.
-      best_fitness: its error, float32.
-      hyper: the floats of the strategy.
-    """
-
-    generation: jax.Array
-    centre: Params
-    slope: jax.Array
-    square: jax.Array
-    probes: jax.Array
-    best: Params
-    best_fitness: jax.Array
-    hyper: Hyper
+    generation: jax.Array  # generations told so far, int32
+    centre: Params  # the network around which the next candidates are made
+    slope: jax.Array  # running mean of each weight's slope, float32 [D]
+    square: jax.Array  # running mean of its square, float32 [D]
+    probes: jax.Array  # generations in which each weight was probed, float32 [D]
+    best: Params  # the best candidate so far, or the centre last scored where `elitist` is off
+    best_fitness: jax.Array  # its error, float32
+    hyper: Hyper  # the floats of the strategy
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,19 +14,12 @@ from evoae.types import Hyper, Info, Params, Population
 
 
 class SuccessiveHalvingState(NamedTuple):
-    """What the next generation needs.
+    """What the next generation needs."""
 
-    Attributes:
-      generation: generations told so far, int32.
-      starts: the states of the strategy, one a start, stacked; leaves [num_starts, ...].
-      active: the start whose turn it is, int32.
-      decided: whether the race is over, bool.
-    """
-
-    generation: jax.Array
-    starts: Any
-    active: jax.Array
-    decided: jax.Array
+    generation: jax.Array  # generations told so far, int32
+    starts: Any  # the states of the strategy, one a start, stacked; leaves [num_starts, ...]
+    active: jax.Array  # the start whose turn it is, int32
+    decided: jax.Array  # whether the race is over, bool
 
     @property
     def best(self) -> Params:
