@@ -155,12 +155,7 @@ def check_instance(
 ) -> None:
     """Raises a `ValueError` unless the value is of a base class or protocol, or None if optional.
 
-    Args:
-      name: of the argument.
-      value: what came.
-      kind: the base class or protocol.
-      package: where those are that evoae has.
-      optional: whether None is allowed.
+    `package` is where those are that evoae has.
     """
     if optional and value is None:
         return

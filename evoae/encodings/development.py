@@ -46,17 +46,25 @@ class Cells(NamedTuple):
 
     A division puts the second child right behind the first. So every link leads to a later cell,
     and the inputs of a cell are in the order of the cells that they come from.
+
+    Attributes:
+      num_cells: how many cells there are, int32.
+      head: which symbol each cell reads next, int32 [N]; T, the length of the tree, when it ended.
+      lives: how often it may still read the tree, this time included, int32 [N].
+      register: which of its inputs it names, from 0, int32 [N].
+      bias: float32 [N].
+      links: bool [N + 1, N + 1] by receiver (cells, output pointer) and sender (input pointer,
+        cells).
+      weights: of the links, float32, of the same shape.
     """
 
-    num_cells: jax.Array  # how many cells there are, int32
-    # which symbol each cell reads next, int32 [N]; T, the length of the tree, when it ended
+    num_cells: jax.Array
     head: jax.Array
-    lives: jax.Array  # how often it may still read the tree, this time included, int32 [N]
-    register: jax.Array  # which of its inputs it names, from 0, int32 [N]
-    bias: jax.Array  # float32 [N]
-    # bool [N + 1, N + 1] by receiver (cells, output pointer) and sender (input pointer, cells)
+    lives: jax.Array
+    register: jax.Array
+    bias: jax.Array
     links: jax.Array
-    weights: jax.Array  # of the links, float32, of the same shape
+    weights: jax.Array
 
 
 class Program(NamedTuple):

@@ -78,15 +78,8 @@ def lay_out_chart(
 ) -> Chart | None:
     """Lays out the picture; None where there is no finite value to draw.
 
-    The axes are logarithmic where those of `evoae.report.draw_curve` are.
-
-    Args:
-      lines: values by generation, increasing; those that are not finite are left out.
-      baselines: errors by name.
-      ylabel: what the errors are.
-      width: of the picture, in CSS pixels.
-      height: of the picture.
-      labelled: whether names stand at the right end of the lines.
+    The axes are logarithmic where those of `evoae.report.draw_curve` are. Width and height are in
+    CSS pixels; `labelled`, names stand at the right end of the lines.
     """
     lines = [_chosen(line) for line in lines]
     lines = [line for line in lines if line.values.size]
