@@ -70,22 +70,12 @@ def tabulate(cases: Sequence[Throughput]) -> tuple[Table, Table]:
         sizes = f"{case.population_size:,} x {case.num_images:,}"
         problem = f"{case.network}, {case.mutation}, {sizes}"
         ratios = {other.name: f"{_short(other.ratio)}x" for other in case.others}
-        speeds.append(
-            [
-                problem,
-                _short(case.generations_per_second),
-                _short(case.evaluations_per_second),
-                f"{_short(float(f'{100 * case.fraction_of_products:.2g}'))} %",
-            ]
-        )
-        costs.append(
-            [
-                problem,
-                *(ratios.get(name, "") for name in names),
-                "" if case.peak_memory is None else _short(case.peak_memory / 2**20),
-                f"{case.compile_seconds:.1f}",
-            ]
-        )
+        rates = map(_short, (case.generations_per_second, case.evaluations_per_second))
+        share = _short(float(f"{100 * case.fraction_of_products:.2g}"))
+        speeds.append([problem, *rates, f"{share} %"])
+        memory = "" if case.peak_memory is None else _short(case.peak_memory / 2**20)
+        slower = (ratios.get(name, "") for name in names)
+        costs.append([problem, *slower, memory, f"{case.compile_seconds:.1f}"])
     first = "network, mutation, candidates x images"
     return (
         ([first, "generations/s", "evaluations/s", "of products"], speeds),
@@ -102,12 +92,8 @@ def format_markdown(machine: Mapping[str, object], cases: Sequence[Throughput]) 
     lines = ["# Throughput", "", ", ".join(f"{name} {value}" for name, value in machine.items())]
     for columns, rows in tabulate(cases):
         rule = ["---", *["---:"] * (len(columns) - 1)]
-        lines += ["", *map(_row, (columns, rule, *rows))]
+        lines += ["", *(f"| {' | '.join(cells)} |" for cells in (columns, rule, *rows))]
     return "\n".join([*lines, "", NOTES, "", "![evaluations a second](throughput.png)", ""])
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def draw_throughput(path: str | os.PathLike[str], cases: Sequence[Throughput]) -> Figure:
