@@ -111,11 +111,6 @@ def is_number(value: object) -> bool:
         return False
 
 
-def is_positive(value: object) -> bool:
-    """Whether a value is a finite number above 0."""
-    return is_number(value) and value > 0  # type: ignore[operator]
-
-
 def check_number(name: str, value: object) -> None:
     """Raises a `ValueError` unless the value is a finite number."""
     if not is_number(value):
@@ -124,14 +119,8 @@ def check_number(name: str, value: object) -> None:
 
 def check_positive(name: str, value: object) -> None:
     """Raises a `ValueError` unless the value is a finite number above 0."""
-    if not is_positive(value):
+    if not (is_number(value) and value > 0):  # type: ignore[operator]
         raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
-
-
-def check_fraction(name: str, value: object) -> None:
-    """Raises a `ValueError` unless the value is a number above 0 and below 1."""
-    if not (is_number(value) and 0 < value < 1):  # type: ignore[operator]
-        raise ValueError(f"{name} must be above 0 and below 1, got {value!r}")
 
 
 def check_whole(name: str, value: object, smallest: int, *, optional: bool = False) -> None:
