@@ -1,6 +1,7 @@
 """One generation as a pure function, and many of them as one XLA program."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh
 
+from evoae.checks import check_whole
 from evoae.engine.device_failures import explained
 from evoae.engine.devices import local, population_mesh, replicated
 from evoae.engine.evaluation import evaluate, evaluate_parent, num_units, single_changes
@@ -80,19 +82,10 @@ def block(
     if same_batch:
         batch = prepared(fitness, batch)  # once for all generations
 
-    def step(state: Any, parent: Any = None) -> tuple[Any, Info, Any]:
-        return generation(
-            key,
-            strategy,
-            fitness,
-            batch,
-            state,
-            batch_size=batch_size,
-            chunk_size=chunk_size,
-            parent=parent,
-            mesh=mesh,
-        )
-
+    settings: dict[str, Any] = {"batch_size": batch_size, "chunk_size": chunk_size, "mesh": mesh}
+    step: Callable[..., Any] = functools.partial(
+        generation, key, strategy, fitness, batch, **settings
+    )
     shapes = jax.eval_shape(step, state)
     trace = jax.tree.map(lambda row: jnp.zeros((block_size, *row.shape), row.dtype), shapes[1])
     # Activations of no network, which the first generation replaces; a new batch leaves none over.
@@ -102,8 +95,9 @@ def block(
 
     def body(i: jax.Array, carry: tuple[Any, Info, Any]) -> tuple[Any, Info, Any]:
         state, trace, parent = carry
-        state, row, after = step(state, parent)
-        return state, _write(trace, row, i), None if parent is None else after
+        state, row, after = step(state, parent=parent)
+        trace = jax.tree.map(lambda rows, one: rows.at[i].set(one), trace, row)
+        return state, trace, None if parent is None else after
 
     carry = lax.fori_loop(0, num_generations, body, (state, trace, parent))
     return carry[:2]
@@ -148,10 +142,6 @@ def working_mesh(
     settings = {"batch_size": batch_size, "chunk_size": chunk_size, "mesh": mesh}
     units = _units.eval_shape(batch, state, strategy=strategy, fitness=fitness, **settings)
     return population_mesh(min(mesh.size, units.shape[0]))
-
-
-def _write(trace: Info, row: Info, i: jax.Array) -> Info:
-    return jax.tree.map(lambda rows, one: rows.at[i].set(one), trace, row)
 
 
 def evolve(
@@ -200,9 +190,9 @@ def evolve(
       MemoryError: a device that ran out of memory.
       ConnectionError: another process that stopped.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> strategy = evoae.strategies.GeneticAlgorithm(population_size=8)
-    >>> state = strategy.init(jax.random.key(0), {"weights": jax.numpy.ones(3)})
+    >>> state = strategy.init(jax.random.key(0), {"weights": jnp.ones(3)})
     >>> def error(params, batch):
     ...     return (params["weights"] ** 2).sum()
     >>> state, trace = evolve(jax.random.key(1), strategy, error, None, state, num_generations=30)
@@ -211,8 +201,7 @@ def evolve(
     """
     check_strategy("strategy", strategy)
     for name, value in (("num_generations", num_generations), ("block_size", block_size)):
-        if type(value) is not int or value < 1:
-            raise ValueError(f"{name} must be a positive int, got {value!r}")
+        check_whole(name, value, 1)
     sizes = {"batch_size": batch_size, "chunk_size": chunk_size}
     mesh: Mesh | None = None
     traces: list[Info] = []
@@ -229,9 +218,10 @@ def evolve(
         try:
             with explained():
                 if strategy.has_final_shapes(state):
-                    program = functools.partial(block, block_size=block_size, **settings)
+                    program = functools.partial(block, strategy=strategy, fitness=fitness)
+                    number = np.int32(now)
                     after, rows = program(
-                        key, batch, state, np.int32(now), strategy=strategy, fitness=fitness
+                        key, batch, state, number, block_size=block_size, **settings
                     )
                 else:
                     after, row, _ = _one_generation(

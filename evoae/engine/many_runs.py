@@ -65,12 +65,12 @@ def evolve_runs(
     Raises:
       ValueError: an argument that does not fit.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> strategy = evoae.strategies.GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian())
     >>> def begin(scale):
-    ...     params = {"weights": jax.numpy.ones(3)}
+    ...     params = {"weights": jnp.ones(3)}
     ...     return strategy.init(jax.random.key(0), params, {"mutation": {"scale": scale}})
-    >>> states = jax.vmap(begin)(jax.numpy.array([1e-6, 0.1]))
+    >>> states = jax.vmap(begin)(jnp.array([1e-6, 0.1]))
     >>> def error(params, batch):
     ...     return (params["weights"] ** 2).sum()
     >>> keys = jax.random.split(jax.random.key(1), 2)

@@ -76,9 +76,9 @@ class Reconstruction:
         hold "params", or a kl_weight that is below 0, for "rmse", or for a latent that is not
         Gaussian.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> model = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1))
-    >>> images = jax.numpy.zeros((3, 6, 6, 1))
+    >>> images = jnp.zeros((3, 6, 6, 1))
     >>> params = model.init(jax.random.key(0), images)["params"]
     >>> Reconstruction(model, error="mae")(params, images).shape
     ()

@@ -8,15 +8,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from evoae.checks import Count
 from evoae.layers.base import (
-    ACTIVATIONS,
     Activation,
     Layer,
     Shape,
     Weights,
     add_bias,
-    check_choice,
-    check_positive,
     image_shape,
     materialize,
 )
@@ -36,14 +34,10 @@ class Dense(Layer):
     {'kernel': (5, 16), 'bias': (5,)}
     """
 
-    features: int
+    features: Count
     use_bias: bool = True
     activation: Activation = "relu"
     follows_changes = True
-
-    def __post_init__(self) -> None:
-        check_positive(self, features=self.features)
-        check_choice(self, "activation", self.activation, tuple(ACTIVATIONS))
 
     def output_shape(self, shape: Shape) -> Shape:
         return (self.features,)
@@ -73,7 +67,6 @@ class Dense(Layer):
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
-        """What the pre-activation changes by when the input does."""
         kernel, shape = weights["kernel"], x.shape[:-1]
         if not spans(change, shape):
             kernel = kernel.reshape(-1, *shape)
@@ -97,13 +90,10 @@ class Reshape(Layer):
     (10, 4, 4)
     """
 
-    channels: int
-    height: int
-    width: int
+    channels: Count
+    height: Count
+    width: Count
     follows_changes = True
-
-    def __post_init__(self) -> None:
-        check_positive(self, channels=self.channels, height=self.height, width=self.width)
 
     def output_shape(self, shape: Shape) -> Shape:
         wanted = (self.channels, self.height, self.width)
@@ -120,7 +110,6 @@ class Reshape(Layer):
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
-        """What the output changes by when the input does."""
         if change.sizes == (1,):
             unit = change.start[0]
             row, column = unit // self.width % self.height, unit % self.width
@@ -142,11 +131,8 @@ class MaxPool(Layer):
     (3, 12, 12)
     """
 
-    size: int = 2
+    size: Count = 2
     follows_changes = True
-
-    def __post_init__(self) -> None:
-        check_positive(self, size=self.size)
 
     def output_shape(self, shape: Shape) -> Shape:
         channels, height, width = image_shape(self, shape)
@@ -170,7 +156,6 @@ class MaxPool(Layer):
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
-        """What the output changes by when the input does."""
         change = widen(change, x.shape[:-1], (1, 2))
         before = cut(x, change.start, change.sizes) + change.values
         after = self.pre_activation(weights, before)
@@ -188,11 +173,8 @@ class Unpool(Layer):
     (10, 8, 8)
     """
 
-    size: int = 2
+    size: Count = 2
     follows_changes = True
-
-    def __post_init__(self) -> None:
-        check_positive(self, size=self.size)
 
     def output_shape(self, shape: Shape) -> Shape:
         channels, height, width = image_shape(self, shape)
@@ -204,7 +186,6 @@ class Unpool(Layer):
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
-        """What the output changes by when the input does."""
         after = self.pre_activation(weights, change.values)
         channel, row, column = change.start
         return Change(after, (channel, row * self.size, column * self.size))

@@ -24,15 +24,10 @@ Array = npt.NDArray[np.floating]
 
 
 class Setting(NamedTuple):
-    """A setting and the values that it took.
+    """A setting and the values that it took."""
 
-    Attributes:
-      name: what stands beside its axis.
-      values: numbers or words.
-    """
-
-    name: str
-    values: Sequence[object]
+    name: str  # what stands beside its axis
+    values: Sequence[object]  # numbers or words
 
     @property
     def labels(self) -> list[str]:

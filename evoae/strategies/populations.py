@@ -15,27 +15,13 @@ class Stacked(NamedTuple):
     Attributes:
       params: their weights; leaves [P, ...].
 
-    >>> import jax, evoae
-    >>> networks = evoae.Stacked({"weights": jax.numpy.zeros((20, 5))})
+    >>> import evoae
+    >>> networks = evoae.Stacked({"weights": jnp.zeros((20, 5))})
     >>> strategy = evoae.strategies.GeneticAlgorithm(population_size=20)
     >>> state = strategy.init(jax.random.key(0), networks)
     """
 
     params: Params
-
-
-def check_population(strategy: object, population_size: int, num_elites: int) -> None:
-    """Raises a `ValueError` for sizes that make no population."""
-    name = type(strategy).__name__
-    if type(population_size) is not int or population_size < 2:
-        raise ValueError(
-            f"{name}: population_size must be an int of at least 2, got {population_size!r}"
-        )
-    if type(num_elites) is not int or not 1 <= num_elites < population_size:
-        raise ValueError(
-            f"{name}: num_elites must be an int from 1 to population_size - 1 = "
-            f"{population_size - 1}, got {num_elites!r}"
-        )
 
 
 def first_parents(

@@ -70,7 +70,7 @@ def configured(monkeypatch):
         ([*PAPER, "--kl-weight", "1", "--error", "rmse"], "error must be one of single images"),
         ([*PAPER, "--model.latent-size", "3"], "model.latent_size must be left out"),
         ([*PAPER, "--strategy.population-size", "1"], "population_size must be"),
-        ([*PAPER, "--strategy.num-elites", "20"], "num_elites must be an int from 1 to"),
+        ([*PAPER, "--strategy.num-elites", "20"], "num_elites must be below population_size = 20"),
         ([*PAPER, "--strategy.mutation.num-weights", "0"], "num_weights must be"),
         ([*PAPER, "--strategy.mutation.scale", "inf"], "scale must be"),
         ([*PAPER, "--strategy.mutation.distribution", "cauchy"], "'cauchy'"),

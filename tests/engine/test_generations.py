@@ -227,10 +227,13 @@ def test_evolve_vmapped_generations_equal_a_loop(key):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_generations": 0}, "num_generations must be a positive int, got 0"),
-        ({"num_generations": 2.0}, "num_generations must be a positive int, got 2.0"),
-        ({"num_generations": 1, "block_size": -1}, "block_size must be a positive int, got -1"),
-        ({"num_generations": 1, "chunk_size": 0}, "chunk_size must be a positive int, got 0"),
+        ({"num_generations": 0}, "num_generations must be a whole number from 1, got 0"),
+        ({"num_generations": 2.0}, "num_generations must be a whole number from 1, got 2.0"),
+        (
+            {"num_generations": 1, "block_size": -1},
+            "block_size must be a whole number from 1, got -1",
+        ),
+        ({"num_generations": 1, "chunk_size": 0}, "chunk_size must be None or a whole .* got 0"),
         ({"num_generations": 1, "batch_size": 21}, "batch_size must be from 1 to 20 .*got 21"),
         ({"num_generations": 1, "batch_size": 0}, "batch_size must be from 1 to 20 .*got 0"),
     ],

@@ -69,20 +69,17 @@ def render(
     ]
     several = len(runs) > 1
     title = f"{len(runs)} runs side by side" if several else runs[0]["name"]
-    return (
-        _templates()
-        .get_template(template)
-        .render(
-            title=title,
-            runs=runs,
-            several=several,
-            charts=charts,
-            status=", ".join(status.split("  ")),
-            poll_seconds=poll_seconds,
-            mark=MARK,
-            differences=_differences(runs) if several else [],
-            source=_source,
-        )
+    page = _templates().get_template(template)
+    return page.render(
+        title=title,
+        runs=runs,
+        several=several,
+        charts=charts,
+        status=", ".join(status.split("  ")),
+        poll_seconds=poll_seconds,
+        mark=MARK,
+        differences=_differences(runs) if several else [],
+        source=_source,
     )
 
 
@@ -132,7 +129,7 @@ def _run(record: Record, rank: int) -> dict[str, Any]:
     settings, name = record.settings, "error"
     if settings.get("error") in ERROR_NAMES:
         name = name_error(settings["error"], settings.get("kl_weight"), settings.get("fitness"))
-    baselines = result.get("baselines", {})
+    baselines, latent = result.get("baselines", {}), pictures.get("latent")
     return {
         "name": record.name,
         "rank": rank % 6,
@@ -146,16 +143,12 @@ def _run(record: Record, rank: int) -> dict[str, Any]:
         "settings": _flat(record.settings),
         "environment": list(record.environment.items()),
         "film": _film(pictures) if "frames" in pictures else None,
-        "latent": lay_out_latents(pictures["latent"], pictures.get("labels"))
-        if "latent" in pictures
-        else None,
+        "latent": lay_out_latents(latent, pictures.get("labels")) if latent is not None else None,
         "backdrop": encode_png(pictures["backdrop"]) if "backdrop" in pictures else "",
-        "samples": [encode_png(sample) for sample in pictures["samples"]]
-        if "samples" in pictures
-        else [],
-        "layers": _layers(pictures) if "layer_names" in pictures else [],
-        "weights": _weights(pictures) if "weight_names" in pictures else [],
-        "architecture": pictures["architecture"].tolist() if "architecture" in pictures else [],
+        "samples": [encode_png(sample) for sample in pictures.get("samples", ())],
+        "layers": _layers(pictures),
+        "weights": _weights(pictures),
+        "architecture": list(pictures.get("architecture", ())),
     }
 
 
@@ -233,7 +226,7 @@ def _film(pictures: Mapping[str, Any]) -> dict[str, Any]:
 
 def _layers(pictures: Mapping[str, Any]) -> list[dict[str, Any]]:
     layers = []
-    for index, name in enumerate(pictures["layer_names"]):
+    for index, name in enumerate(pictures.get("layer_names", ())):
         maps = pictures[f"layer_{index}"]
         images, number, height, width = maps.shape
         low, high = pictures["layer_ranges"][index]
@@ -254,7 +247,7 @@ def _layers(pictures: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _weights(pictures: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = []
-    for index, name in enumerate(pictures["weight_names"]):
+    for index, name in enumerate(pictures.get("weight_names", ())):
         pair = pictures[f"weight_{index}"]
         height, width = pair.shape[1:3]
         scale = max(2, min(WEIGHT_SCALE, round(WEIGHT_WIDTH / width)))
