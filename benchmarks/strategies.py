@@ -98,16 +98,13 @@ def strategies(generations: int, elitist: bool) -> dict[str, object]:
         "evosax SNES": evosax("SNES", parameters={"std_init": 0.1}),
         "evosax PGPE": evosax("PGPE", parameters={"std_init": 0.1}),
     }
-    return {
-        name: strategy.fitted_to(generations) if hasattr(strategy, "lasting") else strategy
-        for name, strategy in found.items()
-    }
+    return {name: strategy.fitted_to(generations) for name, strategy in found.items()}
 
 
 def evolved(problem, strategy, generations: int, seeds: int):
     """The best networks of all seeds, stacked."""
     model, fitness, images, batch_size = problem
-    number = getattr(strategy, "num_networks", 1)
+    number = strategy.num_networks
 
     def begin(seed):
         for_weights, for_state, for_run = jax.random.split(jax.random.key(seed), 3)

@@ -133,7 +133,7 @@ evoae.report.draw_gallery(
 # it would be much faster, as `dense` builds all of a network for the sake of one weight.
 
 # %%
-probes = evoae.strategies.ProbeEvolutionStrategy(64, learning_rate=0.02).lasting(num_generations)
+probes = evoae.strategies.ProbeEvolutionStrategy(64, learning_rate=0.02).fitted_to(num_generations)
 fitness_of = jax.jit(jax.vmap(error, (0, None)))
 ask, tell = jax.jit(probes.ask), jax.jit(probes.tell)
 

@@ -58,7 +58,7 @@ evoae.fitness.compute_baselines(digits.images, error="mae", low=0.1, high=0.9)
 # While it runs, the cell shows what the best network draws, and how its error falls.
 
 # %%
-config = evoae.runs.PRESETS["digits10"].lasting(num_generations)
+config = evoae.runs.PRESETS["digits10"].fitted_to(num_generations)
 result = evoae.runs.train(config)
 
 # %% [markdown]

@@ -75,7 +75,7 @@ strategy = evoae.strategies.SuccessiveHalving(
     evoae.strategies.ProbeEvolutionStrategy(256, learning_rate=0.02, elitist=False),
     num_starts=2,
     generations_each=2 * generations_each,
-).lasting(num_rounds * generations_each)
+).fitted_to(num_rounds * generations_each)
 print(f"{latent_size} numbers an image, {strategy.population_size} candidates a generation")
 
 # %% [markdown]

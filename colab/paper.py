@@ -49,7 +49,7 @@ print(one.strategy)
 # Ten networks ("agents" in the paper), ten changed weights each.
 
 # %%
-result = evoae.runs.train(one.lasting(generations_one))
+result = evoae.runs.train(one.fitted_to(generations_one))
 
 # %% [markdown]
 # ## Ten images: one changed weight, or ten
@@ -58,7 +58,7 @@ result = evoae.runs.train(one.lasting(generations_one))
 # average image. A sweep runs both, several times each, as luck matters.
 
 # %%
-ten = evoae.runs.PRESETS["paper-ten"].lasting(generations_ten)
+ten = evoae.runs.PRESETS["paper-ten"].fitted_to(generations_ten)
 found = evoae.sweep(ten, {"mutation.num_weights": [1, 10]}, seeds=seeds)
 
 # %% [markdown]

@@ -35,7 +35,7 @@ seeds = 2 if small else 4
 # are copies of it with some weights changed by a number from -`scale` to `scale`.
 
 # %%
-base = evoae.runs.PRESETS["paper-ten"].lasting(num_generations)
+base = evoae.runs.PRESETS["paper-ten"].fitted_to(num_generations)
 base.strategy
 
 # %% [markdown]

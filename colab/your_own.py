@@ -84,7 +84,7 @@ layered = evoae.Autoencoder(
 # ## Evolve it
 #
 # Four parts: weights to begin with, an error, a strategy and `evolve`. The strategy is fitted to
-# the number of generations (`lasting`), as its steps grow smaller towards the end.
+# the number of generations (`fitted_to`), as its steps grow smaller towards the end.
 
 
 # %%
@@ -92,7 +92,7 @@ def evolved(model, seed=0):
     for_weights, for_state, for_run = jax.random.split(jax.random.key(seed), 3)
     params = model.init(for_weights, images)["params"]
     strategy = evoae.strategies.ProbeEvolutionStrategy(256, learning_rate=0.02)
-    strategy = strategy.lasting(num_generations)
+    strategy = strategy.fitted_to(num_generations)
     state = strategy.init(for_state, params)
     error = evoae.fitness.Reconstruction(model, error="bce")
     return evoae.evolve(for_run, strategy, error, images, state, num_generations=num_generations)

@@ -21,12 +21,12 @@ def public_names() -> dict[str, list[str]]:
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         if names := _all_of(path):
             found[module] = names
+    modules = {module.rpartition(".")[2] for module in found}
     for module in tuple(found):
         above = found.get(module.rpartition(".")[0], [])
         if set(found[module]) <= set(above):
             del found[module]
     found["evoae"] = found.pop("evoae")
-    modules = {module.rpartition(".")[2] for module in found}
     seen: set[str] = set()
     for module, names in found.items():
         found[module] = [name for name in names if name not in seen and name not in modules]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from evoae import crossovers, data, encodings, engine, fitness, models, mutations, strategies
 from evoae.engine import InvalidFitnessError, evaluate, evolve, evolve_runs
 from evoae.models import Autoencoder
-from evoae.strategies import Stacked
+from evoae.strategies import Stacked, Strategy
 from evoae.types import Info, Population
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = [
     "InvalidFitnessError",
     "Population",
     "Stacked",
+    "Strategy",
     "compare",
     "crossovers",
     "data",

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
+from evoae.checks import field_types
 from evoae.types import Hyper, Params
 
 
@@ -116,18 +117,20 @@ def _check_layers(name: str, values: jax.Array, params: Params) -> None:
         )
 
 
-def float_fields(description: Any) -> Hyper:
-    """The float fields of a frozen dataclass, and of the dataclasses in it, as float32 arrays.
+def hyperparameters(description: Any) -> Hyper:
+    """The floats of a frozen dataclass, and of the dataclasses in it, as float32 arrays by name.
+
+    A float is what is annotated `float`, whatever number is there.
 
     >>> import evoae
-    >>> float_fields(evoae.mutations.Gaussian(scale=0.5))
+    >>> hyperparameters(evoae.mutations.Gaussian(scale=0.5))
     {'scale': Array(0.5, dtype=float32)}
     """
-    floats: Hyper = {}
-    for field in dataclasses.fields(description):
-        value = getattr(description, field.name)
-        if isinstance(value, float):
-            floats[field.name] = jnp.float32(value)
+    found: Hyper = {}
+    for name, annotation in field_types(type(description)).items():
+        value = getattr(description, name)
+        if annotation is float:
+            found[name] = jnp.float32(value)
         elif dataclasses.is_dataclass(value):
-            floats[field.name] = float_fields(value)
-    return floats
+            found[name] = hyperparameters(value)
+    return found

@@ -1,7 +1,7 @@
 """The types that the parts of evoae share."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -9,20 +9,17 @@ import jax.numpy as jnp
 __all__ = [
     "Adaptation",
     "Batch",
+    "Corruption",
     "Crossover",
-    "Encoding",
     "FitnessFn",
     "Genotype",
-    "Perturbation",
     "Hyper",
     "Info",
     "LoggerName",
-    "Mutation",
-    "Noise",
     "Params",
+    "Perturbation",
     "Population",
     "Selection",
-    "Strategy",
 ]
 
 Params = Any
@@ -65,8 +62,8 @@ class Population(NamedTuple):
         """P, the number of candidates."""
         return self.parent_ids.shape[0]
 
-    def dense(self, strategy: "Strategy") -> Params:
-        """All candidates as whole networks: leaves [P, ...]."""
+    def dense(self, strategy: Any) -> Params:
+        """All candidates whole, by the strategy that asked for them: leaves [P, ...]."""
         return jax.vmap(strategy.express, (None, 0))(self, jnp.arange(self.size))
 
 
@@ -84,57 +81,13 @@ class Info(NamedTuple):
     num_invalid: jax.Array
 
 
-class Encoding(Protocol):
-    """A frozen description of how genes make the weights of a network.
-
-    A strategy sees genes only, in place of the weights; the fitness of genes is that of the network
-    which they decode to (`evoae.encodings.decoded`). What has no gene, such as a random matrix,
-    follows from the description and from the network's shapes.
-    """
-
-    def init(self, key: jax.Array, params: Params) -> Genotype:
-        """The first genes, from a key and a random network.
-
-        Its arrays give shapes and types, and how large weights should be; an encoding that can
-        keeps the network itself.
-        """
-        ...
-
-    def decode(self, genotype: Genotype, like: Params) -> Params:
-        """The weights, in the structure, shapes and types of `like`, whose values don't matter."""
-        ...
-
-
-class Mutation(Protocol):
-    """A frozen description of how a child comes to differ from its parent.
-
-    Self-adaptation can change one of its floats: the one that its class attribute `adapted` names,
-    for which `sample` then takes one float for each layer as well. The float stays in what a
-    method `adapted_range() -> (smallest, largest)` returns, if there is one.
-
-    One whose children may differ from a single parent in one weight each says so by a method
-    `single_changes(population) -> (positions, deltas)`, as a `Strategy` does, or None when they do
-    not; the population's perturbation is then the mutation's own.
-    """
-
-    def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> Perturbation:
-        """Describes the mutation of candidate `index`.
-
-        All candidates of a generation are given the same key. What they share is drawn from the key
-        alone, what is their own from the key folded with the index; so the draws don't depend on
-        how many candidates there are, or on where they are drawn.
-        """
-        ...
-
-    def apply(self, params: Params, perturbation: Perturbation) -> Params:
-        """The child of one parent."""
-        ...
-
-
+@runtime_checkable
 class Crossover(Protocol):
     """A frozen description of how a child is put together from two parents."""
 
-    def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> Perturbation:
+    def sample(
+        self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
+    ) -> Perturbation:
         """Describes the crossover of candidate `index`; keys as for `Mutation.sample`."""
         ...
 
@@ -143,8 +96,8 @@ class Crossover(Protocol):
         ...
 
 
-class Noise(Protocol):
-    """A frozen description of what spoils images, by one float, its level.
+class Corruption(Protocol):
+    """A frozen description of input corruption: what spoils images, by one float, its level.
 
     `highest` is the largest level there is.
     """
@@ -161,6 +114,7 @@ class Noise(Protocol):
         ...
 
 
+@runtime_checkable
 class Selection(Protocol):
     """A frozen description of which of the elites become parents."""
 
@@ -169,12 +123,18 @@ class Selection(Protocol):
         ...
 
 
+@runtime_checkable
 class Adaptation(Protocol):
     """A frozen description of how a mutation's rate follows from its success.
 
     The rate is the float hyperparameter that the mutation names, in its units and range. All that
     an adaptation keeps is rates: float32 [N], or [N, L] with one for each of L layers.
     """
+
+    @property
+    def num_groups(self) -> int:
+        """How many groups of children it tells apart, each with one child at least; 1 for none."""
+        ...
 
     def init(self, start: jax.Array, num_parents: int, num_layers: int) -> jax.Array:
         """The first rates, from the hyperparameter."""
@@ -207,38 +167,4 @@ class Adaptation(Protocol):
           rates: those before.
           hyper: the floats of the adaptation.
         """
-        ...
-
-
-class Strategy(Protocol):
-    """A frozen description of a search; its arrays live in the state that its methods hand on.
-
-    The state has at least the attributes `generation` (int32), `best` (Params) and `best_fitness`.
-    A strategy whose candidates 1..P-1 differ from candidate 0, their single parent, in one weight
-    each may have a method `single_changes(population) -> (positions, deltas)`, or None when they do
-    not; it is then evaluated faster, see `evoae.evaluate`. One whose state changes shape
-    in the first generations says so by a method `settled(state) -> bool`; one that begins with
-    several networks (`evoae.Stacked`), how many by `num_networks`. One whose steps fall towards an
-    end is fitted to a run by `lasting(num_generations) -> Strategy`. One that takes in networks
-    from elsewhere has `immigrate(state, params, fitness) -> state`, see `evoae.strategies.Islands`.
-    Candidates of several populations may be joined to one, so `express` reads the parents that
-    `population.parent_ids` names.
-    """
-
-    def init(self, key: jax.Array, params: Params, hyper: Hyper | None = None) -> Any:
-        """The first state, from one network or from a whole population (`evoae.Stacked`)."""
-        ...
-
-    def ask(self, key: jax.Array, state: Any) -> tuple[Population, Any]:
-        """The next candidates."""
-        ...
-
-    def tell(
-        self, key: jax.Array, population: Population, fitness: jax.Array, state: Any
-    ) -> tuple[Any, Info]:
-        """The next state, from the errors [P] of the candidates."""
-        ...
-
-    def express(self, population: Population, index: jax.Array) -> Params:
-        """One candidate as a whole network."""
         ...

@@ -26,7 +26,9 @@ import evoae.report.page
 import evoae.runs.comparison
 import evoae.runs.sweeps
 import evoae.runs.training
+from evoae.layers import Layer
 from evoae.runs.weight_files import save_weights
+from tests.test_architecture import HOUSE
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -147,6 +149,24 @@ def test_links_and_paths_lead_somewhere(page):
             assert (ROOT / path).exists(), path
 
 
+# How evoae is built
+
+
+DESIGN = (ROOT / "docs" / "design.md").read_text("utf-8")
+
+
+def test_the_drawing_of_the_house_is_that_of_the_architecture_test():
+    drawn = [set(re.split(r", | \| ", line)) for line in FENCE.search(DESIGN)[2].splitlines()]
+    assert drawn == list(HOUSE)
+
+
+def test_all_that_a_base_class_has_is_told():
+    section = DESIGN.partition("## Base classes")[2].partition("\n## ")[0]
+    for base in (evoae.Strategy, evoae.mutations.Mutation, evoae.encodings.Encoding, Layer):
+        public = {name for name in vars(base) if not name.startswith("_")}
+        assert public <= set(re.findall(r"`(\w+)`", section)), base
+
+
 # Public names
 
 
@@ -194,7 +214,7 @@ def test_a_public_name_is_described_as_it_is(name):
     assert text
     assert not text.startswith(f"{name.rpartition('.')[2]}(")  # a signature, made by Python
     parsed = docstring_parser.parse(text, docstring_parser.DocstringStyle.GOOGLE)
-    described = [parameter.arg_name for parameter in parsed.params]
+    described = [parameter.arg_name.lstrip("*") for parameter in parsed.params]
     there = fields(value)
     if inspect.isfunction(value) and ">>>" in text:
         assert described in ([], there)
@@ -222,4 +242,4 @@ def test_every_public_name_is_on_one_page_of_the_site():
     names = [name for its in hooks().public_names().values() for name in its]
     assert len(names) == len(set(names)), "a name stands for one thing, wherever it is found"
     modules = {key for key, value in vars(evoae).items() if inspect.ismodule(value)}
-    assert set(evoae.__all__) - modules <= {*names, "config", "report", "run"}
+    assert set(evoae.__all__) - modules <= {*names, "report", "runs"}

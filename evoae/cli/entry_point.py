@@ -1,5 +1,6 @@
 """The `evoae` command: what it is called with, and its exit status."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -55,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0
     """
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)  # where the user's own package.module:Name is looked for
     try:
         if command in ("-h", "--help"):
             print(USAGE, end="")

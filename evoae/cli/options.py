@@ -19,8 +19,7 @@ from tyro.constructors import (
 
 from evoae.engine.hosts import join
 from evoae.runs.config import RunConfig, full_name, setting
-from evoae.runs.config.kinds import Draft, draft, kind_name, with_kind
-from evoae.strategies.populations import lasting
+from evoae.runs.config.registry import Draft, draft, kind_name, with_kind
 
 SWEEP = "sweep."
 KIND_HELP = "what it is; another kind than the preset's begins with its own defaults"
@@ -81,11 +80,7 @@ def parse(
 ) -> Query:
     """Reads a dataclass from the command line: its fields are options, its docstring is their help.
 
-    Args:
-      query: the dataclass.
-      arguments: what follows the command.
-      default: an instance of it, which options change.
-      **settings: `prog` and `description` of `tyro.cli`.
+    Options change `default`, an instance; `settings` are `prog` and `description` of `tyro.cli`.
 
     Raises:
       ValueError: an unknown option or a wrong value; in one line.
@@ -112,11 +107,7 @@ def parse(
 
 
 def parse_run(preset: RunConfig, arguments: Sequence[str]) -> RunConfig:
-    """The settings of a preset with those of the command line in their place.
-
-    Raises:
-      ValueError: as of `parse_query`.
-      SystemExit: after `--help`.
+    """The settings of a preset with those of the command line in their place; see `parse_query`.
 
     >>> from evoae.runs.config import PRESETS
     >>> words = ["--strategy.mutation.kind", "Gaussian", "--strategy.mutation.scale", "0.5"]
@@ -132,19 +123,12 @@ def parse_query(
     """Reads what is asked of a run, whose settings are those of a preset unless they are given.
 
     `--strategy.kind NAME` (and the same for whatever else has kinds) puts another kind there,
-    before the options of its own are read. Where only one kind of end is named, the preset's other
-    one is left out. A strategy is fitted to a number of generations that is named, unless a horizon
-    is, too.
+    before the options of its own are read; NAME may be package.module:Name of the user's own. Where
+    only one kind of end is named, the preset's other one is left out. A strategy is fitted to a
+    number of generations that is named, unless a horizon is, too.
 
-    Args:
-      query: a dataclass with a default for each field but the run's settings.
-      preset: the settings to begin from.
-      arguments: what follows the name of the preset.
-      **settings: `prog` and `description` of `tyro.cli`.
-
-    Raises:
-      ValueError: an unknown option or kind, or a wrong value; in one line.
-      SystemExit: after `--help`.
+    The query is a dataclass with a default for each field but the run's settings. What is wrong is
+    raised as by `parse`.
     """
     options, begun = _options(arguments), draft(preset)
     chosen = [option for option in options if option.name.endswith(".kind") and option.words]
@@ -161,11 +145,8 @@ def parse_sweep(
     """The settings of `parse_query`, the values of `--sweep.SETTING VALUE ...`, and the seeds.
 
     Each value is read as the option SETTING would read it; the end of SETTING is enough where only
-    one setting ends so. One number after `--sweep.seeds` is how many, several are which.
-
-    Raises:
-      ValueError: as of `parse_query`, or no value after an option.
-      SystemExit: after `--help`.
+    one setting ends so. One number after `--sweep.seeds` is how many, several are which. What is
+    wrong is raised as by `parse`, and so is an option without a value.
 
     >>> from evoae.runs.config import PRESETS
     >>> words = ["--sweep.mutation.scale", "0.1", "1", "--seed", "3", "--sweep.seeds", "8"]
@@ -225,7 +206,7 @@ def _ending(config: RunConfig, named: set[str]) -> RunConfig:
     """The run with the ends that are named alone, and a strategy fitted to them."""
     if "num_generations" in named and config.num_generations is not None:
         if not any(name.endswith("horizon") for name in named):
-            strategy = lasting(config.strategy, config.num_generations)
+            strategy = config.strategy.fitted_to(config.num_generations)
             config = dataclasses.replace(config, strategy=strategy)
         return config if "minutes" in named else dataclasses.replace(config, minutes=None)
     if "minutes" in named and "num_generations" not in named and config.minutes is not None:
@@ -271,7 +252,8 @@ def _options_of(info: StructTypeInfo) -> StructConstructorSpec | None:
     annotations = typing.get_type_hints(settings.made, include_extras=True)
     for name, value in settings.values.items():
         annotation: Any = Draft if isinstance(value, Draft) else annotations[name]
-        fields.append(StructFieldSpec(name, annotation, value, helptext=help_texts.get(name)))
+        default = tyro.MISSING if value is dataclasses.MISSING else value
+        fields.append(StructFieldSpec(name, annotation, default, helptext=help_texts.get(name)))
 
     def instantiate(kind: str = "", **values: Any) -> Draft:
         return dataclasses.replace(settings, values=values)

@@ -1,5 +1,6 @@
 """Encodings, one a file: how genes, which a strategy sees, make the weights of a network."""
 
+from evoae.encodings.base import Encoding, Part
 from evoae.encodings.cellular import Cellular
 from evoae.encodings.cosine import Cosine
 from evoae.encodings.cppn import CPPN
@@ -8,7 +9,7 @@ from evoae.encodings.development import Growth, record_growth
 from evoae.encodings.direct import Direct
 from evoae.encodings.evolved_cppn import EvolvedCPPN
 from evoae.encodings.kitano import Kitano
-from evoae.encodings.parametric import Parametric, Part
+from evoae.encodings.parametric import Parametric
 from evoae.encodings.random_subspace import RandomSubspace
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "DecodedFitness",
     "Decoder",
     "Direct",
+    "Encoding",
     "EvolvedCPPN",
     "Growth",
     "Kitano",

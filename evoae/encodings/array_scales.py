@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from evoae.trees import unravel
 from evoae.types import Params
 
 SMALLEST = 0.1  # of arrays that begin with zeros, as biases do, and so say nothing
@@ -11,7 +12,6 @@ SMALLEST = 0.1  # of arrays that begin with zeros, as biases do, and so say noth
 def first_scales(params: Params) -> jax.Array:
     """The root mean square of each array of weights, float32 [arrays]; `SMALLEST` for zeros.
 
-    >>> import jax.numpy as jnp
     >>> first_scales({"a": jnp.zeros(3), "b": jnp.array([3.0, -3.0])})
     Array([0.1, 3. ], dtype=float32)
     """
@@ -22,11 +22,6 @@ def first_scales(params: Params) -> jax.Array:
 
 def scaled(vector: jax.Array, scales: jax.Array, like: Params) -> Params:
     """Weights of about size 1 in the order of `evoae.trees.ravel`, times the scales [arrays]."""
-    leaves, structure = jax.tree.flatten(like)
-    parts, start = [], 0
-    for number, leaf in enumerate(leaves):
-        stop = start + leaf.size
-        part = vector[start:stop].reshape(leaf.shape) * scales[number]
-        parts.append(part.astype(leaf.dtype))
-        start = stop
-    return jax.tree.unflatten(structure, parts)
+    leaves, structure = jax.tree.flatten(unravel(vector, like))
+    pairs = zip(leaves, scales, strict=True)
+    return jax.tree.unflatten(structure, [leaf * scale.astype(leaf.dtype) for leaf, scale in pairs])

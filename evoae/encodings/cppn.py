@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from evoae.checks import check_whole
-from evoae.encodings.coordinates import coordinates
+from evoae.checks import Count
 from evoae.encodings.array_scales import first_scales, scaled
+from evoae.encodings.base import Encoding
+from evoae.encodings.coordinates import coordinates
 from evoae.layers.base import sigmoid
 from evoae.types import Genotype, Params
 
@@ -25,7 +26,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class CPPN:
+class CPPN(Encoding):
     """A network of mixed activations from the coordinates of a weight to its value.
 
     The coordinates (`evoae.encodings.coordinates.coordinates`) are those of the weight's two ends,
@@ -39,25 +40,14 @@ class CPPN:
     Attributes:
       hidden: the units of each hidden layer.
 
-    >>> import jax
-    >>> params = {"bias": jax.numpy.zeros(8), "kernel": jax.numpy.ones((8, 100))}
+    >>> params = {"bias": jnp.zeros(8), "kernel": jnp.ones((8, 100))}
     >>> encoding = CPPN(hidden=(10,))
     >>> genotype = encoding.init(jax.random.key(0), params)
     >>> genotype["0_Dense"]["kernel"].shape, encoding.decode(genotype, params)["kernel"].shape
     ((8, 10), (8, 100))
     """
 
-    hidden: tuple[int, ...] = (15, 15)
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.hidden, tuple | list) or not self.hidden:
-            raise ValueError(
-                f"CPPN: hidden must be a tuple with the units of each hidden layer, "
-                f"got {self.hidden!r}"
-            )
-        for layer, units in enumerate(self.hidden):
-            check_whole(f"CPPN: hidden[{layer}]", units, 1)
-        object.__setattr__(self, "hidden", tuple(self.hidden))
+    hidden: tuple[Count, ...] = (15, 15)
 
     def init(self, key: jax.Array, params: Params) -> Genotype:
         """A random CPPN, all of N(0, 1), and "scales" of the given weights."""
@@ -73,7 +63,6 @@ class CPPN:
         return genotype
 
     def decode(self, genotype: Genotype, like: Params) -> Params:
-        """The output of the CPPN at the place of every weight."""
         x = jnp.asarray(coordinates(like).T)
         kinds = tuple(ACTIVATIONS.values())
         for layer in range(len(self.hidden) + 1):

@@ -6,9 +6,11 @@ from typing import Any
 import jax
 from jax import lax
 
+from evoae.checks import check_instance
+from evoae.encodings.base import Encoding
 from evoae.encodings.direct import Direct
 from evoae.fitness.batches import is_noisy, prepared
-from evoae.types import Batch, Encoding, FitnessFn, Genotype, Params
+from evoae.types import Batch, FitnessFn, Genotype, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +31,6 @@ class Decoder:
     def of(cls, encoding: Encoding, params: Params) -> "Decoder":
         """For networks of the form of `params`, of which only shapes and types are read.
 
-        >>> import jax
         >>> decoder = Decoder.of(Direct(), {"bias": jax.numpy.zeros(2)})
         >>> decoder({"bias": jax.numpy.ones(2)})
         {'bias': Array([1., 1.], dtype=float32)}
@@ -51,8 +52,7 @@ class Decoder:
 
     def price(self, genotype: Genotype) -> jax.Array | float:
         """What the encoding adds to the error of genes, such as for their network's size."""
-        price = getattr(self.encoding, "price", None)
-        return 0.0 if price is None else price(genotype, self.like)
+        return self.encoding.price(genotype, self.like)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +92,7 @@ def decoded(fitness: FitnessFn, encoding: Encoding, params: Params) -> FitnessFn
       encoding: one of `evoae.encodings`.
       params: a network, of which only shapes and types are read.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> params = {"kernel": jax.random.normal(jax.random.key(0), (20, 30))}
     >>> encoding = evoae.encodings.Cosine(genes_per_weight=0.05)
     >>> genotype = encoding.init(jax.random.key(1), params)
@@ -102,6 +102,7 @@ def decoded(fitness: FitnessFn, encoding: Encoding, params: Params) -> FitnessFn
     >>> genotype["kernel"].shape, fitness(genotype, None).shape
     ((30,), ())
     """
+    check_instance("encoding", encoding, Encoding, "evoae.encodings")
     if isinstance(encoding, Direct):
         return fitness
     return DecodedFitness(fitness, Decoder.of(encoding, params))

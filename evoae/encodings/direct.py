@@ -4,17 +4,17 @@ import dataclasses
 
 import jax
 
+from evoae.encodings.base import Encoding
 from evoae.types import Genotype, Params
 
 
 @dataclasses.dataclass(frozen=True)
-class Direct:
+class Direct(Encoding):
     """One gene a weight, with the weight's value: the encoding of Varadi (2021).
 
     In the order of `evoae.trees.ravel` the genes are one vector. Nothing is decoded in a run, so
     that children of one changed weight are evaluated from their parent's activations.
 
-    >>> import jax
     >>> params = {"kernel": jax.numpy.ones((2, 3))}
     >>> genotype = Direct().init(jax.random.key(0), params)
     >>> Direct().decode(genotype, params) is params
@@ -22,9 +22,7 @@ class Direct:
     """
 
     def init(self, key: jax.Array, params: Params) -> Genotype:
-        """The weights."""
         return params
 
     def decode(self, genotype: Genotype, like: Params) -> Params:
-        """The genes."""
         return genotype

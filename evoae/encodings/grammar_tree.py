@@ -99,7 +99,7 @@ def random_tree(
 ) -> dict[str, jax.Array]:
     """A tree of at most `max_nodes` symbols, drawn one by one; numbers are N(0, 1).
 
-    Genotype are Gumbel noise plus the logarithm of a symbol's probability: the largest of them is a
+    Genes are Gumbel noise plus the logarithm of a symbol's probability: the largest of them is a
     draw by these probabilities (Gumbel 1954, "Statistical theory of extreme values"). With `room`,
     at least 1, it has no more symbols than that.
     """
@@ -187,15 +187,9 @@ def is_tree(node: Any) -> bool:
 
 
 def map_trees(function: Callable[..., Genotype], genotype: Genotype, *more: Genotype) -> Genotype:
-    """Genotype with every tree in them replaced by the function of its number and of the tree.
+    """The genotype with function(number from 0, tree, its like in each of `more`) for every tree.
 
-    Args:
-      function: (number from 0, tree, its like in each of `more`) -> tree.
-      genotype: of any encoding with trees.
-      more: genes of the same form.
-
-    Raises:
-      ValueError: genes without a tree.
+    Genes without a tree are a `ValueError`.
     """
     number = itertools.count()
 

@@ -3,38 +3,23 @@
 import dataclasses
 import functools
 import math
-from typing import NamedTuple
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import is_number
+from evoae.checks import Rule
 from evoae.encodings.architecture import Architecture, architecture, where_arrays_are
+from evoae.encodings.base import Encoding, Part
 from evoae.encodings.pruned_network import cut_down
 from evoae.layers.base import ACTIVATIONS
 from evoae.models import Autoencoder
 from evoae.types import Genotype, Params
 
 
-class Part(NamedTuple):
-    """One line of an architecture.
-
-    Attributes:
-      layer: such as "encoder/0_Conv", or "all layers".
-      what: "channels", "units", "kernel" or "activation"; of all layers "weights".
-      value: how many are used, the side of the kernel, or the name of the activation.
-      most: how many there are; None for an activation.
-    """
-
-    layer: str
-    what: str
-    value: int | str
-    most: int | None
-
-
 @dataclasses.dataclass(frozen=True)
-class Parametric:
+class Parametric(Encoding):
     """The sizes of a network's layers are genes, beside its weights.
 
     The network that is given is the largest one. The channels of a convolution, the units of a
@@ -51,26 +36,20 @@ class Parametric:
     Attributes:
       size_price: what each used weight adds to the error of genes, from 0.
 
-    >>> import jax, evoae
-    >>> images = jax.numpy.zeros((1, 28, 28, 1))
+    >>> import evoae
+    >>> images = jnp.zeros((1, 28, 28, 1))
     >>> params = evoae.models.conv16().init(jax.random.key(0), images)["params"]
     >>> encoding = Parametric(size_price=1e-6)
     >>> genotype = encoding.init(jax.random.key(1), params)
-    >>> genotype["shares"].shape, int(encoding.num_used(genotype, params)) < evoae.trees.size(params)
+    >>> used = int(encoding.num_used(genotype, params))
+    >>> genotype["shares"].shape, used < evoae.trees.size(params)
     ((9,), True)
     >>> network, weights = encoding.cut_down(genotype, evoae.models.conv16())
     >>> int(encoding.num_used(genotype, params)) <= evoae.trees.size(weights)
     True
     """
 
-    size_price: float = 1e-6
-
-    def __post_init__(self) -> None:
-        if not (is_number(self.size_price) and self.size_price >= 0):
-            raise ValueError(
-                f"Parametric: size_price must be a finite number from 0, got {self.size_price!r}"
-            )
-        object.__setattr__(self, "size_price", float(self.size_price))
+    size_price: Annotated[float, Rule("from 0", lambda x: x >= 0)] = 1e-6
 
     def init(self, key: jax.Array, params: Params) -> Genotype:
         """The given "weights", and a random architecture: "shares" float32 [J] of U(0.5, 1).
@@ -95,7 +74,6 @@ class Parametric:
         return jax.tree.unflatten(jax.tree.structure(like), masked)
 
     def price(self, genotype: Genotype, like: Params) -> jax.Array:
-        """What the size of the network adds to its error: float32."""
         return jnp.float32(self.size_price) * self.num_used(genotype, like)
 
     def num_used(self, genotype: Genotype, like: Params) -> jax.Array:

@@ -19,16 +19,9 @@ Masks = list[npt.NDArray[np.bool_]]
 def cut_down(
     model: Autoencoder, params: Params, shape: Architecture, counts: jax.Array
 ) -> tuple[Autoencoder, Params]:
-    """A plain autoencoder with the outputs of `model`, and its weights.
+    """A plain autoencoder with the outputs of `model`, and its weights; see `Parametric.cut_down`.
 
-    Args:
-      model: the largest network.
-      params: its weights, 0 where they are not used.
-      shape: what of it can vary.
-      counts: int32 [J], the choice of each size.
-
-    Raises:
-      ValueError: a `ChosenActivation` that does not follow a linear layer with weights.
+    `params` are 0 where they are not used, and `counts`, int32 [J], the choice of each size.
     """
     stacks: dict[str, list[Any]] = {}
     weights: dict[str, dict[str, Any]] = {}

@@ -5,13 +5,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.sharding import Mesh
 
 from evoae import trees
+from evoae.checks import check_whole
 from evoae.engine.devices import over_devices
 from evoae.fitness.batches import PreparedBatch
-from evoae.types import Batch, FitnessFn, Params, Population, Strategy
+from evoae.strategies import Strategy
+from evoae.strategies.base import check_strategy
+from evoae.types import Batch, FitnessFn, Params, Population
 
 # Candidates expressed at a time on an accelerator, or changes of single weights at work at a time.
 DEFAULT_CHUNK_SIZE = 256
@@ -30,14 +34,14 @@ def evaluate(
     batch: Batch,
     *,
     chunk_size: int | None = None,
-    centre: Any = None,
+    parent: Any = None,
     mesh: Mesh | None = None,
 ) -> jax.Array:
     """The error of every candidate on one batch: float32 [P].
 
     Candidates that differ from a single parent in one weight are evaluated from the parent's
-    activations, where the fitness can (`Reconstruction.of_changes`); all others are expressed as
-    whole networks.
+    activations, where the fitness can (delta evaluation, `Reconstruction.of_changes`); all others
+    are expressed as whole networks.
 
     Args:
       strategy: expresses the candidates.
@@ -46,21 +50,21 @@ def evaluate(
       batch: shared by all of them.
       chunk_size: candidates expressed at a time, or changes at work at a time; None takes a default
         for the device. Memory grows with it; on a CPU no bit of the result changes.
-      centre: what `centre_of` gave for this population and batch; computed if it is None.
+      parent: what `evaluate_parent` gave for this population and batch; computed if it is None.
       mesh: the devices that share the work, from `evoae.engine.devices.population_mesh`; None for
         one. Each evaluates its part, and only errors are exchanged.
 
     Raises:
       ValueError: a chunk_size below 1, or a fitness that is no scalar.
     """
-    if chunk_size is not None and (type(chunk_size) is not int or chunk_size < 1):
-        raise ValueError(f"chunk_size must be a positive int, got {chunk_size!r}")
+    check_whole("chunk_size", chunk_size, 1, optional=True)
+    check_strategy("strategy", strategy)
     changes = single_changes(strategy, fitness, population, batch)
     if changes is not None:
-        if centre is None:
-            centre = centre_of(fitness, population, batch)
-        errors = _of_changes(fitness, batch, changes, centre, chunk_size, mesh)
-        of_parent = fitness.of_centre(centre, batch)  # type: ignore[attr-defined]
+        if parent is None:
+            parent = evaluate_parent(fitness, population, batch)
+        errors = _of_changes(fitness, batch, changes, parent, chunk_size, mesh)
+        of_parent = fitness.of_parent(parent, batch)  # type: ignore[attr-defined]
         return jnp.concatenate([of_parent[None], errors])
 
     network = jax.eval_shape(strategy.express, population, 0)  # only shapes are asked for
@@ -70,10 +74,7 @@ def evaluate(
         population, batch = shared
 
         def error(params: Params) -> jax.Array:
-            value = fitness(params, batch)
-            if jnp.shape(value) != ():
-                raise ValueError(f"fitness must return a scalar, got shape {jnp.shape(value)}")
-            return value.astype(jnp.float32)
+            return _scalar(fitness(params, batch))
 
         def of_chunk(index: jax.Array) -> jax.Array:
             candidates = jax.vmap(strategy.express, (None, 0))(population, index)
@@ -84,6 +85,15 @@ def evaluate(
 
     rows = jnp.arange(population.size)
     return over_devices(of_rows, (population, batch), rows, unit=tile, mesh=mesh)
+
+
+def _scalar(value: Any) -> jax.Array:
+    """What a fitness returned, an array or a number, as float32 []."""
+    numeric = isinstance(value, jax.Array | np.ndarray | np.number | int | float)
+    if not numeric or jnp.shape(value) != ():
+        got = f"shape {jnp.shape(value)}" if numeric else type(value).__name__
+        raise ValueError(f"fitness must return a scalar, got {got}")
+    return jnp.asarray(value).astype(jnp.float32)
 
 
 def dense_sizes(
@@ -137,11 +147,11 @@ def _of_changes(
     fitness: FitnessFn,
     batch: Batch,
     changes: tuple[jax.Array, jax.Array],
-    centre: Any,
+    parent: Any,
     chunk_size: int | None,
     mesh: Mesh | None,
 ) -> jax.Array:
-    """The errors of candidates that differ from the centre in one weight: float32 [P-1]."""
+    """The errors of candidates that differ from the parent in one weight: float32 [P-1]."""
     positions, deltas = changes
     shared_position = positions.ndim == 0
     size, unit = _sizes_of_changes(positions, deltas, chunk_size)
@@ -155,7 +165,7 @@ def _of_changes(
 
         return in_chunks(of_chunk, size, rows)
 
-    return over_devices(of_rows, (centre, batch), (positions, deltas), unit=unit, mesh=mesh)
+    return over_devices(of_rows, (parent, batch), (positions, deltas), unit=unit, mesh=mesh)
 
 
 def tile_size(params: Params, batch: Batch) -> int:
@@ -197,11 +207,12 @@ def single_changes(
     """The candidates as changes of single weights, where strategy and fitness both know how."""
     if not (getattr(fitness, "follows_changes", False) and isinstance(batch, PreparedBatch)):
         return None
-    return getattr(strategy, "single_changes", lambda _: None)(population)
+    return strategy.single_changes(population)
 
 
-def centre_of(
+def evaluate_parent(
     fitness: FitnessFn, population: Population, batch: Batch, previous: Any = None
 ) -> Any:
     """The single parent with its activations; what `previous` has in common with it is kept."""
-    return fitness.around(trees.take(population.parents, 0), batch, previous)  # type: ignore[attr-defined]
+    params = trees.take(population.parents, 0)
+    return fitness.evaluate_parent(params, batch, previous)  # type: ignore[attr-defined]

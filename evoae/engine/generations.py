@@ -1,6 +1,7 @@
 """One generation as a pure function, and many of them as one XLA program."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,12 +10,14 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh
 
+from evoae.checks import check_whole
 from evoae.engine.device_failures import explained
 from evoae.engine.devices import local, population_mesh, replicated
-from evoae.engine.evaluation import centre_of, evaluate, num_units, single_changes
+from evoae.engine.evaluation import evaluate, evaluate_parent, num_units, single_changes
 from evoae.fitness.batches import drawn, is_noisy, prepared
-from evoae.strategies.populations import settled
-from evoae.types import Batch, FitnessFn, Info, Strategy
+from evoae.strategies import Strategy
+from evoae.strategies.base import check_strategy
+from evoae.types import Batch, FitnessFn, Info
 
 # Generations in one call of the compiled program; between calls the host may look at the state.
 DEFAULT_BLOCK_SIZE = 500
@@ -29,14 +32,15 @@ def generation(
     *,
     batch_size: int | None = None,
     chunk_size: int | None = None,
-    centre: Any = None,
+    parent: Any = None,
     mesh: Mesh | None = None,
 ) -> tuple[Any, Info, Any]:
     """One generation: ask, evaluate, tell. A pure function, for `jax.jit`, `vmap` and `lax.scan`.
 
     Its randomness comes from `fold_in(key, state.generation)`, so the same key serves a whole run.
-    With `centre`, the activations of the last generation's single parent (see `centre_of`), those
-    of an unchanged parent are not computed again. Returns the state, its scalars and the centre.
+    With `parent`, the activations of the last generation's single parent (see `evaluate_parent`),
+    those of an unchanged parent are not computed again. Returns the state, its scalars and the
+    parent.
     With a `mesh` the errors are computed by all of its devices, everything else by each of them.
     """
     key = jax.random.fold_in(key, state.generation)
@@ -44,12 +48,12 @@ def generation(
     batch = drawn(for_batch, fitness, batch, batch_size)
     population, state = strategy.ask(for_ask, state)
     if single_changes(strategy, fitness, population, batch) is not None:
-        centre = centre_of(fitness, population, batch, previous=centre)
+        parent = evaluate_parent(fitness, population, batch, previous=parent)
     errors = evaluate(
-        strategy, fitness, population, batch, chunk_size=chunk_size, centre=centre, mesh=mesh
+        strategy, fitness, population, batch, chunk_size=chunk_size, parent=parent, mesh=mesh
     )
     state, info = strategy.tell(for_tell, population, errors, state)
-    return state, info, centre
+    return state, info, parent
 
 
 _STATIC = ("strategy", "fitness", "batch_size", "chunk_size", "mesh")
@@ -78,32 +82,24 @@ def block(
     if same_batch:
         batch = prepared(fitness, batch)  # once for all generations
 
-    def step(state: Any, centre: Any = None) -> tuple[Any, Info, Any]:
-        return generation(
-            key,
-            strategy,
-            fitness,
-            batch,
-            state,
-            batch_size=batch_size,
-            chunk_size=chunk_size,
-            centre=centre,
-            mesh=mesh,
-        )
-
+    settings: dict[str, Any] = {"batch_size": batch_size, "chunk_size": chunk_size, "mesh": mesh}
+    step: Callable[..., Any] = functools.partial(
+        generation, key, strategy, fitness, batch, **settings
+    )
     shapes = jax.eval_shape(step, state)
     trace = jax.tree.map(lambda row: jnp.zeros((block_size, *row.shape), row.dtype), shapes[1])
     # Activations of no network, which the first generation replaces; a new batch leaves none over.
-    centre = None
+    parent = None
     if same_batch:
-        centre = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), shapes[2])
+        parent = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), shapes[2])
 
     def body(i: jax.Array, carry: tuple[Any, Info, Any]) -> tuple[Any, Info, Any]:
-        state, trace, centre = carry
-        state, row, after = step(state, centre)
-        return state, _write(trace, row, i), None if centre is None else after
+        state, trace, parent = carry
+        state, row, after = step(state, parent=parent)
+        trace = jax.tree.map(lambda rows, one: rows.at[i].set(one), trace, row)
+        return state, trace, None if parent is None else after
 
-    carry = lax.fori_loop(0, num_generations, body, (state, trace, centre))
+    carry = lax.fori_loop(0, num_generations, body, (state, trace, parent))
     return carry[:2]
 
 
@@ -148,10 +144,6 @@ def working_mesh(
     return population_mesh(min(mesh.size, units.shape[0]))
 
 
-def _write(trace: Info, row: Info, i: jax.Array) -> Info:
-    return jax.tree.map(lambda rows, one: rows.at[i].set(one), trace, row)
-
-
 def evolve(
     key: jax.Array,
     strategy: Strategy,
@@ -173,7 +165,7 @@ def evolve(
 
     Args:
       key: the randomness of the whole run.
-      strategy: one of `evoae.strategies`, or any `evoae.types.Strategy`.
+      strategy: one of `evoae.strategies`, or any `evoae.Strategy`.
       fitness: (params, batch) -> error, hashable; from `evoae.fitness` or your own.
       batch: what the fitness reads: all of the data, usually images [N, height, width, channels].
       state: from `strategy.init`, or from an earlier call.
@@ -198,24 +190,24 @@ def evolve(
       MemoryError: a device that ran out of memory.
       ConnectionError: another process that stopped.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> strategy = evoae.strategies.GeneticAlgorithm(population_size=8)
-    >>> state = strategy.init(jax.random.key(0), {"weights": jax.numpy.ones(3)})
+    >>> state = strategy.init(jax.random.key(0), {"weights": jnp.ones(3)})
     >>> def error(params, batch):
     ...     return (params["weights"] ** 2).sum()
     >>> state, trace = evolve(jax.random.key(1), strategy, error, None, state, num_generations=30)
     >>> trace.best_fitness.shape, bool(state.best_fitness < 1)
     ((30,), True)
     """
+    check_strategy("strategy", strategy)
     for name, value in (("num_generations", num_generations), ("block_size", block_size)):
-        if type(value) is not int or value < 1:
-            raise ValueError(f"{name} must be a positive int, got {value!r}")
+        check_whole(name, value, 1)
     sizes = {"batch_size": batch_size, "chunk_size": chunk_size}
     mesh: Mesh | None = None
     traces: list[Info] = []
     done = 0
     while done < num_generations:
-        now = min(block_size, num_generations - done) if settled(strategy, state) else 1
+        now = min(block_size, num_generations - done) if strategy.has_final_shapes(state) else 1
         # A whole first population may occupy other devices than those after it.
         needed = working_mesh(strategy, fitness, batch, state, num_devices=num_devices, **sizes)
         if not traces or needed != mesh:
@@ -225,10 +217,11 @@ def evolve(
         settings = {**sizes, "mesh": mesh}
         try:
             with explained():
-                if settled(strategy, state):
-                    program = functools.partial(block, block_size=block_size, **settings)
+                if strategy.has_final_shapes(state):
+                    program = functools.partial(block, strategy=strategy, fitness=fitness)
+                    number = np.int32(now)
                     after, rows = program(
-                        key, batch, state, np.int32(now), strategy=strategy, fitness=fitness
+                        key, batch, state, number, block_size=block_size, **settings
                     )
                 else:
                     after, row, _ = _one_generation(

@@ -13,8 +13,9 @@ from evoae import trees
 from evoae.checks import check_whole
 from evoae.engine.evaluation import equal_size
 from evoae.engine.generations import DEFAULT_BLOCK_SIZE, block, generation
-from evoae.strategies.populations import settled
-from evoae.types import Batch, FitnessFn, Info, Strategy
+from evoae.strategies import Strategy
+from evoae.strategies.base import check_strategy
+from evoae.types import Batch, FitnessFn, Info
 
 # Runs that one device works at together, by `vmap`. A CPU is at work with one, and loses what
 # `lax.switch` and loops of a length of their own spare a single run; see docs/performance.md.
@@ -46,7 +47,7 @@ def evolve_runs(
 
     Args:
       keys: the randomness of each run, [R].
-      strategy: one of `evoae.strategies`, or any `evoae.types.Strategy`.
+      strategy: one of `evoae.strategies`, or any `evoae.Strategy`.
       fitness: (params, batch) -> error, hashable.
       batch: what the fitness reads, shared by all runs.
       states: from `strategy.init`, or from an earlier call; leaves [R, ...].
@@ -64,12 +65,12 @@ def evolve_runs(
     Raises:
       ValueError: an argument that does not fit.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> strategy = evoae.strategies.GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian())
     >>> def begin(scale):
-    ...     params = {"weights": jax.numpy.ones(3)}
+    ...     params = {"weights": jnp.ones(3)}
     ...     return strategy.init(jax.random.key(0), params, {"mutation": {"scale": scale}})
-    >>> states = jax.vmap(begin)(jax.numpy.array([1e-6, 0.1]))
+    >>> states = jax.vmap(begin)(jnp.array([1e-6, 0.1]))
     >>> def error(params, batch):
     ...     return (params["weights"] ** 2).sum()
     >>> keys = jax.random.split(jax.random.key(1), 2)
@@ -78,6 +79,7 @@ def evolve_runs(
     ((2, 30), [3.0, 0.0])
     """
     count = _count(keys, states)
+    check_strategy("strategy", strategy)
     for name, value in (("num_generations", num_generations), ("block_size", block_size)):
         check_whole(name, value, 1)
     check_whole("runs_at_once", runs_at_once, 1, optional=True)
@@ -96,8 +98,8 @@ def evolve_runs(
     traces: list[Info] = []
     done, one = 0, True
     while done < num_generations:
-        # Until a strategy is settled, its state changes shape; see `evoae.types.Strategy`.
-        one = one and not settled(strategy, trees.take(states, 0))
+        # While the state changes its shapes, each generation is compiled by itself.
+        one = one and not strategy.has_final_shapes(trees.take(states, 0))
         now = 1 if one else min(block_size, num_generations - done)
         states, trace = _generations(
             keys,

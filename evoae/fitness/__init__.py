@@ -1,4 +1,4 @@
-"""From a model and an error to the fitness of a candidate: errors, noise, small changes."""
+"""From a model to the fitness of a candidate: errors, input corruption, delta evaluation."""
 
 from evoae.fitness.baselines import (
     compute_baselines,
@@ -6,7 +6,7 @@ from evoae.fitness.baselines import (
     compute_error,
     compute_pca_error,
 )
-from evoae.fitness.noises import GaussianNoise, MaskingNoise, SaltAndPepperNoise
+from evoae.fitness.corruptions import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from evoae.fitness.reconstruction import Precision, Reconstruction
 
 __all__ = [

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae.checks import check_choice, check_images, check_pair, check_range, check_whole
-from evoae.fitness.reconstruction_errors import ERRORS, check_sides, logit
 from evoae.fitness.reconstruction import OUTPUT_MARGIN, TARGET_MARGIN
+from evoae.fitness.reconstruction_errors import ERRORS, check_sides, logit
 
 CHUNK = 1_000  # images at work at a time
 

@@ -13,7 +13,7 @@ class PreparedBatch(NamedTuple):
 
     Attributes:
       inputs: what `Autoencoder.prepare` makes of the images.
-      images: what the model is given, noisy where there is noise, as [channels, height, width, N].
+      images: what the model is given, with any corruption, as [channels, height, width, N].
       targets: what outputs are compared with: the clean images so, or their logits for an error of
         logits.
       latent_noise: standard normal, [latent size, N]; None where the latent is not sampled.
@@ -25,16 +25,11 @@ class PreparedBatch(NamedTuple):
     latent_noise: jax.Array | None = None
 
 
-class NoisyBatch(NamedTuple):
-    """A batch with noise for a model that is not of evoae's layers; both are [N, H, W, C].
+class CorruptedBatch(NamedTuple):
+    """A batch of corrupted inputs for a model of other layers than evoae's; both [N, H, W, C]."""
 
-    Attributes:
-      inputs: what the model is given.
-      targets: the clean images.
-    """
-
-    inputs: jax.Array
-    targets: jax.Array
+    inputs: jax.Array  # what the model is given
+    targets: jax.Array  # the clean images
 
 
 def is_noisy(fitness: FitnessFn) -> bool:

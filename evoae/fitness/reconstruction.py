@@ -10,16 +10,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_choice, check_kl_weight, check_noise, check_range
+from evoae.checks import check_choice, check_corruption, check_kl_weight, check_range
 from evoae.data import scale
-from evoae.fitness.batches import NoisyBatch, PreparedBatch
-from evoae.fitness.centre import Centre, centre
-from evoae.fitness.delta import Neighbours
+from evoae.fitness.batches import CorruptedBatch, PreparedBatch
+from evoae.fitness.delta_evaluation import DeltaEvaluation
+from evoae.fitness.parent_activations import ParentActivations, evaluate_parent
 from evoae.fitness.reconstruction_errors import ERRORS, ErrorName, check_sides, logit
-from evoae.fitness.held_arrays import HeldArrays
 from evoae.layers import activate
 from evoae.models import Autoencoder
-from evoae.types import Batch, Noise, Params
+from evoae.models.fixed_collections import HeldArrays
+from evoae.types import Batch, Corruption, Params
 
 __all__ = ["Precision", "Reconstruction"]
 
@@ -57,9 +57,9 @@ class Reconstruction:
         "bfloat16" holds weights and activations of whole networks in 8 bits of precision. Errors
         are always summed in float32, and the networks of `of_changes` are never in bfloat16, in
         which the change of a single weight would drown.
-      noise: one of `evoae.fitness`, on what the model is given; it is then compared with the clean
-        images. `evolve` draws it anew for each generation, the same for all candidates. Where the
-        fitness is called by hand, `prepare` draws it.
+      corruption: of what the model is given, such as `MaskingNoise`; its output is compared with
+        the clean images. `evolve` draws it anew for each generation, the same for all candidates.
+        Where the fitness is called by hand, `prepare` draws it.
       collections: what `model.init` gives beside "params", such as the running statistics of a
         `BatchNorm`: {name: tree of arrays}. The model is given them as they are; no candidate
         changes them, nor does the model, which is applied without random numbers.
@@ -76,9 +76,9 @@ class Reconstruction:
         hold "params", or a kl_weight that is below 0, for "rmse", or for a latent that is not
         Gaussian.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> model = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1))
-    >>> images = jax.numpy.zeros((3, 6, 6, 1))
+    >>> images = jnp.zeros((3, 6, 6, 1))
     >>> params = model.init(jax.random.key(0), images)["params"]
     >>> Reconstruction(model, error="mae")(params, images).shape
     ()
@@ -90,7 +90,7 @@ class Reconstruction:
     low: float = 0.0
     high: float = 1.0
     precision: Precision = "float32"
-    noise: Noise | None = None
+    corruption: Corruption | None = None
     collections: HeldArrays | Mapping[str, Any] | None = None
     kl_weight: float | None = None
 
@@ -102,7 +102,7 @@ class Reconstruction:
         check_range(self.low, self.high)
         object.__setattr__(self, "low", float(self.low))
         object.__setattr__(self, "high", float(self.high))
-        check_noise(self.noise)
+        check_corruption("corruption", self.corruption)
         object.__setattr__(self, "collections", _held(self.collections))
         check_kl_weight(self.kl_weight, self.error)
         if self.kl_weight is not None and not getattr(self.model, "is_variational", False):
@@ -114,7 +114,7 @@ class Reconstruction:
     @property
     def is_noisy(self) -> bool:
         """Whether `prepare` has noise to draw: on the images, or for the latent."""
-        return self.noise is not None or self.kl_weight is not None
+        return self.corruption is not None or self.kl_weight is not None
 
     @property
     def follows_changes(self) -> bool:
@@ -129,37 +129,37 @@ class Reconstruction:
     def prepare(self, batch: Batch, key: jax.Array | None = None) -> Batch:
         """The work on a batch that is the same for all candidates; calling accepts the result.
 
-        With a key, the inputs have noise that is drawn from it, and a Gaussian latent is sampled;
-        without one the inputs are clean, and the latent is its mean.
+        With a key, the inputs are corrupted by it, and a Gaussian latent is sampled; without one
+        the inputs are clean, and the latent is its mean.
         """
-        if isinstance(batch, PreparedBatch | NoisyBatch):
+        if isinstance(batch, PreparedBatch | CorruptedBatch):
             return batch
         images, latent_noise = self._floats(batch), None
         if key is not None and self.kl_weight is not None:
             key, for_latent = jax.random.split(key)
             latent_size = self._layers.latent_size(images.shape[1:])
             latent_noise = jax.random.normal(for_latent, (latent_size, len(images)), jnp.float32)
-        inputs = images if key is None else self.noisy(key, images)
+        inputs = images if key is None else self.corrupted(key, images)
         if not isinstance(self.model, Autoencoder):
-            return images if inputs is images else NoisyBatch(inputs, images)
+            return images if inputs is images else CorruptedBatch(inputs, images)
         targets = self._target(jnp.transpose(images, (3, 1, 2, 0)))
         prepared, inputs = self.model.prepare(inputs), jnp.transpose(inputs, (3, 1, 2, 0))
         return PreparedBatch(prepared, inputs, targets, latent_noise)
 
-    def noisy(self, key: jax.Array, images: jax.Array) -> jax.Array:
-        """Images [N, height, width, channels], uint8 or floats, as floats with noise."""
+    def corrupted(self, key: jax.Array, images: jax.Array) -> jax.Array:
+        """Images [N, height, width, channels], uint8 or floats, as floats that are corrupted."""
         images = self._floats(images)
-        if self.noise is None:
+        if self.corruption is None:
             return images
-        return self.noise.apply(key, images, self.low, self.high)
+        return self.corruption.apply(key, images, self.low, self.high)
 
     def __call__(self, params: Params, batch: Batch) -> jax.Array:
         _check_params(params)
         batch, divergence = self.prepare(batch), jnp.zeros(1)
         prepared = isinstance(batch, PreparedBatch)
-        noisy = isinstance(batch, NoisyBatch)
-        inputs = batch.inputs if prepared or noisy else batch
-        target = batch.targets if prepared else self._target(batch.targets if noisy else batch)
+        corrupted = isinstance(batch, CorruptedBatch)
+        inputs = batch.inputs if prepared or corrupted else batch
+        target = batch.targets if prepared else self._target(batch.targets if corrupted else batch)
         if self.precision == "bfloat16":
             params, inputs = jax.tree.map(lambda x: x.astype(jnp.bfloat16), (params, inputs))
         with self._products():
@@ -185,30 +185,34 @@ class Reconstruction:
             return error
         return error + self.kl_weight * divergence.sum() / target.size
 
-    def around(
-        self, params: Params, batch: PreparedBatch, previous: Centre | None = None
-    ) -> Centre:
-        """Evaluates one network and keeps its activations, for the errors of its neighbours.
+    def evaluate_parent(
+        self, params: Params, batch: PreparedBatch, previous: ParentActivations | None = None
+    ) -> ParentActivations:
+        """Evaluates one network and keeps its activations, for the errors of its children.
 
         What it has in common with the `previous` one, on the same batch, is not computed again.
         """
         with self._products():
-            return centre(
+            return evaluate_parent(
                 *(self._layers, self._of_pre_activation, params, batch.inputs, batch.targets),
                 previous,
             )
 
-    def of_centre(self, around: Centre, batch: PreparedBatch) -> jax.Array:
-        """The error of the centre itself, float32."""
-        return self._finish(around.error_sum, batch)
+    def of_parent(self, parent: ParentActivations, batch: PreparedBatch) -> jax.Array:
+        """The error of the parent itself, float32."""
+        return self._finish(parent.error_sum, batch)
 
     def of_changes(
-        self, around: Centre, batch: PreparedBatch, positions: jax.Array, deltas: jax.Array
+        self,
+        parent: ParentActivations,
+        batch: PreparedBatch,
+        positions: jax.Array,
+        deltas: jax.Array,
     ) -> jax.Array:
-        """The errors of networks that differ from the centre in one weight each.
+        """The errors of children that differ from their parent in one weight each.
 
         Args:
-          around: from `around`, on the same batch.
+          parent: from `evaluate_parent`, on the same batch.
           batch: from `prepare`.
           positions: which weight, in the order of `evoae.trees.ravel`; int32 [C], or () for one
             weight that all of them change.
@@ -222,18 +226,18 @@ class Reconstruction:
         """
         if not self.follows_changes:
             raise ValueError(
-                "error must be one of single pixels, kl_weight None and each layer one with an "
-                "input_change where only what changes is computed; "
+                "error must be one of single pixels, kl_weight None and each layer one that "
+                "follows changes where only what changes is computed; "
                 f"got {self.error!r} and {self.kl_weight!r}"
             )
         with self._products():
-            neighbours = Neighbours(
-                self._layers, self._of_pre_activation, around, batch.images, batch.targets
+            children = DeltaEvaluation(
+                self._layers, self._of_pre_activation, parent, batch.images, batch.targets
             )
             if positions.ndim == 0:
-                sums = neighbours.of_shared_position(positions, deltas)
+                sums = children.of_shared_position(positions, deltas)
             else:
-                sums = neighbours.of_positions(positions, deltas)
+                sums = children.of_positions(positions, deltas)
         return self._finish(sums, batch)
 
     def _of_pre_activation(self, pre: jax.Array, target: jax.Array) -> jax.Array:

@@ -1,13 +1,18 @@
-"""What every layer has in common: the protocol, activations, initial weights, checks."""
+"""What every layer has in common: the base class, activations, initial weights, checks."""
 
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from evoae.checks import Checked
+
+if TYPE_CHECKING:
+    from evoae.layers.delta import Change
 
 Shape = tuple[int, ...]
 """The shape of one image: (channels, height, width), or (units,) where it is flat."""
@@ -40,25 +45,64 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 EXPENSIVE = ("sigmoid", "tanh")  # computed as one long run, see `activate`
 
 
-class Layer(Protocol):
-    """A frozen description with pure methods; `shape` is the shape of the input."""
+class Layer(Checked):
+    """The base of all layers: a frozen dataclass with pure methods.
 
-    @property
-    def activation(self) -> Activation:
-        """What follows the pre-activation."""
-        ...
+    A layer of your own has `output_shape` and `pre_activation`, and `weight_shapes` where it has
+    weights. One that sets `follows_changes` also has `input_change`, and `weight_change` where it
+    has weights. If all layers of a network follow changes, children of one changed weight are
+    evaluated from their parent's activations (`evoae.fitness.delta_evaluation`); otherwise all
+    children are evaluated as whole networks.
+
+    Attributes:
+      activation: what follows the pre-activation.
+      follows_changes: whether the layer can tell what a change of a weight, or of its input, makes
+        of its pre-activation.
+    """
+
+    activation: Activation = "linear"
+    follows_changes: bool = False
 
     def output_shape(self, shape: Shape) -> Shape:
-        """The shape of the output; a `ValueError` says why an input does not fit."""
-        ...
+        """The shape of the output for an input of `shape`; a `ValueError` says what doesn't fit."""
+        raise NotImplementedError(f"{type(self).__name__} has no output_shape")
 
     def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
         """The name and shape of each weight array, in the order of the direct encoding."""
-        ...
+        return {}
 
     def pre_activation(self, weights: Weights, x: jax.Array) -> jax.Array:
         """[*shape, images] -> [*output_shape, images], before the activation."""
-        ...
+        raise NotImplementedError(f"{type(self).__name__} has no pre_activation")
+
+    def weight_change(
+        self, x: jax.Array, index: jax.Array, delta: jax.Array, *, each: bool
+    ) -> "Change":
+        """What the pre-activation changes by when one weight does.
+
+        Args:
+          x: the parent's input, [*shape, images].
+          index: which weight, int32 (), in the order of `evoae.trees.ravel`: biases come first.
+          delta: what is added to the weight, float32 ().
+          each: whether `jax.vmap` over children maps the index too, as each child changes a weight
+            of its own; otherwise all change the same one. What all children have in common is then
+            better computed once, outside of what depends on the index.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not follow changes")
+
+    def input_change(
+        self, weights: Weights, x: jax.Array, out: jax.Array, change: "Change", *, each: bool
+    ) -> "Change":
+        """What the pre-activation changes by when the input does.
+
+        Args:
+          weights: of the layer, the same for parent and child.
+          x: the parent's input, [*shape, images].
+          out: the parent's output, [*output_shape, images].
+          change: of the input.
+          each: as for `weight_change`: whether the place of the change differs between children.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not follow changes")
 
 
 def activate(layer: Layer, pre: jax.Array) -> jax.Array:
@@ -116,23 +160,6 @@ def add_bias(pre: jax.Array, weights: Weights) -> jax.Array:
     return pre + bias.reshape(bias.shape + (1,) * (pre.ndim - 1))
 
 
-def check_positive(layer: object, **values: int | None) -> None:
-    """Raises a `ValueError` for a value that is given and no positive int."""
-    for name, value in values.items():
-        if value is not None and (type(value) is not int or value < 1):
-            raise ValueError(
-                f"{type(layer).__name__}: {name} must be a positive int, got {value!r}"
-            )
-
-
-def check_choice(layer: object, name: str, value: object, allowed: tuple[str, ...]) -> None:
-    """Raises a `ValueError` for a value that is not allowed."""
-    if value not in allowed:
-        raise ValueError(
-            f"{type(layer).__name__}: {name} must be one of {', '.join(allowed)}; got {value!r}"
-        )
-
-
 def image_shape(layer: object, shape: Shape) -> tuple[int, int, int]:
     """The shape as (channels, height, width), or a `ValueError` if it is flat."""
     if len(shape) != 3:
@@ -140,12 +167,3 @@ def image_shape(layer: object, shape: Shape) -> tuple[int, int, int]:
             f"{type(layer).__name__} needs an image (channels, height, width), got {shape}"
         )
     return (shape[0], shape[1], shape[2])
-
-
-def group_size(layer: object, group: int | None, channels: int) -> int:
-    """Input channels that one application of the kernels reads."""
-    if channels % (group or channels):
-        raise ValueError(
-            f"{type(layer).__name__}: group {group} does not divide the {channels} input channels"
-        )
-    return group or channels

@@ -1,16 +1,15 @@
 """An activation that is a weight: which of them it is, evolves with all other weights."""
 
 import dataclasses
-from typing import ClassVar
 
 import jax
 from jax import lax
 
-from evoae.layers.base import ACTIVATIONS, Activation, Shape, Weights
+from evoae.layers.base import ACTIVATIONS, Layer, Shape, Weights
 
 
 @dataclasses.dataclass(frozen=True)
-class ChosenActivation:
+class ChosenActivation(Layer):
     """The activation whose number of four is the largest, behind a layer that is linear.
 
     Its weights are "choice" [4], for linear, relu, sigmoid and tanh; all are computed, and one is
@@ -23,8 +22,6 @@ class ChosenActivation:
     >>> ChosenActivation().pre_activation({"choice": jnp.array([0.0, 1.0, 0.0, 0.5])}, x).tolist()
     [[0.0], [2.0]]
     """
-
-    activation: ClassVar[Activation] = "linear"  # what follows the chosen one
 
     def output_shape(self, shape: Shape) -> Shape:
         return shape

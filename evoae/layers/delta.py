@@ -36,7 +36,6 @@ class Change(NamedTuple):
 def spans(change: Change, shape: Shape) -> bool:
     """Whether the block is the whole activation.
 
-    >>> import jax.numpy as jnp
     >>> change = Change(jnp.ones((2, 3, 10)), (0, 1))
     >>> spans(change, (2, 3)), spans(change, (2, 4))
     (True, False)
@@ -58,7 +57,6 @@ def widen(change: Change, shape: Shape, axes: tuple[int, ...]) -> Change:
 def cut(activation: jax.Array, start: Start, sizes: Shape) -> jax.Array:
     """A block of the parent's activation: [*shape, images] -> [*sizes, images].
 
-    >>> import jax.numpy as jnp
     >>> cut(jnp.arange(12.0).reshape(3, 4, 1), (1, 2), (2, 1))[..., 0].tolist()
     [[6.0], [10.0]]
     """

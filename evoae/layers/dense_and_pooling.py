@@ -3,20 +3,18 @@
 import dataclasses
 import functools
 import math
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from evoae.checks import Count
 from evoae.layers.base import (
-    ACTIVATIONS,
     Activation,
+    Layer,
     Shape,
     Weights,
     add_bias,
-    check_choice,
-    check_positive,
     image_shape,
     materialize,
 )
@@ -24,7 +22,7 @@ from evoae.layers.delta import Change, cut, spans, widen
 
 
 @dataclasses.dataclass(frozen=True)
-class Dense:
+class Dense(Layer):
     """Fully connected layer; an image is read flat: channel by channel, row by row.
 
     Attributes:
@@ -36,13 +34,10 @@ class Dense:
     {'kernel': (5, 16), 'bias': (5,)}
     """
 
-    features: int
+    features: Count
     use_bias: bool = True
     activation: Activation = "relu"
-
-    def __post_init__(self) -> None:
-        check_positive(self, features=self.features)
-        check_choice(self, "activation", self.activation, tuple(ACTIVATIONS))
+    follows_changes = True
 
     def output_shape(self, shape: Shape) -> Shape:
         return (self.features,)
@@ -72,7 +67,6 @@ class Dense:
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
-        """What the pre-activation changes by when the input does."""
         kernel, shape = weights["kernel"], x.shape[:-1]
         if not spans(change, shape):
             kernel = kernel.reshape(-1, *shape)
@@ -84,7 +78,7 @@ class Dense:
 
 
 @dataclasses.dataclass(frozen=True)
-class Reshape:
+class Reshape(Layer):
     """Flat units to an image, channel by channel: value (c * height + y) * width + x.
 
     Attributes:
@@ -96,13 +90,10 @@ class Reshape:
     (10, 4, 4)
     """
 
-    channels: int
-    height: int
-    width: int
-    activation: ClassVar[Activation] = "linear"
-
-    def __post_init__(self) -> None:
-        check_positive(self, channels=self.channels, height=self.height, width=self.width)
+    channels: Count
+    height: Count
+    width: Count
+    follows_changes = True
 
     def output_shape(self, shape: Shape) -> Shape:
         wanted = (self.channels, self.height, self.width)
@@ -113,16 +104,12 @@ class Reshape:
             )
         return wanted
 
-    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
-        return {}
-
     def pre_activation(self, weights: Weights, x: jax.Array) -> jax.Array:
         return x.reshape(self.channels, self.height, self.width, x.shape[-1])
 
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
-        """What the output changes by when the input does."""
         if change.sizes == (1,):
             unit = change.start[0]
             row, column = unit // self.width % self.height, unit % self.width
@@ -134,7 +121,7 @@ class Reshape:
 
 
 @dataclasses.dataclass(frozen=True)
-class MaxPool:
+class MaxPool(Layer):
     """The largest value of each size x size block; the input's sides must be multiples of size.
 
     Attributes:
@@ -144,12 +131,8 @@ class MaxPool:
     (3, 12, 12)
     """
 
-    size: int = 2
-
-    activation: ClassVar[Activation] = "linear"
-
-    def __post_init__(self) -> None:
-        check_positive(self, size=self.size)
+    size: Count = 2
+    follows_changes = True
 
     def output_shape(self, shape: Shape) -> Shape:
         channels, height, width = image_shape(self, shape)
@@ -158,9 +141,6 @@ class MaxPool:
                 f"MaxPool: {height}x{width} pixels are no multiple of size {self.size}"
             )
         return (channels, height // self.size, width // self.size)
-
-    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
-        return {}
 
     def pre_activation(self, weights: Weights, x: jax.Array) -> jax.Array:
         # Maxima of whole arrays: a maximum over an axis costs five times as much. Rows are joined,
@@ -176,7 +156,6 @@ class MaxPool:
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
-        """What the output changes by when the input does."""
         change = widen(change, x.shape[:-1], (1, 2))
         before = cut(x, change.start, change.sizes) + change.values
         after = self.pre_activation(weights, before)
@@ -184,7 +163,7 @@ class MaxPool:
 
 
 @dataclasses.dataclass(frozen=True)
-class Unpool:
+class Unpool(Layer):
     """Each value becomes a size x size block.
 
     Attributes:
@@ -194,19 +173,12 @@ class Unpool:
     (10, 8, 8)
     """
 
-    size: int = 2
-
-    activation: ClassVar[Activation] = "linear"
-
-    def __post_init__(self) -> None:
-        check_positive(self, size=self.size)
+    size: Count = 2
+    follows_changes = True
 
     def output_shape(self, shape: Shape) -> Shape:
         channels, height, width = image_shape(self, shape)
         return (channels, height * self.size, width * self.size)
-
-    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
-        return {}
 
     def pre_activation(self, weights: Weights, x: jax.Array) -> jax.Array:
         return jnp.repeat(jnp.repeat(x, self.size, 1), self.size, 2)
@@ -214,7 +186,6 @@ class Unpool:
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
-        """What the output changes by when the input does."""
         after = self.pre_activation(weights, change.values)
         channel, row, column = change.start
         return Change(after, (channel, row * self.size, column * self.size))

@@ -1,17 +1,16 @@
 """The latent of a variational autoencoder: a Gaussian for each image."""
 
 import dataclasses
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from evoae.layers.base import Activation, Shape, Weights
+from evoae.layers.base import Layer, Shape, Weights
 from evoae.layers.delta import Change, widen
 
 
 @dataclasses.dataclass(frozen=True)
-class GaussianLatent:
+class GaussianLatent(Layer):
     """A Gaussian with a diagonal covariance: of 2L units L are means, the last L log variances.
 
     Its output are the L means; `sample` is what a variational autoencoder decodes (Kingma and
@@ -21,15 +20,12 @@ class GaussianLatent:
     (2,)
     """
 
-    activation: ClassVar[Activation] = "linear"
+    follows_changes = True
 
     def output_shape(self, shape: Shape) -> Shape:
         if len(shape) != 1 or shape[0] % 2:
             raise ValueError(f"GaussianLatent needs an even number of flat units, got {shape}")
         return (shape[0] // 2,)
-
-    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
-        return {}
 
     def pre_activation(self, weights: Weights, x: jax.Array) -> jax.Array:
         return x[: len(x) // 2]
@@ -37,7 +33,6 @@ class GaussianLatent:
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
-        """What the output changes by when the input does."""
         return Change(widen(change, x.shape[:-1], (0,)).values[: len(out)], (0,))
 
     def sample(self, x: jax.Array, noise: jax.Array) -> jax.Array:

@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from evoae.checks import Count
 from evoae.layers.base import (
     ACTIVATIONS,
     Activation,
+    Layer,
     Shape,
     Weights,
     add_bias,
-    check_choice,
-    check_positive,
     materialize,
 )
 
@@ -29,7 +29,7 @@ UNIT_ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = ACTIVATIONS | {
 
 
 @dataclasses.dataclass(frozen=True)
-class UnitGraph:
+class UnitGraph(Layer):
     """Units in a row, each of which may read all inputs and every unit before it.
 
     Unit i is f(inputs[i] . x + links[i] . (units 0..i-1) + bias[i]); the output is outputs . units
@@ -50,15 +50,10 @@ class UnitGraph:
     (8, 16)
     """
 
-    features: int
-    num_units: int = 32
+    features: Count
+    num_units: Count = 32
     unit_activation: UnitActivation = "tanh"
     activation: Activation = "linear"
-
-    def __post_init__(self) -> None:
-        check_positive(self, features=self.features, num_units=self.num_units)
-        check_choice(self, "unit_activation", self.unit_activation, tuple(UNIT_ACTIVATIONS))
-        check_choice(self, "activation", self.activation, tuple(ACTIVATIONS))
 
     def output_shape(self, shape: Shape) -> Shape:
         return (self.features,)

@@ -3,11 +3,13 @@
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from typing import get_args
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from evoae.checks import check_choice
 from evoae.layers import (
     Conv,
     ConvTranspose,
@@ -82,10 +84,9 @@ class Autoencoder(nn.Module):
     Raises:
       ValueError: layers that do not fit, with the layer's name and the shapes.
 
-    >>> import jax
     >>> from evoae.layers import Dense, Reshape
     >>> model = Autoencoder([Dense(2)], [Dense(64, activation="sigmoid"), Reshape(1, 8, 8)])
-    >>> images = jax.numpy.zeros((5, 8, 8, 1))
+    >>> images = jnp.zeros((5, 8, 8, 1))
     >>> params = model.init(jax.random.key(0), images)["params"]
     >>> model.apply({"params": params}, images, method="encode").shape
     (5, 2)
@@ -101,13 +102,10 @@ class Autoencoder(nn.Module):
             if isinstance(given, str) or not isinstance(given, Sequence) or not given:
                 raise ValueError(f"{field} must be a list of layers, got {given!r}")
             for index, layer in enumerate(given):
-                if not hasattr(layer, "pre_activation") or isinstance(layer, type):
+                if not isinstance(layer, Layer):
                     raise ValueError(f"{field}[{index}] must be a layer, got {layer!r}")
             object.__setattr__(self, field, tuple(given))
-        if self.initializer not in ("uniform", "lecun", "he"):
-            raise ValueError(
-                f"initializer must be one of uniform, lecun, he; got {self.initializer!r}"
-            )
+        check_choice("initializer", self.initializer, get_args(Initializer))
         super().__post_init__()
 
     def setup(self) -> None:
@@ -211,9 +209,7 @@ class Autoencoder(nn.Module):
     @property
     def follows_changes(self) -> bool:
         """Whether each layer can tell what a changed weight or input makes of its output."""
-        return all(
-            hasattr(layer, "input_change") for layer in (*self.encoder_layers, *self.decoder_layers)
-        )
+        return all(layer.follows_changes for layer in (*self.encoder_layers, *self.decoder_layers))
 
     @nn.nowrap
     def activations(self, params: Params, images: jax.Array) -> dict[str, jax.Array]:

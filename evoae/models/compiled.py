@@ -3,15 +3,16 @@
 import functools
 from typing import cast
 
+import flax.linen as nn
 import jax
 from jax.typing import ArrayLike
 
-from evoae.models import Autoencoder
+from evoae.models.fixed_collections import HeldArrays
 from evoae.types import Params
 
 
 def random_networks(
-    key: jax.Array, model: Autoencoder, image: ArrayLike, number: int | None
+    key: jax.Array, model: nn.Module, image: ArrayLike, number: int | None
 ) -> Params:
     """Random weights of one network, or of several independent ones, stacked."""
     keys = key if number is None else jax.random.split(key, number)
@@ -20,7 +21,7 @@ def random_networks(
     return _initialised(keys, image, model)
 
 
-def _initialise(keys: jax.Array, image: ArrayLike, model: Autoencoder) -> Params:
+def _initialise(keys: jax.Array, image: ArrayLike, model: nn.Module) -> Params:
     """The weights from one key, or from several."""
     init = model.init if keys.ndim == 0 else jax.vmap(model.init, (0, None))
     return init(keys, image)["params"]
@@ -35,9 +36,17 @@ _initialised = jax.jit(
 )
 
 
-@functools.partial(jax.jit, static_argnames=("model", "method"))
+@functools.partial(jax.jit, static_argnames=("model", "method", "collections"))
 def applied(
-    model: Autoencoder, params: Params, inputs: ArrayLike, method: str | None = None
+    model: nn.Module,
+    params: Params,
+    inputs: ArrayLike,
+    method: str | None = None,
+    collections: HeldArrays | None = None,
 ) -> jax.Array:
-    """What a network makes of images, or one of its methods, such as "decode", of its inputs."""
-    return cast(jax.Array, model.apply({"params": params}, inputs, method=method))
+    """What a network makes of images, or one of its methods, such as "decode", of its inputs.
+
+    The collections are what the model has besides its params, such as the statistics of batches.
+    """
+    variables = {"params": params, **(collections.tree if collections else {})}
+    return cast(jax.Array, model.apply(variables, inputs, method=method))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_fraction, check_whole
+from evoae.checks import Count, Fraction, check_instance
 from evoae.encodings.grammar_tree import (
     drawn_place,
     grafted,
@@ -17,28 +17,22 @@ from evoae.encodings.grammar_tree import (
     sizes_of,
     symbols_of,
 )
+from evoae.mutations.base import Mutation
 from evoae.mutations.gaussian import Gaussian
-from evoae.types import Genotype, Perturbation, Hyper, Mutation
+from evoae.types import Genotype, Hyper, Perturbation
 
 
 class SubtreeMutationPerturbation(NamedTuple):
-    """What is mutated in each of G trees, and what happens to all genes.
+    """What is mutated in each of G trees, and what happens to all genes."""
 
-    Attributes:
-      replaced: whether a branch of the tree is replaced, bool [G].
-      points: which one, float32 [G] in 0..1.
-      key: of the new branches.
-      mutation: the perturbation of the other mutation.
-    """
-
-    replaced: jax.Array
-    points: jax.Array
-    key: jax.Array
-    mutation: Perturbation
+    replaced: jax.Array  # whether a branch of the tree is replaced, bool [G]
+    points: jax.Array  # which one, float32 [G] in 0..1
+    key: jax.Array  # of the new branches
+    mutation: Perturbation  # the perturbation of the other mutation
 
 
 @dataclasses.dataclass(frozen=True)
-class SubtreeMutation:
+class SubtreeMutation(Mutation):
     """Replaces a random branch of a tree by a new random one; then mutates all genes.
 
     For genes with trees, as those of `evoae.encodings.Cellular` (Koza 1992, "Genetic programming",
@@ -61,21 +55,16 @@ class SubtreeMutation:
     """
 
     mutation: Mutation = Gaussian()
-    rate: float = 0.3
-    max_new_nodes: int = 8
+    rate: Fraction = 0.3
+    max_new_nodes: Count = 8
 
     def __post_init__(self) -> None:
-        if not hasattr(self.mutation, "sample") or isinstance(self.mutation, type):
-            raise ValueError(
-                f"SubtreeMutation: mutation must be one of evoae.mutations, got {self.mutation!r}"
-            )
-        check_fraction("SubtreeMutation: rate", self.rate)
-        check_whole("SubtreeMutation: max_new_nodes", self.max_new_nodes, 1)
+        super().__post_init__()
+        check_instance("SubtreeMutation: mutation", self.mutation, Mutation, "evoae.mutations")
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Genotype, hyper: Hyper
     ) -> SubtreeMutationPerturbation:
-        """The branches of candidate `index`, and its other mutation."""
         number = num_trees(params)
         for_trees, for_mutation = jax.random.split(key)
         for_replaced, for_points, for_new = jax.random.split(
@@ -89,7 +78,6 @@ class SubtreeMutation:
         )
 
     def apply(self, params: Genotype, perturbation: SubtreeMutationPerturbation) -> Genotype:
-        """The child."""
 
         def replace(number: int, tree: Genotype) -> Genotype:
             sizes = sizes_of(symbols_of(tree["symbols"]))

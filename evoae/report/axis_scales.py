@@ -26,9 +26,6 @@ def is_long(generations: npt.NDArray[np.floating]) -> bool:
 def locate_decades(first: float, last: float, most: int | None = None) -> LogLocator:
     """Chooses the ticks of a logarithmic axis: 1, 2 and 5 where it has less than three decades.
 
-    Args:
-      first: the smallest value.
-      last: the largest.
-      most: about how many decades have a tick; None lets matplotlib choose.
+    About `most` decades have a tick; None lets matplotlib choose.
     """
     return LogLocator(subs=(1, 2, 5) if last < 1000 * first else (1,), numticks=most)

@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from evoae.checks import check_whole
 from evoae.data import scale
-from evoae.report.output_files import check_destination, replacing
 from evoae.report.gallery import to_levels
+from evoae.report.output_files import check_destination, replacing
 
 
 class Frame(NamedTuple):

@@ -15,16 +15,14 @@ ERROR_NAMES = {
 }
 
 
-def name_error(error: str, kl_weight: float | None = None) -> str:
-    """Names what is made smaller.
-
-    Args:
-      error: one of `ERROR_NAMES`.
-      kl_weight: of a variational autoencoder; None for another one.
+def name_error(error: str, kl_weight: float | None = None, fitness: object = None) -> str:
+    """Names what is made smaller: an error of `ERROR_NAMES`, a bound, or the user's own fitness.
 
     >>> name_error("bce", 1.0)
     'binary cross entropy per pixel + KL divergence'
     """
+    if fitness is not None:
+        return "fitness"
     if kl_weight is None:
         return ERROR_NAMES[error]
     times = "" if kl_weight == 1 else f"{kl_weight:g} x "
@@ -49,6 +47,8 @@ def describe_error(error: float, baselines: Mapping[str, float]) -> str:
     >>> describe_error(0.05, {"black image": 0.1, "mean image": 0.07})
     '0.0500, below the mean image, 0.0700'
     """
+    if not baselines:
+        return f"{error:.4f}"
     name, smallest = min(baselines.items(), key=lambda item: item[1])
     relation = "below" if error < smallest else "not below"
     return f"{error:.4f}, {relation} the {name}, {smallest:.4f}"

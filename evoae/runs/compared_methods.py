@@ -8,16 +8,15 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from evoae.fitness import Reconstruction
 from evoae.fitness.batches import prepared
 from evoae.models.compiled import random_networks
 from evoae.runs.backprop import descend
 from evoae.runs.clock import Clock
 from evoae.runs.loop import Observer, Progress, run_loop
 from evoae.runs.observers.progress_bar import COMPILING, Status
-from evoae.runs.task import Images, Task, clock_of, make_advance
+from evoae.runs.task import Images, Task, clock_of, keys_of, make_advance
 from evoae.strategies import Stacked
-from evoae.types import Params
+from evoae.types import FitnessFn, Params
 
 LEARNING_RATES = (0.001, 0.003, 0.01, 0.03)
 TUNING_STARTS = 2  # for each of them
@@ -57,7 +56,7 @@ class Course(Observer):
         task: Task,
         networks_of: Callable[[Any], Params],
         evaluations_an_image: int,
-        judge: Reconstruction | None,
+        judge: FitnessFn | None,
     ) -> None:
         self._networks_of, self._judge = networks_of, judge or task.fitness
         self._evaluations = evaluations_an_image * (task.config.batch_size or len(task.images))
@@ -80,7 +79,7 @@ class Course(Observer):
             self.result = Trained(self._networks_of(progress.state), *points)
 
 
-def train_by_evolution(task: Task, bar: Observer, judge: Reconstruction | None = None) -> Trained:
+def train_by_evolution(task: Task, bar: Observer, judge: FitnessFn | None = None) -> Trained:
     """The best network that the task's strategy finds, S = 1.
 
     `judge` is the error that is followed; None follows the one that is learnt from.
@@ -99,19 +98,19 @@ def train_by_adam(
     learning_rate: npt.ArrayLike,
     seconds: float,
     bar: Observer,
-    judge: Reconstruction | None = None,
+    judge: FitnessFn | None = None,
 ) -> Trained:
     """Random networks, S = `number`, that Adam trained for some seconds of computing.
 
     `judge` is the error that is followed; None follows the one that is learnt from.
     """
-    for_weights, key = jax.random.split(jax.random.key(task.config.seed))
+    keys = keys_of(task.config.seed)
     course = Course(task, lambda state: state.params, GRADIENT_COST * number, judge)
     descend(
-        key,
+        keys.search,
         task.fitness,
         jax.device_put(task.images),
-        Stacked(random_networks(for_weights, task.model, task.pixels(1), number)),
+        Stacked(random_networks(keys.weights, task.model, task.pixels(1), number)),
         learning_rate=learning_rate,
         clock=Clock(minutes=seconds / 60),
         batch_size=task.config.batch_size,
@@ -144,6 +143,6 @@ def finite(errors: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _errors(fitness: Reconstruction, networks: Params, images: Images) -> jax.Array:
+def _errors(fitness: FitnessFn, networks: Params, images: Images) -> jax.Array:
     batch = prepared(fitness, images, jax.random.key(0))
     return jax.lax.map(lambda params: fitness(params, batch), networks)

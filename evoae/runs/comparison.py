@@ -8,11 +8,9 @@ import numpy as np
 
 from evoae import data
 from evoae.fitness.baselines import compute_baselines, compute_pca_error
+from evoae.models import Autoencoder
 from evoae.report.comparison import Course, draw_comparison
 from evoae.report.table import print_table, write_table
-from evoae.report.words import name_error
-from evoae.runs.config import DataConfig, RunConfig
-from evoae.runs.console import new_console, print_start
 from evoae.runs.compared_methods import (
     Trained,
     describe_descent,
@@ -21,10 +19,12 @@ from evoae.runs.compared_methods import (
     train_by_evolution,
     tune_learning_rate,
 )
-from evoae.runs.paths import free_folder, settings_of, write_settings, writing
+from evoae.runs.config import DataConfig, RunConfig
+from evoae.runs.console import new_console, print_start
 from evoae.runs.measuring import DENOISING, measure_by_level, measure_error, measure_input_error
 from evoae.runs.observers.progress_bar import ProgressBar
-from evoae.runs.task import Images, Task, prepare
+from evoae.runs.paths import free_folder, settings_of, write_settings, writing
+from evoae.runs.task import Images, Task, prepare, to_floats
 from evoae.trees import size, take
 
 NUM_STARTS = 8  # of Adam, side by side
@@ -72,7 +72,7 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
 
     Adam has `NUM_STARTS` random starts, which are trained side by side for as long as the evolution
     took, on minibatches of the same size, with a learning rate that falls as half a cosine. It is
-    the one of `evoae.runs.compared_methods.LEARNING_RATES` that does best in short runs, which count not.
+    the one of `LEARNING_RATES` that does best in short runs beforehand.
     Errors are followed on the first 1,000 images; at the end they are computed on all of them, and,
     where the data have a test split, once on that. Beside them: principal components, as many as
     the latent has values, and the black, the mean and the median image, all of the learnt images.
@@ -104,11 +104,11 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
         console,
         source=config.data.source,
         image_shape=task.images.shape,
-        model=config.model.name,
+        model=config.model_name,
         num_weights=size(task.decoder.like),
         num_genes=size(task.state.best),
         baselines=_yardsticks(task, task.images),
-        error_name=name_error(config.error, config.kl_weight),
+        error_name=config.error_name,
     )
     console.print(f"test images  {f'none: {missing}' if tested is None else f'{len(tested):,}'}")
     with writing(folder):
@@ -141,15 +141,15 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
             folder / "compare.png",
             courses,
             baselines={name: errors[name] for name in errors if name not in costs},
-            ylabel=name_error(config.error, config.kl_weight),
+            ylabel=config.error_name,
         )
-    if task.config.noise is not None:
+    if task.config.corruption is not None:
         networks = {
             EVOLUTION: take(by_evolution.networks, 0),
             ADAM_BEST: take(by_adam.networks, _best_start(by_adam)),
         }
         images = task.images if tested is None else tested
-        columns = measure_by_level(task.fitness, networks, images)
+        columns = measure_by_level(task.reconstruction, networks, images)
         table = list(zip(*columns.values(), strict=True))
         with writing(folder):
             write_table(folder / DENOISING, list(columns), table)
@@ -190,13 +190,22 @@ def _best_start(by_adam: Trained) -> int:
 
 
 def _yardsticks(task: Task, images: Images) -> dict[str, float]:
-    """The errors of what needs no training but the learnt images."""
+    """The errors of what needs no training; there are none for a fitness of the user's own."""
     config = task.config
+    if config.fitness is not None:
+        return {}
     low, high = config.data.low, config.data.high
-    learnt, shown = task.pixels(), data.scale(images, low, high)
-    latent_size = task.model.latent_size(learnt.shape[1:])
-    components = "1 component" if latent_size == 1 else f"{latent_size} components"
-    pca = compute_pca_error(shown, latent_size, error=config.error, fitted_to=learnt)
+    learnt, shown = task.pixels(), to_floats(images, low, high)
+    pca = {}
+    if isinstance(task.model, Autoencoder):
+        latent_size = task.model.latent_size(learnt.shape[1:])
+        components = "1 component" if latent_size == 1 else f"{latent_size} components"
+        error = compute_pca_error(shown, latent_size, error=config.error, fitted_to=learnt)
+        pca = {f"PCA ({components})": error}
     constants = compute_baselines(shown, error=config.error, low=low, high=high, fitted_to=learnt)
-    noisy = {} if config.noise is None else {NOISY: measure_input_error(task.fitness, images)}
-    return {f"PCA ({components})": pca, **constants, **noisy}
+    noisy = (
+        {}
+        if config.corruption is None
+        else {NOISY: measure_input_error(task.reconstruction, images)}
+    )
+    return {**pca, **constants, **noisy}

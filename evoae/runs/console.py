@@ -55,9 +55,9 @@ def print_start(
     number, height, width, _ = image_shape
     images = "1 image" if number == 1 else f"{number:,} images"
     console.print(f"data         {source}: {images} of {height}x{width}")
-    genotype = "" if num_genes == num_weights else f" from {num_genes:,} genes"
+    genes = "" if num_genes == num_weights else f" from {num_genes:,} genes"
     console.print(f"model        {model}: {num_weights:,} weights{genes}")
-    errors = ", ".join(f"{name} {value:.4f}" for name, value in baselines.items())
+    errors = ", ".join(f"{name} {value:.4f}" for name, value in baselines.items()) or "none"
     console.print(f"baselines    {errors} ({error_name})")
 
 
@@ -66,6 +66,7 @@ def print_end(
     *,
     error: float,
     baselines: Mapping[str, float],
+    validation_error: float | None = None,
     absolute_error: tuple[float, Mapping[str, float]] | None = None,
     evidence: Mapping[str, float] | None = None,
     diversity: float,
@@ -83,6 +84,8 @@ def print_end(
     if stopped:
         console.print(f"stopped      early; to go on: evoae resume {folder}", style="yellow")
     console.print(f"error        {describe_error(error, baselines)}", style="bold")
+    if validation_error is not None:
+        console.print(f"validation   {validation_error:.4f} on images that were kept out")
     if absolute_error is not None:
         console.print(f"absolute     {describe_error(*absolute_error)} ({ERROR_NAMES['mae']})")
     if evidence is not None:

@@ -3,48 +3,57 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from evoae import data
 from evoae.fitness import Reconstruction, compute_baselines, compute_error
 from evoae.fitness.batches import prepared
 from evoae.fitness.reconstruction_errors import ErrorName
-from evoae.models.compiled import applied
-from evoae.runs.task import NUM_SHOWN, Images, Task
-from evoae.types import Genotype, Params
+from evoae.models import Autoencoder
+from evoae.runs.task import NUM_SHOWN, Images, Task, to_floats
+from evoae.types import FitnessFn, Genotype, Params
 
 CHUNK_SIZE = 1_000  # images at work at a time
 DENOISING = "denoising.csv"
-LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0)  # of noise, in parts of the level that was trained for
+LEVELS = (0.0, 0.5, 1.0, 1.5, 2.0)  # of corruption, in parts of the level that was trained for
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _error(fitness: Reconstruction, params: Params, images: Images, part: int) -> jax.Array:
-    return fitness(params, prepared(fitness, images, _noise_key(part)))
+def _error(fitness: FitnessFn, params: Params, images: Images, part: int) -> jax.Array:
+    return fitness(params, prepared(fitness, images, _judging_key(part)))
 
 
-def _noise_key(part: int | jax.Array) -> jax.Array:
-    """Of the noise with which networks are judged and shown: the same for all of them."""
+def _judging_key(part: int | jax.Array) -> jax.Array:
+    """Of the corruption with which networks are judged and shown: the same for all of them."""
     return jax.random.fold_in(jax.random.key(0), part)
 
 
-def measure_error(fitness: Reconstruction, params: Params, images: Images) -> float:
-    """The error of one network on any number of images; with noise, where the fitness has any."""
+def measure_error(fitness: FitnessFn, params: Params, images: Images) -> float:
+    """The error of one network on any number of images; corrupted, where the fitness says so.
+
+    A fitness of the user's own need be no mean over images: it is given all of them at once.
+    """
+    if not isinstance(fitness, Reconstruction):
+        return float(_error(fitness, params, images, 0))
     parts = _parts(images)
     errors = [float(_error(fitness, params, part, i)) for i, part in enumerate(parts)]
     return _mean_error(fitness, errors, parts)
 
 
+def measure_validation(task: Task, params: Params) -> float | None:
+    """The error of one network on the images that are kept out; None where there are none."""
+    return measure_error(task.fitness, params, task.validation) if len(task.validation) else None
+
+
 def measure_input_error(fitness: Reconstruction, images: Images) -> float:
-    """The error of the noisy images themselves, as `measure_error` gives them to a network."""
+    """The error of corrupted images themselves, as `measure_error` gives them to a network."""
     parts = _parts(images)
-    clean = [data.scale(part, fitness.low, fitness.high) for part in parts]
-    noisy = [fitness.noisy(_noise_key(i), jnp.asarray(part)) for i, part in enumerate(parts)]
+    clean = [to_floats(part, fitness.low, fitness.high) for part in parts]
+    noisy = [fitness.corrupted(_judging_key(i), jnp.asarray(part)) for i, part in enumerate(parts)]
     errors = [
         compute_error(a, np.asarray(b), error=fitness.error)
         for a, b in zip(clean, noisy, strict=True)
@@ -81,7 +90,7 @@ class Snapshots:
         """The snapshot of a state."""
         if self._newest is None or self._newest[0] is not state:
             network = self._task.network(state.best)
-            outputs = np.asarray(applied(self._task.model, network, self.shown.inputs))
+            outputs = self._task.apply(network, self.shown.inputs)
             self._newest = state, Snapshot(state.best, network, outputs)
         return self._newest[1]
 
@@ -101,7 +110,9 @@ class Shown(NamedTuple):
 def shown_of(task: Task) -> Shown:
     """What the pictures of a run show."""
     targets = task.pixels(NUM_SHOWN)
-    return Shown(targets, np.asarray(task.fitness.noisy(_noise_key(0), jnp.asarray(targets))))
+    return Shown(
+        targets, np.asarray(task.reconstruction.corrupted(_judging_key(0), jnp.asarray(targets)))
+    )
 
 
 def _parts(images: Images) -> list[Images]:
@@ -151,18 +162,18 @@ def measure_evidence(fitness: Reconstruction, params: Params, images: Images) ->
 
 def draw_prior_samples(task: Task, params: Params, number: int) -> npt.NDArray[np.float32]:
     """What the decoder makes of latents from N(0, 1), by one fixed key: [number, H, W, C]."""
-    shape = (number, task.model.latent_size(task.images.shape[1:]))
+    shape = (number, cast(Autoencoder, task.model).latent_size(task.images.shape[1:]))
     latent = jax.random.normal(jax.random.key(0), shape)
-    return np.asarray(applied(task.model, params, latent, method="decode"))
+    return task.apply(params, latent, "decode")
 
 
 def measure_by_level(
     fitness: Reconstruction, networks: Mapping[str, Params], images: Images
 ) -> dict[str, list[float]]:
-    """The errors of networks, and of the noisy images themselves, at several levels of noise.
+    """The errors of networks, and of corrupted images themselves, at several levels.
 
     Args:
-      fitness: with the noise that was trained for.
+      fitness: with the corruption that was trained for.
       networks: weights by name.
       images: uint8 [N, H, W, C].
 
@@ -172,22 +183,22 @@ def measure_by_level(
 
     >>> import jax, evoae
     >>> model = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1))
-    >>> noise = evoae.fitness.MaskingNoise(0.8)
-    >>> fitness = evoae.fitness.Reconstruction(model, noise=noise)
+    >>> corruption = evoae.fitness.MaskingNoise(0.8)
+    >>> fitness = evoae.fitness.Reconstruction(model, corruption=corruption)
     >>> images = jax.numpy.zeros((3, 6, 6, 1), "uint8")
     >>> params = model.init(jax.random.key(0), jax.numpy.zeros((3, 6, 6, 1)))["params"]
     >>> measure_by_level(fitness, {"evolved": params}, images)["level"]
     [0.0, 0.4, 0.8, 1.0]
     """
     columns: dict[str, list[float]] = {"level": []}
-    trained = fitness.noise
+    trained = fitness.corruption
     for part in LEVELS:
         level = round(min(part * trained.level, trained.highest), 12)  # type: ignore[union-attr]
         if level in columns["level"]:
             continue
         columns["level"].append(level)
-        noise = dataclasses.replace(trained, level=level)  # type: ignore[type-var]
-        at_level = dataclasses.replace(fitness, noise=noise)
+        corruption = dataclasses.replace(trained, level=level)  # type: ignore[type-var]
+        at_level = dataclasses.replace(fitness, corruption=corruption)
         for name, params in networks.items():
             columns.setdefault(name, []).append(measure_error(at_level, params, images))
         columns.setdefault("no network", []).append(measure_input_error(at_level, images))
@@ -195,13 +206,13 @@ def measure_by_level(
 
 
 def measure_baselines(task: Task, error: ErrorName) -> dict[str, float]:
-    """The errors of constant images, and of the noisy images themselves where there is noise."""
+    """The errors of constant images, and of corrupted images themselves where there are any."""
     low, high = task.config.data.low, task.config.data.high
     found = compute_baselines(task.pixels(), error=error, low=low, high=high)
     if len(task.images) == 1:  # which is its own mean and median
         found = {"black image": found["black image"]}
-    if task.config.noise is not None:
-        fitness = dataclasses.replace(task.fitness, error=error)
+    if task.config.corruption is not None:
+        fitness = dataclasses.replace(task.reconstruction, error=error)
         found["noisy image"] = measure_input_error(fitness, task.images)
     return found
 
@@ -211,7 +222,8 @@ def measure_absolute_error(task: Task, params: Params) -> tuple[float, dict[str,
 
     None where it is the error that was learnt from.
     """
-    if task.config.error == "mae" and task.config.kl_weight is None:
+    config = task.config
+    if config.error == "mae" and config.kl_weight is None and config.fitness is None:
         return None
-    fitness = dataclasses.replace(task.fitness, error="mae", kl_weight=None)
+    fitness = dataclasses.replace(task.reconstruction, error="mae", kl_weight=None)
     return measure_error(fitness, params, task.images), measure_baselines(task, "mae")

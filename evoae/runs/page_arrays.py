@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 from flax.traverse_util import flatten_dict
 
-from evoae import data
-from evoae.models.compiled import applied, random_networks
+from evoae.models import Autoencoder
+from evoae.models.compiled import random_networks
 from evoae.report.latent import GRID, place_grid
 from evoae.report.page.images import draw_maps, to_bytes
 from evoae.report.page.weights import draw_weights
 from evoae.runs.measuring import draw_prior_samples
-from evoae.runs.task import Task
+from evoae.runs.task import Task, keys_of
 from evoae.types import Genotype, Params
 
 NUM_LATENT = 1_000  # images in the latent map
@@ -30,15 +30,15 @@ def views(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
       H, W, C]) decoded from the prior where there is one, "layer_names" [K], "layer_ranges" [K, 2]
       and "layer_0" .. (uint8 [N, maps, H, W]).
     """
+    if not isinstance(task.model, Autoencoder):
+        return {}  # nothing is known of what is within
     low, high = task.config.data.low, task.config.data.high
     images = task.pixels(NUM_LATENT)
-    found = {"latent": np.asarray(applied(task.model, params, images, method="encode"))}
+    found: dict[str, npt.NDArray[Any]] = {"latent": task.apply(params, images, "encode")}
     if task.labels is not None:
         found["labels"] = task.labels[:NUM_LATENT]
     if found["latent"].shape[1] == 2 and images.shape[-1] == 1:
-        decoded = np.asarray(
-            applied(task.model, params, place_grid(found["latent"]), method="decode")
-        )
+        decoded = task.apply(params, place_grid(found["latent"]), "decode")
         small = to_bytes(decoded, low, high)[..., 0]
         height, width = small.shape[1:]
         mosaic = small.reshape(GRID, GRID, height, width).swapaxes(1, 2)
@@ -53,7 +53,9 @@ def views(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
     return found | {"layer_names": np.array(names), "layer_ranges": np.array(ranges)}
 
 
-def views_of_genotype(task: Task, genotype: Genotype, params: Params) -> dict[str, npt.NDArray[Any]]:
+def views_of_genotype(
+    task: Task, genotype: Genotype, params: Params
+) -> dict[str, npt.NDArray[Any]]:
     """The arrays of a page that tell what genes made; nothing where they are the weights.
 
     Returns:
@@ -62,16 +64,13 @@ def views_of_genotype(task: Task, genotype: Genotype, params: Params) -> dict[st
     """
     if not task.encoded:
         return {}
-    low, high = task.config.data.low, task.config.data.high
-    image = data.scale(task.images[:1], low, high)
     # The network from which the first genes were made.
-    key = jax.random.split(jax.random.key(task.config.seed))[0]
-    raw = random_networks(key, task.model, image, None)
+    key = keys_of(task.config.seed).weights
+    raw = random_networks(key, task.model, task.pixels(1), None)
     random, made = (flatten_dict(tree, sep="/") for tree in (raw, params))
     found = draw_weights({name: (random[name], made[name]) for name in random})
-    encoding: Any = task.config.encoding
-    if hasattr(encoding, "architecture"):
-        parts = encoding.architecture(genotype, task.decoder.like)
+    parts = task.config.encoding.architecture(genotype, task.decoder.like)
+    if parts is not None:
         rows = [["" if its is None else str(its) for its in part] for part in parts]
         found["architecture"] = np.array(rows)
     return found

@@ -3,20 +3,22 @@
 import dataclasses
 import datetime as dt
 import json
+import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from evoae import data
 from evoae.engine.versions import environment
 from evoae.report.output_files import replacing
 from evoae.report.page.record import CONFIG
-from evoae.runs.config import RunConfig, from_json, to_json
+from evoae.runs.config import DataConfig, RunConfig, from_json, to_json
 
-BEST, GENOTYPE = "best.npz", "genotype.npz"
+BEST, GENOTYPE, IMAGES = "best.npz", "genotype.npz", "images.npz"
 CHECKPOINTS, FRAMES = "checkpoints", "frames.npz"
 
 
@@ -75,16 +77,20 @@ def settings_of(config: RunConfig, images: npt.NDArray[Any]) -> dict[str, Any]:
     }
 
 
-def read_config(folder: Path) -> RunConfig:
-    """The settings of the run in a folder.
+def read_config(folder: Path, given: Mapping[str, Any] = types.MappingProxyType({})) -> RunConfig:
+    """The settings of the run in a folder, with those that are given in place of what is written.
 
     Raises:
       ValueError: it is not the folder of a run, or its settings are damaged.
     """
     settings = _read_settings(folder)
     try:
-        return from_json(settings["config"])
-    except (ValueError, LookupError, TypeError) as error:
+        written = {name: its for name, its in settings["config"].items() if name not in given}
+        config = dataclasses.replace(from_json(written), **given)
+        if config.data.source == IMAGES:
+            config = _with_source(config, str(folder / IMAGES))
+        return config
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"folder: {str(folder / CONFIG)!r} cannot be read: {error}") from error
 
 
@@ -117,5 +123,73 @@ def portable(config: RunConfig) -> RunConfig:
     source = config.data.source
     if source in {info.name for info in data.available()}:
         return config
-    path = str(Path(source).expanduser().absolute())
-    return dataclasses.replace(config, data=dataclasses.replace(config.data, source=path))
+    path = Path(source).expanduser().absolute()
+    if config.out is not None and path == Path(config.out).absolute() / IMAGES:
+        return _with_source(config, IMAGES)  # so that the folder may be moved
+    return _with_source(config, str(path))
+
+
+def _with_source(config: RunConfig, source: str) -> RunConfig:
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, source=source))
+
+
+def check_dataset(
+    images: npt.ArrayLike, labels: npt.ArrayLike | None, config: DataConfig
+) -> data.Dataset:
+    """The user's own images and labels as a data set.
+
+    Raises:
+      ValueError: images that are not uint8 or floats in data.low..data.high, or labels that are not
+        one integer an image.
+    """
+    pixels = np.asarray(images)
+    if pixels.ndim == 3:
+        pixels = pixels[..., None]
+    if pixels.ndim != 4 or pixels.size == 0 or pixels.dtype.kind not in "uf":
+        raise ValueError(
+            "images must be uint8 or floats [N, H, W, C] or [N, H, W] and not empty, got "
+            f"{pixels.dtype} {list(pixels.shape)}"
+        )
+    if pixels.dtype.kind == "f":
+        pixels = pixels.astype(np.float32)
+        if not (pixels >= config.low - 1e-5).all() or not (pixels <= config.high + 1e-5).all():
+            raise ValueError(
+                f"images must be finite floats in data.low..data.high, {config.low:g}.."
+                f"{config.high:g}; got {pixels.min():g}..{pixels.max():g}"
+            )
+    elif pixels.dtype != np.uint8:
+        raise ValueError(f"images must be uint8 or floats, got {pixels.dtype}")
+    if labels is None:
+        return data.Dataset(pixels, None, IMAGES)
+    numbers = np.asarray(labels)
+    if numbers.shape != (len(pixels),) or numbers.dtype.kind not in "iu":
+        raise ValueError(
+            f"labels must be {len(pixels)} integers, one an image, got {numbers.dtype} "
+            f"{list(numbers.shape)}"
+        )
+    return data.Dataset(pixels, numbers.astype(np.int32), IMAGES)
+
+
+def keep_images(folder: Path, config: RunConfig, dataset: data.Dataset) -> RunConfig:
+    """Writes images to the folder of their run; returns the settings that name them."""
+    labels: dict[str, Any] = {} if dataset.labels is None else {"labels": dataset.labels}
+    with replacing(folder / IMAGES) as temporary, temporary.open("wb") as opened:
+        np.savez_compressed(opened, images=dataset.images, **labels)
+    return _with_source(dataclasses.replace(config, out=folder), str(folder / IMAGES))
+
+
+def read_images(path: Path) -> data.Dataset:
+    """The images that `keep_images` wrote.
+
+    Raises:
+      OSError: the file cannot be read.
+      ValueError: it is damaged.
+    """
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            labels = arrays["labels"] if "labels" in arrays.files else None
+            return data.Dataset(arrays["images"], labels, IMAGES)
+    except OSError:
+        raise
+    except Exception as error:  # a damaged archive makes its readers raise almost anything
+        raise ValueError(f"data.source: {str(path)!r} is damaged: {error}") from error

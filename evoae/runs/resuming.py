@@ -3,21 +3,20 @@
 import dataclasses
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from evoae.engine.versions import environment
 from evoae.engine.hosts import of_first
+from evoae.engine.versions import environment
 from evoae.report.page.record import CONFIG, METRICS
 from evoae.runs import checkpoint_files as checkpoint
 from evoae.runs.checkpoint_files import Checkpoint, CheckpointError
 from evoae.runs.clock import Pace
 from evoae.runs.config import RunConfig, from_json, to_json
-from evoae.runs.paths import CHECKPOINTS
 from evoae.runs.observers.checkpoints import identity_of
+from evoae.runs.paths import CHECKPOINTS
 from evoae.runs.task import Task, prepare
-from evoae.strategies.populations import settled
 
 # What a run may go on with differently: its course is the same.
 _FREE: dict[str, Any] = {
@@ -54,6 +53,7 @@ class Start(NamedTuple):
 def take_up(
     folder: Path,
     config: RunConfig,
+    given: Sequence[str] = (),
     *,
     num_generations: int | None = None,
     minutes: float | None = None,
@@ -62,7 +62,8 @@ def take_up(
 ) -> Start:
     """Reads the newest checkpoint of a run that is whole; the arguments are those of `resume`.
 
-    `config` is what config.json says. Where no checkpoint was ever written, the run begins anew.
+    `config` is what config.json says, but for the settings that were `given` again, by their names.
+    Where no checkpoint was ever written, the run begins anew.
 
     Raises:
       ValueError: an argument out of range, no checkpoint that can be used, or other images.
@@ -78,7 +79,7 @@ def take_up(
     if not any((folder / CHECKPOINTS).glob("[0-9]*")) and not (folder / METRICS).exists():
         return Start(prepare(config))
     found, reasons = checkpoint.newest(
-        folder / CHECKPOINTS, lambda candidate: _check(candidate, config)
+        folder / CHECKPOINTS, lambda candidate: _check(candidate, config, given)
     )
     warnings = [f"{reason}; going on from generation {found.step:,}" for reason in reasons]
     seconds = found.record["seconds"]
@@ -100,7 +101,7 @@ def take_up(
     arrays = checkpoint.restore(
         found,
         like={"key": task.key, "state": task.state},
-        same_shapes=settled(config.strategy, task.state),
+        same_shapes=config.strategy.has_final_shapes(task.state),
     )
     here, there = environment(), found.record["environment"]
     warnings += [
@@ -136,16 +137,19 @@ def _matters(value: str | None) -> str | None:
     return value.rpartition(" x ")[0] if value and value.startswith("cpu: ") else value
 
 
-def _check(found: Checkpoint, config: RunConfig) -> None:
+def _check(found: Checkpoint, config: RunConfig, given: Sequence[str]) -> None:
     """Raises a `CheckpointError` unless it is of these settings, and the history is still there."""
     name = f"checkpoint {found.step}"
     if not _is_whole(found.record):
         raise CheckpointError(f"{name} cannot be used: its record is not one that evoae writes")
+    written = dict(found.record["config"])
+    again = {setting: written.pop(setting, None) for setting in given}
     try:
-        its = from_json(found.record["config"])
+        its = from_json(written)
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"{name} has settings unknown to this evoae: {error}") from error
-    difference = _difference(to_json(_bound(its)), to_json(_bound(config)))
+    ours = to_json(_bound(config))
+    difference = _difference(to_json(_bound(its)) | again, ours)
     if difference:
         setting, there, here = difference
         raise CheckpointError(

@@ -17,19 +17,17 @@ import numpy.typing as npt
 
 from evoae import trees
 from evoae.engine import evolve_runs
-from evoae.engine.versions import device, environment
 from evoae.engine.evaluation import equal_size
-from evoae.models.compiled import applied
+from evoae.engine.versions import device, environment
 from evoae.report.sweep import draw_sweep, draw_sweep_galleries, name_settings, print_sweep
 from evoae.report.table import write_table
-from evoae.report.words import name_error
 from evoae.runs.clock import BLOCK_SIZE, Clock, Pace
 from evoae.runs.config import Grid, RunConfig, grid, setting, to_json
 from evoae.runs.console import new_console
-from evoae.runs.paths import BEST, free_folder, portable, write_settings, writing
-from evoae.runs.measuring import measure_error, shown_of
 from evoae.runs.loop import Observer, Progress, interrupts, run_loop
+from evoae.runs.measuring import measure_error, shown_of
 from evoae.runs.observers.progress_bar import COMPILING, ProgressBar, Status
+from evoae.runs.paths import BEST, free_folder, portable, write_settings, writing
 from evoae.runs.task import Task, first_state, prepare
 from evoae.runs.weight_files import save_weights
 from evoae.types import Info, Params
@@ -247,7 +245,7 @@ def _evolve_part(task: Task, configs: Sequence[RunConfig], showing: Observer) ->
         # `evolve` ends a run in which a generation has no finite error.
         valid = np.isfinite(fitness).all()
         error = measure_error(task.fitness, best, task.images) if valid else np.inf
-        outputs = np.asarray(applied(task.model, best, inputs))
+        outputs = task.apply(best, inputs)
         evaluations = pace.steps * task.population_size
         runs.append(_Run(error, best, fitness, evaluations, pace.seconds / count, outputs))
     return runs
@@ -297,8 +295,8 @@ def _write_pictures(
     save_weights(folder / BEST, best.best)
     shown, swept = name_settings(points.settings), {name.split(".")[0] for name in points.settings}
     # Errors of several kinds have no name in common, images of several data no picture.
-    several = {"error", "kl_weight"} & swept
-    name = "error" if several else name_error(config.error, config.kl_weight)
+    several = {"error", "kl_weight", "fitness"} & swept
+    name = "error" if several else config.error_name
     draw_sweep(folder, shown, errors, error_name=name)
     if "data" not in swept:
         low, high = config.data.low, config.data.high

@@ -2,14 +2,16 @@
 
 import functools
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import numpy as np
 import numpy.typing as npt
 
 from evoae import data
-from evoae.encodings import Decoder, Direct, decoded
+from evoae.encodings import Decoder, Direct, Encoding, decoded
 from evoae.engine import evolve
 from evoae.engine.devices import replicated
 from evoae.engine.generations import working_mesh
@@ -17,15 +19,17 @@ from evoae.engine.memory import Memory, check_memory, memory_estimate
 from evoae.fitness import Reconstruction
 from evoae.fitness.reconstruction_errors import check_sides
 from evoae.models import Autoencoder, variational
-from evoae.models.compiled import random_networks
+from evoae.models.compiled import applied, random_networks
+from evoae.models.fixed_collections import HeldArrays
 from evoae.runs.clock import BLOCK_SIZE, Clock, Pace
-from evoae.runs.config import DataConfig, RunConfig
+from evoae.runs.config import DataConfig, ModelConfig, RunConfig
 from evoae.runs.loop import Advance
+from evoae.runs.paths import IMAGES, read_images
 from evoae.strategies import Stacked
-from evoae.strategies.populations import num_networks
-from evoae.types import Encoding, FitnessFn, Genotype, Info, Params
+from evoae.types import FitnessFn, Genotype, Info, Params
 
 NUM_SHOWN = 10  # images in the pictures
+MOST_VALIDATION = 1_000  # images kept out of training unless more are asked for
 
 Images = npt.NDArray[Any]
 
@@ -37,9 +41,11 @@ class Task(NamedTuple):
       config: the settings.
       images: uint8 [N, H, W, C]; they stay so on the device, a quarter of floats.
       labels: [N], or None where the source has none.
+      validation: [M, H, W, C], images that are kept out of training; M may be 0.
       model: the autoencoder.
-      fitness: its error, of weights.
-      fitness_of_genes: what the search makes smaller; `fitness` itself with the direct encoding.
+      reconstruction: the error of what it makes of images, of weights.
+      fitness: what the search makes smaller, of weights: the same, or the user's own.
+      fitness_of_genotype: the same of a genotype; `fitness` itself with the direct encoding.
       decoder: genes -> weights.
       key: the randomness of the search.
       state: the first one of the strategy.
@@ -49,8 +55,10 @@ class Task(NamedTuple):
     config: RunConfig
     images: Images
     labels: Images | None
-    model: Autoencoder
-    fitness: Reconstruction
+    validation: Images
+    model: nn.Module
+    reconstruction: Reconstruction
+    fitness: FitnessFn
     fitness_of_genotype: FitnessFn
     decoder: Decoder
     key: jax.Array
@@ -64,7 +72,14 @@ class Task(NamedTuple):
 
     def pixels(self, number: int | None = None) -> npt.NDArray[np.floating]:
         """The first images as floats, or all of them: [N, H, W, C] in data.low..data.high."""
-        return data.scale(self.images[:number], self.config.data.low, self.config.data.high)
+        return to_floats(self.images[:number], self.config.data.low, self.config.data.high)
+
+    def apply(
+        self, params: Params, inputs: npt.ArrayLike, method: str | None = None
+    ) -> npt.NDArray[np.floating]:
+        """What a network makes of images, or one of its methods of its inputs."""
+        collections: Any = self.reconstruction.collections
+        return np.asarray(applied(self.model, params, inputs, method, collections))
 
     def network(self, genotype: Genotype) -> Params:
         """The weights that genes decode to."""
@@ -76,8 +91,8 @@ def _decoded(decoder: Decoder, genotype: Genotype) -> Params:
     return decoder(genotype)
 
 
-def prepare(config: RunConfig) -> Task:
-    """Loads the images and makes the first state.
+def prepare(config: RunConfig, dataset: data.Dataset | None = None) -> Task:
+    """Loads the images, unless they are given, and makes the first state.
 
     Raises:
       ValueError: settings and images that do not fit together, or into memory.
@@ -88,33 +103,37 @@ def prepare(config: RunConfig) -> Task:
     >>> task.images.shape, task.population_size
     ((10, 28, 28, 1), 20)
     """
-    dataset = _dataset(config.data)
-    images = dataset.images
+    dataset = dataset or _dataset(config)
+    images, labels, validation = _parts(config, dataset)
     if config.batch_size is not None and config.batch_size > len(images):
         raise ValueError(
-            f"batch_size must be at most {len(images)}, the number of images; "
+            f"batch_size must be at most {len(images)}, the number of images to learn; "
             f"got {config.batch_size}"
         )
     check_sides(config.error, *images.shape[1:3])
     model = model_of(config, images.shape[1:])
     begin = functools.partial(first_state, config, model, images)
     key, state = jax.eval_shape(begin)  # nothing is computed before it is known to fit
-    image = data.scale(images[:1], config.data.low, config.data.high)
-    like = jax.eval_shape(model.init, key, image)["params"]
-    fitness = Reconstruction(
+    image = to_floats(images[:1], config.data.low, config.data.high)
+    like = jax.eval_shape(model.init, key, image)
+    reconstruction = Reconstruction(
         model,
         config.error,
         low=config.data.low,
         high=config.data.high,
-        noise=config.noise,
+        corruption=config.corruption,
         kl_weight=config.kl_weight,
+        collections=collections_of(model, config.seed, image),
     )
+    like, fitness = like["params"], config.fitness or reconstruction
     population = jax.eval_shape(config.strategy.ask, key, state)[0]
     task = Task(
         config=config,
         images=images,
-        labels=dataset.labels,
+        labels=labels,
+        validation=validation,
         model=model,
+        reconstruction=reconstruction,
         fitness=fitness,
         fitness_of_genotype=decoded(fitness, config.encoding, like),
         decoder=Decoder.of(config.encoding, like),
@@ -127,35 +146,98 @@ def prepare(config: RunConfig) -> Task:
     return task._replace(key=key, state=state)
 
 
-def model_of(config: RunConfig, image_shape: Sequence[int]) -> Autoencoder:
+def model_of(config: RunConfig, image_shape: Sequence[int]) -> nn.Module:
     """The autoencoder for images of (height, width, channels)."""
-    model = config.model.build(image_shape)
-    return model if config.kl_weight is None else variational(model)
+    model = config.model
+    if isinstance(model, ModelConfig):
+        model = model.build(image_shape)
+    if config.kl_weight is None:
+        return model
+    if not isinstance(model, Autoencoder):
+        raise ValueError(
+            f"kl_weight must be None for a {type(model).__name__}: only an evoae.Autoencoder has a "
+            f"latent that can be made Gaussian; got {config.kl_weight}"
+        )
+    return variational(model)
 
 
-def first_state(config: RunConfig, model: Autoencoder, images: Images) -> tuple[jax.Array, Any]:
+def to_floats(images: Images, low: float, high: float) -> npt.NDArray[np.floating]:
+    """Images as floats: uint8 are scaled to low..high, floats are there already."""
+    return data.scale(images, low, high) if images.dtype == np.uint8 else images
+
+
+def collections_of(
+    model: nn.Module, seed: int, image: npt.NDArray[np.floating]
+) -> HeldArrays | None:
+    """What a model has beside its params, as it is initialised; None where there is nothing."""
+    key = jax.random.key(seed)
+    if set(jax.eval_shape(model.init, key, image)) == {"params"}:
+        return None
+    variables = dict(model.init(key, image))
+    del variables["params"]
+    return HeldArrays.of(variables)
+
+
+class Keys(NamedTuple):
+    """The randomness of a run, a key for each use."""
+
+    weights: jax.Array
+    search: jax.Array
+    genotype: jax.Array
+    strategy: jax.Array
+
+
+def keys_of(seed: int) -> Keys:
+    """The keys of a run, from its seed."""
+    return Keys(*jax.random.split(jax.random.key(seed), 4))
+
+
+def first_state(config: RunConfig, model: nn.Module, images: Images) -> tuple[jax.Array, Any]:
     """The key of the search, and the first state of the strategy."""
-    for_weights, key = jax.random.split(jax.random.key(config.seed))
-    number = num_networks(config.strategy)
+    keys = keys_of(config.seed)
+    number = config.strategy.num_networks
     if config.independent_population:
-        number = config.strategy.population_size  # type: ignore[attr-defined]
-    image = data.scale(images[:1], config.data.low, config.data.high)
-    networks: Any = random_networks(for_weights, model, image, number if number > 1 else None)
-    # The first two of three keys are the two above.
-    for_genes = jax.random.split(jax.random.key(config.seed), 3)[2]
-    genotype = _first_genotype(for_genes, networks, config.encoding, number if number > 1 else None)
-    return key, config.strategy.init(for_weights, Stacked(genotype) if number > 1 else genotype)
+        number = config.strategy.population_size
+    image = to_floats(images[:1], config.data.low, config.data.high)
+    several = number if number > 1 else None
+    networks: Any = random_networks(keys.weights, model, image, several)
+    genotype = _first_genotype(keys.genotype, networks, config.encoding, several)
+    first = Stacked(genotype) if several else genotype
+    return keys.search, config.strategy.init(keys.strategy, first)
 
 
 @functools.partial(jax.jit, static_argnames=("encoding", "number"))
-def _first_genotype(key: jax.Array, networks: Params, encoding: Encoding, number: int | None) -> Genotype:
+def _first_genotype(
+    key: jax.Array, networks: Params, encoding: Encoding, number: int | None
+) -> Genotype:
     """The genes for one network, or for several of them, stacked."""
     if number is None:
         return encoding.init(key, networks)
     return jax.vmap(encoding.init)(jax.random.split(key, number), networks)
 
 
-def _dataset(config: DataConfig) -> data.Dataset:
+def _parts(config: RunConfig, dataset: data.Dataset) -> tuple[Images, Images | None, Images]:
+    """The images to learn, their labels, and the images that are kept out."""
+    images, labels, _ = dataset
+    number = config.data.num_validation
+    if number is None:
+        number = 0 if config.batch_size is None else min(MOST_VALIDATION, len(images) // 10)
+    if number >= len(images):
+        raise ValueError(
+            f"data.num_validation must be below {len(images)}, the number of images; got {number}"
+        )
+    count = len(images) - number
+    return images[:count], labels if labels is None else labels[:count], images[count:]
+
+
+def _dataset(config: RunConfig) -> data.Dataset:
+    source = Path(config.data.source)
+    if config.out is not None and source == Path(config.out) / IMAGES:
+        return read_images(source)
+    return _load(config.data)
+
+
+def _load(config: DataConfig) -> data.Dataset:
     dataset = data.load(
         config.source, split=config.split, dtype="uint8", num_samples=config.num_samples
     )

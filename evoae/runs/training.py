@@ -6,32 +6,34 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import numpy.typing as npt
 from rich.console import Console
 
-from evoae.engine.versions import environment
 from evoae.engine.hosts import check_same, is_first, of_first
+from evoae.engine.versions import environment
 from evoae.report.page.record import CONFIG, METRICS
-from evoae.report.words import name_error
 from evoae.runs.config import RunConfig, to_json
 from evoae.runs.console import new_console, print_end, print_start
+from evoae.runs.folder_lock import locked
+from evoae.runs.loop import Observer, run_loop
+from evoae.runs.measuring import Snapshots, measure_baselines
+from evoae.runs.observers.checkpoints import Checkpoints, identity_of
+from evoae.runs.observers.live_page import Watch, in_notebook
+from evoae.runs.observers.progress_bar import ProgressBar
+from evoae.runs.observers.run_folder import RunFolder
+from evoae.runs.observers.trackers import Trackers, load_trackers
 from evoae.runs.paths import (
     CHECKPOINTS,
+    check_dataset,
     free_folder,
+    keep_images,
     read_config,
     settings_of,
     write_settings,
     writing,
 )
-from evoae.runs.measuring import Snapshots, measure_baselines
-from evoae.runs.folder_lock import locked
-from evoae.runs.loop import Observer, run_loop
-from evoae.runs.observers.progress_bar import ProgressBar
-from evoae.runs.observers.checkpoints import Checkpoints, identity_of
-from evoae.runs.observers.run_folder import RunFolder
-from evoae.runs.observers.live_page import Watch, in_notebook
-from evoae.runs.observers.trackers import Trackers, load_trackers
 from evoae.runs.result import Result
 from evoae.runs.resuming import Start, share_start, take_up
 from evoae.runs.task import Task, clock_of, make_advance, prepare
@@ -39,32 +41,41 @@ from evoae.trees import size
 
 
 def train(
-    config: RunConfig,
+    config: RunConfig | None = None,
     *,
+    images: npt.ArrayLike | None = None,
+    labels: npt.ArrayLike | None = None,
     progress: bool = True,
     live: bool = False,
     observers: Sequence[Observer] = (),
+    **settings: Any,
 ) -> Result:
     """Evolves an autoencoder and writes a folder with its settings, weights, numbers and pictures.
 
     The folder holds config.json (the settings, the versions, the device), best.npz (for
-    `load_weights`), genotype.npz (what that was decoded from, but with the direct encoding),
-    denoising.csv (errors at several levels of noise, where there is noise), metrics.csv (a row a
-    generation), gallery.png, curve.png, evolution.gif, report.html (all of it on one page), and
-    what that page is made from besides, result.json (the numbers that are printed) and report.npz;
-    and checkpoints, from which `resume` goes on with a run that was killed. Ctrl-C or SIGTERM ends
-    the run after its current block of generations, and everything is written. In a notebook the
-    images and the curve are shown in the cell as the run goes on.
+    `load_weights`), genotype.npz (what the search sees, where an encoding makes the weights of it),
+    denoising.csv (errors at several levels of input corruption, where there is any), metrics.csv
+    (a row a generation), gallery.png, curve.png, evolution.gif, report.html (all of it on one
+    page), and what that page is made from besides, result.json (the numbers that are printed) and
+    report.npz; and checkpoints, from which `resume` goes on with a run that was killed. Ctrl-C or
+    SIGTERM ends the run after its current block of generations, and everything is written. In a
+    notebook the images and the curve are shown in the cell as the run goes on.
 
     After `jax.distributed.initialize`, when all processes call it with the same settings, they make
     one run together, on all of their devices. The first one alone writes and prints; all return
     the same result. See docs/scaling.md.
 
     Args:
-      config: the settings, such as one of `evoae.runs.config.PRESETS`.
+      config: the settings, such as one of `evoae.runs.PRESETS`; None takes the defaults of
+        `evoae.runs.RunConfig`.
+      images: to learn in place of `config.data.source`: uint8, or floats in data.low..data.high;
+        [N, H, W, C], or [N, H, W] for grey ones. They are kept in the folder.
+      labels: of the images, integers [N], for the latent map.
       progress: print the device, the baselines, the progress and the result.
       live: show the page while the run goes on, to browsers on this machine; prints its address.
       observers: are told of each block besides; see `evoae.runs.Observer`.
+      **settings: fields of `evoae.runs.RunConfig` in place of those of `config`, such as `model`,
+        a Flax module; `strategy`; `fitness`, a function of your own; `num_generations`.
 
     Raises:
       ValueError: settings and images that do not fit together or into memory, a folder that is not
@@ -73,26 +84,31 @@ def train(
       MemoryError: a device that ran out of memory.
       InvalidFitnessError: a generation without a finite error; what came before it is written.
 
-    >>> import dataclasses, pathlib, tempfile
-    >>> from evoae.runs.config import PRESETS
+    >>> import pathlib, tempfile
+    >>> from evoae.runs import PRESETS
     >>> with tempfile.TemporaryDirectory() as out:
     ...     short = {"num_generations": 3, "out": pathlib.Path(out)}
-    ...     result = train(dataclasses.replace(PRESETS["paper-one"], **short), progress=False)
+    ...     result = train(PRESETS["paper-one"], **short, progress=False)
     >>> result.trace.best_fitness.shape, result.num_evaluations
     ((3,), 30)
     """
+    config = RunConfig(**settings) if config is None else dataclasses.replace(config, **settings)
+    given = None if images is None else check_dataset(images, labels, config.data)
     if not is_first():
-        return _follow(Start(prepare(config)))
+        return _follow(Start(prepare(config, given)))
     path = free_folder(config.out, config.preset)
     packages = load_trackers(config.log)
-    task = prepare(config)
+    task = prepare(config, given)
     with writing(path):
         (path / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
     with locked(path / CHECKPOINTS):
         if (path / CONFIG).exists():  # of a run that began at the same time
             raise ValueError(f"out must be a new or an empty folder, {str(path)!r} has files")
         with writing(path):
-            write_settings(path, settings_of(config, task.images))  # from here on it can be resumed
+            if given is not None:
+                task = task._replace(config=keep_images(path, config, given))
+            # From here on it can be resumed.
+            write_settings(path, settings_of(task.config, task.images))
         console = new_console(quiet=not progress)
         return _run(Start(task), path, console, observers, live=live, packages=packages)
 
@@ -107,6 +123,7 @@ def resume(
     progress: bool = True,
     live: bool = False,
     observers: Sequence[Observer] = (),
+    **objects: Any,
 ) -> Result:
     """Goes on with a run that was stopped, was killed, or has ended and is to go further.
 
@@ -125,6 +142,8 @@ def resume(
       progress: as for `train`.
       live: as for `train`.
       observers: as for `train`.
+      **objects: settings that no module holds, since they were made in a notebook or a script, such
+        as `model` or `fitness`: they must be given again.
 
     Raises:
       ValueError: an argument out of range, no checkpoint that can be used, other images than those
@@ -144,7 +163,7 @@ def resume(
     if not is_first():
         return _follow(share_start(None))
     path, console = Path(folder).expanduser(), new_console(quiet=not progress)
-    config = read_config(path)  # or the lock would be left in some other folder
+    config = read_config(path, objects)  # or the lock would be left in some other folder
     if (path / METRICS).exists() and not (path / CHECKPOINTS).is_dir():
         raise ValueError(f"folder must have the {CHECKPOINTS} of its run, {str(path)!r} has none")
     with writing(path):
@@ -153,6 +172,7 @@ def resume(
         start = take_up(
             path,
             config,
+            tuple(objects),
             num_generations=num_generations,
             minutes=minutes,
             chunk_size=chunk_size,
@@ -184,16 +204,16 @@ def _run(
     """Evolves to the end of the settings or a stop, and writes and prints all that there is."""
     task, config = start.task, start.task.config
     _agree(task)
-    baselines = measure_baselines(task, config.error)
+    baselines = {} if config.fitness else measure_baselines(task, config.error)
     print_start(
         console,
         source=config.data.source,
         image_shape=task.images.shape,
-        model=config.model.name + ", variational" * (config.kl_weight is not None),
+        model=config.model_name + ", variational" * (config.kl_weight is not None),
         num_weights=size(task.decoder.like),
         num_genes=size(task.state.best),
         baselines=baselines,
-        error_name=name_error(config.error, config.kl_weight),
+        error_name=config.error_name,
     )
     snapshots = Snapshots(task)
     folder = RunFolder(path, task, snapshots, baselines, start.num_bytes)
@@ -217,6 +237,7 @@ def _run(
         console,
         error=result.error,
         baselines=baselines,
+        validation_error=result.validation_error,
         absolute_error=folder.numbers["absolute_error"],
         evidence=folder.numbers["evidence"],
         diversity=result.diversity,

@@ -1,13 +1,14 @@
 """Search strategies, one a file: what to try next, given the errors of what was tried."""
 
 from evoae.strategies.adaptation import GESMR, SAMR, OneFifth
+from evoae.strategies.base import Strategy
 from evoae.strategies.evosax_adapter import Evosax
 from evoae.strategies.genetic_algorithm import GeneticAlgorithm
 from evoae.strategies.islands import Islands
-from evoae.strategies.probe_evolution import ProbeEvolutionStrategy
-from evoae.strategies.successive_halving import SuccessiveHalving
-from evoae.strategies.selection import LinearRank, Tournament, Truncation
 from evoae.strategies.populations import Stacked
+from evoae.strategies.probe_evolution import ProbeEvolutionStrategy
+from evoae.strategies.selection import LinearRank, Tournament, Truncation
+from evoae.strategies.successive_halving import SuccessiveHalving
 
 __all__ = [
     "GESMR",
@@ -18,8 +19,9 @@ __all__ = [
     "LinearRank",
     "OneFifth",
     "ProbeEvolutionStrategy",
-    "SuccessiveHalving",
     "Stacked",
+    "Strategy",
+    "SuccessiveHalving",
     "Tournament",
     "Truncation",
 ]

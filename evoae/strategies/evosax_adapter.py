@@ -4,11 +4,11 @@
 way round nothing is needed: a population is built whole by `dense`, and errors are minimised in
 both packages.
 
->>> import jax, evoae
+>>> import evoae
 >>> strategy = evoae.strategies.GeneticAlgorithm(16, mutation=evoae.mutations.Gaussian(0.1))
 >>> errors = jax.vmap(lambda params: (params["weights"] ** 2).sum())
 >>> key = jax.random.key(0)
->>> state = strategy.init(key, {"weights": jax.numpy.ones(3)})
+>>> state = strategy.init(key, {"weights": jnp.ones(3)})
 >>> for _ in range(20):
 ...     key, for_ask, for_tell = jax.random.split(key, 3)
 ...     population, state = strategy.ask(for_ask, state)
@@ -30,33 +30,29 @@ import jax.numpy as jnp
 from jax import lax
 
 from evoae import trees
-from evoae.checks import check_choice, check_whole, is_number
+from evoae.checks import (
+    Several,
+    check_choice,
+    check_number,
+)
 from evoae.strategies import populations as shared
+from evoae.strategies.base import Strategy
 from evoae.types import Hyper, Info, Params, Population
 
 
 class EvosaxState(NamedTuple):
-    """What the next generation needs.
+    """What the next generation needs."""
 
-    Attributes:
-      generation: generations told so far, int32.
-      search: evosax's own state.
-      worst: the largest finite error so far, float32.
-      best: the best candidate so far, or that of the last generation where `elitist` is off.
-      best_fitness: its error, float32; infinite before the first generation.
-      hyper: evosax's parameters.
-    """
-
-    generation: jax.Array
-    search: Any
-    worst: jax.Array
-    best: Params
-    best_fitness: jax.Array
-    hyper: Hyper
+    generation: jax.Array  # generations told so far, int32
+    search: Any  # evosax's own state
+    worst: jax.Array  # the largest finite error so far, float32
+    best: Params  # the best candidate so far, or that of the last generation where `elitist` is off
+    best_fitness: jax.Array  # its error, float32; infinite before the first generation
+    hyper: Hyper  # evosax's parameters
 
 
 @dataclasses.dataclass(frozen=True)
-class Evosax:
+class Evosax(Strategy):
     """Any algorithm of evosax; needs the extra `evoae[evosax]`.
 
     A population here holds P whole networks, and many algorithms hold as much again, or a matrix of
@@ -81,9 +77,9 @@ class Evosax:
       elitist: remember the best candidate of all generations; turn it off when the data change from
         generation to generation, since a lucky score on one batch would stay for ever.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> strategy = Evosax("SNES", population_size=16, parameters={"std_init": 0.3})
-    >>> state = strategy.init(jax.random.key(0), {"weights": jax.numpy.ones(3)})
+    >>> state = strategy.init(jax.random.key(0), {"weights": jnp.ones(3)})
     >>> def error(params, batch):
     ...     return (params["weights"] ** 2).sum()
     >>> state, _ = evoae.evolve(jax.random.key(1), strategy, error, None, state, num_generations=50)
@@ -92,14 +88,14 @@ class Evosax:
     """
 
     algorithm: str = "CMA_ES"
-    population_size: int = 64
+    population_size: Several = 64
     arguments: tuple[tuple[str, Any], ...] = ()
     parameters: tuple[tuple[str, float], ...] = ()
     elitist: bool = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_choice("Evosax: algorithm", self.algorithm, sorted(_evosax().algorithms))
-        check_whole("Evosax: population_size", self.population_size, 2)
         for name in ("arguments", "parameters"):
             try:
                 pairs = tuple(sorted(dict(getattr(self, name)).items()))
@@ -110,10 +106,7 @@ class Evosax:
                 ) from error
             object.__setattr__(self, name, pairs)
         for name, value in self.parameters:
-            if not is_number(value):
-                raise ValueError(
-                    f"Evosax: parameters[{name!r}] must be a finite number, got {value!r}"
-                )
+            check_number(f"Evosax: parameters[{name!r}]", value)
         if self.population_size % self._num_populations:
             raise ValueError(
                 f"Evosax: population_size must be a multiple of num_populations = "
@@ -191,7 +184,6 @@ class Evosax:
         return Population(nobody, parent, candidates), state._replace(search=search)
 
     def express(self, population: Population, index: jax.Array) -> Params:
-        """Candidate `index`, which is stored whole."""
         return trees.take(population.perturbation, index)
 
     def tell(
@@ -244,9 +236,7 @@ def _evosax() -> Any:
     try:
         return importlib.import_module("evosax.algorithms")
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "Evosax needs the package evosax: pip install 'evoae[evosax]'"
-        ) from error
+        raise ValueError("Evosax needs the package evosax: pip install 'evoae[evosax]'") from error
 
 
 @contextlib.contextmanager

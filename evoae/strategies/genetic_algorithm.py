@@ -1,32 +1,28 @@
 """The genetic algorithm: elites, and children that are crossed and mutated from them."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from evoae import trees
-from evoae.checks import is_number
-from evoae.mutations import Sparse
+from evoae.checks import Count, Rule, Several, check_instance
+from evoae.mutations import Mutation, Sparse
 from evoae.strategies import populations as shared
+from evoae.strategies.base import Strategy
 from evoae.strategies.selection import Truncation
 from evoae.types import (
     Adaptation,
     Crossover,
-    Perturbation,
     Hyper,
     Info,
-    Mutation,
     Params,
+    Perturbation,
     Population,
     Selection,
 )
-
-# Between which a mutation's float adapts where the mutation does not say it: steps that are lost in
-# float32, and steps that saturate any network.
-SCALES = (1e-6, 1e3)
 
 
 class State(NamedTuple):
@@ -59,21 +55,16 @@ class State(NamedTuple):
 
 
 class Offspring(NamedTuple):
-    """What makes each candidate of two parents, where more than a mutation does; leaves [P, ...].
+    """What makes a candidate of two parents, where more than a mutation does; leaves [P, ...]."""
 
-    Attributes:
-      mutation: the perturbation of the mutation.
-      crossover: that of the crossover; None without one.
-      rate: the adapted float of the mutation, float32 [P] or [P, L]; None without adaptation.
-    """
-
-    mutation: Perturbation
-    crossover: Perturbation
+    mutation: Perturbation  # the perturbation of the mutation
+    crossover: Perturbation  # that of the crossover; None without one
+    # the adapted float of the mutation, float32 [P] or [P, L]; None without adaptation
     rate: jax.Array | None
 
 
 @dataclasses.dataclass(frozen=True)
-class GeneticAlgorithm:
+class GeneticAlgorithm(Strategy):
     """An elitist genetic algorithm: selection, crossover, mutation.
 
     Candidates 0..num_elites-1 are exact copies of the elites, evaluated again. Each other one is
@@ -93,9 +84,9 @@ class GeneticAlgorithm:
       adaptation: how the mutation's rate follows from its success; None leaves it as it is. It
         changes one float, which the mutation's documentation names, beginning with its value.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> strategy = GeneticAlgorithm(population_size=8, mutation=evoae.mutations.Gaussian(0.1))
-    >>> state = strategy.init(jax.random.key(0), {"weights": jax.numpy.ones(3)})
+    >>> state = strategy.init(jax.random.key(0), {"weights": jnp.ones(3)})
     >>> population, state = strategy.ask(jax.random.key(1), state)
     >>> candidates = population.dense(strategy)
     >>> errors = (candidates["weights"] ** 2).sum(1)
@@ -104,48 +95,52 @@ class GeneticAlgorithm:
     True
     """
 
-    population_size: int = 256
-    num_elites: int = 1
+    population_size: Several = 256
+    num_elites: Count = 1
     mutation: Mutation = Sparse()
     crossover: Crossover | None = None
-    crossover_rate: float = 0.75
+    crossover_rate: Annotated[float, Rule("from 0 to 1", lambda x: 0 <= x <= 1)] = 0.75
     selection: Selection = Truncation()
     adaptation: Adaptation | None = None
 
+    takes_migrants: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
-        shared.check_population(self, self.population_size, self.num_elites)
-        shared.check_operator(self, "mutation", "sample", "one of evoae.mutations")
-        shared.check_operator(self, "selection", "select", "one of the selections")
-        if not (is_number(self.crossover_rate) and 0 <= self.crossover_rate <= 1):
+        super().__post_init__()
+        if self.num_elites >= self.population_size:
             raise ValueError(
-                f"GeneticAlgorithm: crossover_rate must be from 0 to 1, got {self.crossover_rate!r}"
+                "GeneticAlgorithm: num_elites must be below population_size = "
+                f"{self.population_size}, got {self.num_elites}"
             )
-        object.__setattr__(self, "crossover_rate", float(self.crossover_rate))
-        if self.crossover is not None:
-            shared.check_operator(self, "crossover", "sample", "None or one of evoae.crossovers")
-            if self.num_elites < 2:
-                raise ValueError(
-                    "GeneticAlgorithm: num_elites must be at least 2 with a crossover, got 1"
-                )
+        for name, kind, package, optional in (
+            ("mutation", Mutation, "evoae.mutations", False),
+            ("crossover", Crossover, "evoae.crossovers", True),
+            ("selection", Selection, "evoae.strategies", False),
+            ("adaptation", Adaptation, "evoae.strategies", True),
+        ):
+            value = getattr(self, name)
+            check_instance(f"GeneticAlgorithm: {name}", value, kind, package, optional=optional)
+        if self.crossover is not None and self.num_elites < 2:
+            raise ValueError(
+                "GeneticAlgorithm: num_elites must be at least 2 with a crossover, got 1"
+            )
         if self.adaptation is not None:
-            shared.check_operator(self, "adaptation", "update", "None or one of the adaptations")
-            if not hasattr(self.mutation, "adapted"):
+            if self.mutation.adapted is None:
                 raise ValueError(
                     "GeneticAlgorithm: mutation must name its `adapted` float with an adaptation, "
                     f"got {self.mutation!r}"
                 )
             num_children = self.population_size - self.num_elites
-            num_groups = getattr(self.adaptation, "num_groups", 1)
-            if num_groups > num_children:
+            if self.adaptation.num_groups > num_children:
                 raise ValueError(
                     f"GeneticAlgorithm: adaptation.num_groups must be at most {num_children}, the "
-                    f"number of children, got {num_groups}"
+                    f"number of children, got {self.adaptation.num_groups}"
                 )
 
     def init(self, key: jax.Array, params: Params, hyper: Hyper | None = None) -> State:
         """The first state, from one network, or from a whole population (`evoae.Stacked`)."""
         parents, count = shared.first_parents(params, self.num_elites, self.population_size)
-        all_hyper = shared.merge_hyper(trees.float_fields(self), hyper)
+        all_hyper = shared.merge_hyper(trees.hyperparameters(self), hyper)
         return State(
             generation=jnp.int32(0),
             parents=parents,
@@ -154,8 +149,8 @@ class GeneticAlgorithm:
             rates=self._first_rates(parents, count, all_hyper),
         )
 
-    def settled(self, state: State) -> bool:
-        """See `evoae.types.Strategy`: a whole first population leaves only its elites."""
+    def has_final_shapes(self, state: State) -> bool:
+        """See `Strategy`: a whole first population leaves only its elites."""
         return state.fitness.shape[0] == self.num_elites
 
     def ask(self, key: jax.Array, state: State) -> tuple[Population, State]:
@@ -166,7 +161,6 @@ class GeneticAlgorithm:
         return Population(state.parents, parent, perturbation), state
 
     def express(self, population: Population, index: jax.Array) -> Params:
-        """Candidate `index` as a whole network."""
         first, second = population.parent_ids[index]
         parent = trees.take(population.parents, first)
         perturbation = trees.take(population.perturbation, index)
@@ -179,11 +173,10 @@ class GeneticAlgorithm:
         return jax.tree.map(lambda p, c: jnp.where(copied, p, c), parent, child)
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
-        """See `evoae.types.Strategy`."""
         if self.crossover is not None:
             return None
         perturbation = self._of_mutation(population.perturbation)
-        return shared.single_changes(self.mutation, population._replace(perturbation=perturbation))
+        return self.mutation.single_changes(population._replace(perturbation=perturbation))
 
     def tell(
         self, key: jax.Array, population: Population, fitness: jax.Array, state: State
@@ -203,7 +196,7 @@ class GeneticAlgorithm:
         return after, info
 
     def immigrate(self, state: State, params: Params, fitness: jax.Array) -> State:
-        """See `evoae.types.Strategy`: the best of the migrants and the elites stay.
+        """See `Strategy`: the best of the migrants and the elites stay.
 
         Adapted rates stay with the rank that they belong to.
         """
@@ -241,7 +234,9 @@ class GeneticAlgorithm:
                 self.adaptation.sample(for_rate, index, first, state.rates, its)  # type: ignore[arg-type]
             )
             hyper = {**hyper, self._adapted: rate}
-        perturbation = Offspring(self.mutation.sample(for_mutation, index, one, hyper), crossed, rate)
+        perturbation = Offspring(
+            self.mutation.sample(for_mutation, index, one, hyper), crossed, rate
+        )
         return jnp.stack([first, second]), perturbation
 
     def _select(self, key: jax.Array, state: State, index: jax.Array) -> jax.Array:
@@ -256,11 +251,10 @@ class GeneticAlgorithm:
 
     @property
     def _adapted(self) -> str:
-        return self.mutation.adapted  # type: ignore[attr-defined]
+        return str(self.mutation.adapted)  # checked to be a name
 
     def _bounded(self, rates: jax.Array) -> jax.Array:
-        smallest, largest = getattr(self.mutation, "adapted_range", lambda: SCALES)()
-        return jnp.clip(rates, smallest, largest)
+        return jnp.clip(rates, *self.mutation.adapted_range())
 
     def _first_rates(self, parents: Params, count: int, hyper: Hyper) -> jax.Array | None:
         if self.adaptation is None:
@@ -278,7 +272,7 @@ class GeneticAlgorithm:
     ) -> jax.Array | None:
         if self.adaptation is None:
             return None
-        if not self.settled(state) and state.fitness.shape[0] == self.population_size:
+        if not self.has_final_shapes(state) and state.fitness.shape[0] == self.population_size:
             # No children, so nothing to learn from.
             return self._first_rates(population.parents, self.num_elites, state.hyper)
         of_parents = fitness[population.parent_ids].min(1)

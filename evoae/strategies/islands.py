@@ -1,28 +1,24 @@
 """Islands: several populations side by side that now and then exchange their best."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from evoae import trees
-from evoae.checks import check_whole
+from evoae.checks import Count, Rule, Several
 from evoae.strategies import populations as shared
-from evoae.types import Hyper, Info, Params, Population, Strategy
+from evoae.strategies.base import Strategy, check_strategy
+from evoae.types import Hyper, Info, Params, Population
 
 
 class IslandsState(NamedTuple):
-    """What the next generation needs.
+    """What the next generation needs."""
 
-    Attributes:
-      generation: generations told so far, int32.
-      islands: the states of the strategy on I islands, stacked; leaves [I, ...].
-    """
-
-    generation: jax.Array
-    islands: Any
+    generation: jax.Array  # generations told so far, int32
+    islands: Any  # the states of the strategy on I islands, stacked; leaves [I, ...]
 
     @property
     def hyper(self) -> Hyper:
@@ -45,16 +41,14 @@ class IslandsState(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Islands:
+class Islands(Strategy):
     """The same strategy on several islands; each sends copies of its best to the next, in a ring.
 
     Every `migration_interval` generations the `num_migrants` best candidates of island i go, with
     their errors, to island i + 1, and those of the last one to the first (the stepping-stone model
     with a unidirectional ring: Whitley, Rana and Heckendorn 1999, "The island model genetic
-    algorithm"). How they are taken in is up to the strategy, by a method
-    `immigrate(state, params, fitness) -> state`: networks with leaves [M, ...] and their errors [M]
-    on the data of this generation, called right after its `tell`. The strategy must not lose its
-    own best by it. Without migrants the islands are independent runs.
+    algorithm"). How they are taken in is up to the strategy, which must have `takes_migrants` and
+    `immigrate`. Without migrants the islands are independent runs.
 
     A generation evaluates I populations, and the state holds I states. All candidates are evaluated
     as whole networks, since they have several parents: the faster evaluation of candidates that
@@ -71,10 +65,10 @@ class Islands:
       migration_interval: generations from one migration to the next, at least 1.
       num_migrants: M, networks that leave each island, from 0 to the size of its population.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> inner = evoae.strategies.GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian(0.1))
     >>> strategy = Islands(inner, num_islands=3, num_migrants=0)
-    >>> state = strategy.init(jax.random.key(0), {"weights": jax.numpy.ones(3)})
+    >>> state = strategy.init(jax.random.key(0), {"weights": jnp.ones(3)})
     >>> population, state = strategy.ask(jax.random.key(1), state)
     >>> errors = (population.dense(strategy)["weights"] ** 2).sum(1)
     >>> state, info = strategy.tell(jax.random.key(2), population, errors, state)
@@ -83,40 +77,35 @@ class Islands:
     """
 
     strategy: Strategy
-    num_islands: int = 4
-    migration_interval: int = 20
-    num_migrants: int = 1
+    num_islands: Several = 4
+    migration_interval: Count = 20
+    num_migrants: Annotated[int, Rule("from 0", lambda x: x >= 0)] = 1
 
     def __post_init__(self) -> None:
-        shared.check_operator(self, "strategy", "ask", "one of evoae.strategies")
-        check_whole("Islands: num_islands", self.num_islands, 2)
-        check_whole("Islands: migration_interval", self.migration_interval, 1)
-        check_whole("Islands: num_migrants", self.num_migrants, 0)
-        size = self.strategy.population_size  # type: ignore[attr-defined]
+        super().__post_init__()
+        check_strategy("Islands: strategy", self.strategy)
+        size = self.strategy.population_size
         if self.num_migrants > size:
             raise ValueError(
                 f"Islands: num_migrants must be at most {size}, the population_size of an island; "
                 f"got {self.num_migrants}"
             )
-        if self.num_migrants and not hasattr(self.strategy, "immigrate"):
+        if self.num_migrants and not self.strategy.takes_migrants:
             raise ValueError(
-                f"Islands: num_migrants must be 0 for {type(self.strategy).__name__}, which has no "
-                f"method immigrate; got {self.num_migrants}"
+                f"Islands: num_migrants must be 0 for {type(self.strategy).__name__}, which takes "
+                f"in no migrants; got {self.num_migrants}"
             )
 
     @property
     def population_size(self) -> int:
-        """Candidates a generation, of all islands."""
-        return self.num_islands * self.strategy.population_size  # type: ignore[attr-defined]
+        return self.num_islands * self.strategy.population_size
 
     @property
     def num_networks(self) -> int:
-        """Networks for `init`, so that each island begins with its own."""
-        return self.num_islands * shared.num_networks(self.strategy)
+        return self.num_islands * self.strategy.num_networks
 
-    def lasting(self, num_generations: int) -> "Islands":
-        """The same, of strategies fitted to that many generations."""
-        return dataclasses.replace(self, strategy=shared.lasting(self.strategy, num_generations))
+    def fitted_to(self, num_generations: int) -> "Islands":
+        return dataclasses.replace(self, strategy=self.strategy.fitted_to(num_generations))
 
     def init(
         self, key: jax.Array, params: Params | shared.Stacked, hyper: Hyper | None = None
@@ -130,12 +119,10 @@ class Islands:
             islands = jax.vmap(lambda key: self.strategy.init(key, params, hyper))(keys)
         return IslandsState(jnp.int32(0), islands)
 
-    def settled(self, state: IslandsState) -> bool:
-        """See `evoae.types.Strategy`."""
-        return shared.settled(self.strategy, trees.take(state.islands, 0))
+    def has_final_shapes(self, state: IslandsState) -> bool:
+        return self.strategy.has_final_shapes(trees.take(state.islands, 0))
 
     def ask(self, key: jax.Array, state: IslandsState) -> tuple[Population, IslandsState]:
-        """The candidates of all islands."""
         populations, islands = jax.vmap(self.strategy.ask)(self._keys(key), state.islands)
         # Parent s of island i becomes number s * I + i, like the candidates.
         island = jnp.arange(self.num_islands)[:, None, None]
@@ -144,7 +131,6 @@ class Islands:
         return jax.tree.map(_joined, population), IslandsState(state.generation, islands)
 
     def express(self, population: Population, index: jax.Array) -> Params:
-        """Candidate `index` as a whole network."""
         return self.strategy.express(population, index)
 
     def tell(
@@ -173,7 +159,7 @@ class Islands:
         express = jax.vmap(jax.vmap(self.strategy.express, (None, 0)))
         migrants = express(populations, leaving), -negative
         arriving = jax.tree.map(lambda leaf: jnp.roll(leaf, 1, axis=0), migrants)
-        return jax.vmap(self.strategy.immigrate)(islands, *arriving)  # type: ignore[attr-defined]
+        return jax.vmap(self.strategy.immigrate)(islands, *arriving)
 
     def _keys(self, key: jax.Array) -> jax.Array:
         return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(self.num_islands))

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.types import Hyper, Info, Params, Population
+from evoae.types import Hyper, Info, Params
 
 
 class Stacked(NamedTuple):
@@ -15,34 +15,13 @@ class Stacked(NamedTuple):
     Attributes:
       params: their weights; leaves [P, ...].
 
-    >>> import jax, evoae
-    >>> networks = evoae.Stacked({"weights": jax.numpy.zeros((20, 5))})
+    >>> import evoae
+    >>> networks = evoae.Stacked({"weights": jnp.zeros((20, 5))})
     >>> strategy = evoae.strategies.GeneticAlgorithm(population_size=20)
     >>> state = strategy.init(jax.random.key(0), networks)
     """
 
     params: Params
-
-
-def check_population(strategy: object, population_size: int, num_elites: int) -> None:
-    """Raises a `ValueError` for sizes that make no population."""
-    name = type(strategy).__name__
-    if type(population_size) is not int or population_size < 2:
-        raise ValueError(
-            f"{name}: population_size must be an int of at least 2, got {population_size!r}"
-        )
-    if type(num_elites) is not int or not 1 <= num_elites < population_size:
-        raise ValueError(
-            f"{name}: num_elites must be an int from 1 to population_size - 1 = "
-            f"{population_size - 1}, got {num_elites!r}"
-        )
-
-
-def check_operator(strategy: object, name: str, method: str, allowed: str) -> None:
-    """Raises a `ValueError` unless the field `name` holds an instance with that method."""
-    value = getattr(strategy, name)
-    if not hasattr(value, method) or isinstance(value, type):
-        raise ValueError(f"{type(strategy).__name__}: {name} must be {allowed}, got {value!r}")
 
 
 def first_parents(
@@ -104,26 +83,6 @@ def ranked_fitness(fitness: jax.Array, population_size: int) -> tuple[jax.Array,
         num_invalid=(population_size - count).astype(jnp.int32),
     )
     return fitness, info
-
-
-def num_networks(strategy: Any) -> int:
-    """See `evoae.types.Strategy`."""
-    return getattr(strategy, "num_networks", 1)
-
-
-def lasting(strategy: Any, num_generations: int) -> Any:
-    """See `evoae.types.Strategy`."""
-    return getattr(strategy, "lasting", lambda _: strategy)(num_generations)
-
-
-def settled(strategy: Any, state: Any) -> bool:
-    """See `evoae.types.Strategy`."""
-    return getattr(strategy, "settled", lambda _: True)(state)
-
-
-def single_changes(changing: Any, population: Population) -> tuple[jax.Array, jax.Array] | None:
-    """Of a strategy or a mutation: see `evoae.types.Strategy`."""
-    return getattr(changing, "single_changes", lambda _: None)(population)
 
 
 def best_errors(states: Any) -> jax.Array:

@@ -1,4 +1,4 @@
-"""A race: several starts run for a while, and only the best one goes on."""
+"""Successive halving: several starts run for a while, and only the best one goes on."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -7,25 +7,19 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_whole
+from evoae.checks import Count, Several
 from evoae.strategies import populations as shared
-from evoae.types import Hyper, Info, Params, Population, Strategy
+from evoae.strategies.base import Strategy, check_strategy
+from evoae.types import Hyper, Info, Params, Population
 
 
 class SuccessiveHalvingState(NamedTuple):
-    """What the next generation needs.
+    """What the next generation needs."""
 
-    Attributes:
-      generation: generations told so far, int32.
-      starts: the states of the strategy, one a start, stacked; leaves [num_starts, ...].
-      active: the start whose turn it is, int32.
-      decided: whether the race is over, bool.
-    """
-
-    generation: jax.Array
-    starts: Any
-    active: jax.Array
-    decided: jax.Array
+    generation: jax.Array  # generations told so far, int32
+    starts: Any  # the states of the strategy, one a start, stacked; leaves [num_starts, ...]
+    active: jax.Array  # the start whose turn it is, int32
+    decided: jax.Array  # whether the race is over, bool
 
     @property
     def best(self) -> Params:
@@ -48,7 +42,7 @@ class SuccessiveHalvingState(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class SuccessiveHalving:
+class SuccessiveHalving(Strategy):
     """Several starts of one strategy, of which the best after a while goes on alone.
 
     The starts take turns of `generations_each` generations; then the one with the smallest error
@@ -61,10 +55,10 @@ class SuccessiveHalving:
       num_starts: networks to begin from, at least 2.
       generations_each: generations of each start before one is chosen, at least 1.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> inner = evoae.strategies.GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian(0.1))
     >>> strategy = SuccessiveHalving(inner, num_starts=2, generations_each=5)
-    >>> networks = evoae.Stacked({"weights": jax.numpy.array([[9.0], [1.0]])})
+    >>> networks = evoae.Stacked({"weights": jnp.array([[9.0], [1.0]])})
     >>> state = strategy.init(jax.random.key(0), networks)
     >>> def error(params, batch):
     ...     return (params["weights"] ** 2).sum()
@@ -74,29 +68,26 @@ class SuccessiveHalving:
     """
 
     strategy: Strategy
-    num_starts: int = 4
-    generations_each: int = 1000
+    num_starts: Several = 4
+    generations_each: Count = 1000
 
     def __post_init__(self) -> None:
-        shared.check_operator(self, "strategy", "ask", "one of evoae.strategies")
-        check_whole("SuccessiveHalving: num_starts", self.num_starts, 2)
-        check_whole("SuccessiveHalving: generations_each", self.generations_each, 1)
+        super().__post_init__()
+        check_strategy("SuccessiveHalving: strategy", self.strategy)
 
     @property
     def population_size(self) -> int:
-        """Candidates a generation."""
-        return self.strategy.population_size  # type: ignore[attr-defined]
+        return self.strategy.population_size
 
     @property
     def num_networks(self) -> int:
-        """Networks for `init`."""
-        return self.num_starts * shared.num_networks(self.strategy)
+        return self.num_starts * self.strategy.num_networks
 
-    def lasting(self, num_generations: int) -> "SuccessiveHalving":
+    def fitted_to(self, num_generations: int) -> "SuccessiveHalving":
         """The same, fitted to that many generations in all, of which the race has half at most."""
         each = min(self.generations_each, max(num_generations // (2 * self.num_starts), 1))
         own = max(num_generations - (self.num_starts - 1) * each, each)
-        search = shared.lasting(self.strategy, own)
+        search = self.strategy.fitted_to(own)
         return dataclasses.replace(self, strategy=search, generations_each=each)
 
     def init(
@@ -105,17 +96,17 @@ class SuccessiveHalving:
         """The first state, from the networks of all starts (`evoae.Stacked`)."""
         if not isinstance(params, shared.Stacked):
             raise ValueError(
-                f"params must be evoae.Stacked of {self.num_networks} networks for SuccessiveHalving, "
-                "got one network"
+                f"params must be evoae.Stacked of {self.num_networks} networks for "
+                "SuccessiveHalving, got one network"
             )
         networks = shared.grouped(params, self.num_starts)
         states = [
             self.strategy.init(jax.random.fold_in(key, start), trees.take(networks, start), hyper)
             for start in range(self.num_starts)
         ]
-        if not shared.settled(self.strategy, states[0]):
+        if not self.strategy.has_final_shapes(states[0]):
             raise ValueError(
-                f"params must stack {self.num_networks} networks for Race of "
+                f"params must stack {self.num_networks} networks for SuccessiveHalving of "
                 f"{type(self.strategy).__name__}, got more, with which its state changes shape"
             )
         return SuccessiveHalvingState(
@@ -125,21 +116,25 @@ class SuccessiveHalving:
             decided=jnp.bool_(False),
         )
 
-    def ask(self, key: jax.Array, state: SuccessiveHalvingState) -> tuple[Population, SuccessiveHalvingState]:
+    def ask(
+        self, key: jax.Array, state: SuccessiveHalvingState
+    ) -> tuple[Population, SuccessiveHalvingState]:
         """The candidates of the start whose turn it is."""
         population, search = self.strategy.ask(key, trees.take(state.starts, state.active))
         return population, state._replace(starts=_put(state.starts, search, state.active))
 
     def express(self, population: Population, index: jax.Array) -> Params:
-        """Candidate `index` as a whole network."""
         return self.strategy.express(population, index)
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
-        """See `evoae.types.Strategy`."""
-        return shared.single_changes(self.strategy, population)
+        return self.strategy.single_changes(population)
 
     def tell(
-        self, key: jax.Array, population: Population, fitness: jax.Array, state: SuccessiveHalvingState
+        self,
+        key: jax.Array,
+        population: Population,
+        fitness: jax.Array,
+        state: SuccessiveHalvingState,
     ) -> tuple[SuccessiveHalvingState, Info]:
         """The next state of the start whose turn it is; after the last turn, the choice."""
         search = trees.take(state.starts, state.active)

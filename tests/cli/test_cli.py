@@ -17,7 +17,6 @@ from evoae.mutations import Gaussian, Sparse
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, to_json
 from evoae.runs.config.command_words import command
 from evoae.strategies import GeneticAlgorithm, Islands, ProbeEvolutionStrategy, SuccessiveHalving
-from evoae.strategies.populations import lasting
 
 PAPER = ["train", "paper-ten"]
 
@@ -71,7 +70,7 @@ def configured(monkeypatch):
         ([*PAPER, "--kl-weight", "1", "--error", "rmse"], "error must be one of single images"),
         ([*PAPER, "--model.latent-size", "3"], "model.latent_size must be left out"),
         ([*PAPER, "--strategy.population-size", "1"], "population_size must be"),
-        ([*PAPER, "--strategy.num-elites", "20"], "num_elites must be an int from 1 to"),
+        ([*PAPER, "--strategy.num-elites", "20"], "num_elites must be below population_size = 20"),
         ([*PAPER, "--strategy.mutation.num-weights", "0"], "num_weights must be"),
         ([*PAPER, "--strategy.mutation.scale", "inf"], "scale must be"),
         ([*PAPER, "--strategy.mutation.distribution", "cauchy"], "'cauchy'"),
@@ -297,7 +296,7 @@ PROBES, TEN = PRESETS["digits10"], PRESETS["paper-ten"]
         *PRESETS.values(),
         dataclasses.replace(PROBES, num_generations=500),
         dataclasses.replace(PROBES, minutes=3.0),
-        dataclasses.replace(PROBES, strategy=lasting(PROBES.strategy, 500), num_generations=500),
+        dataclasses.replace(PROBES, strategy=PROBES.strategy.fitted_to(500), num_generations=500),
         dataclasses.replace(TEN, strategy=ProbeEvolutionStrategy(16), num_generations=500),
         dataclasses.replace(TEN, minutes=0.5, num_generations=None, seed=7),
         RunConfig(num_generations=5),
@@ -312,7 +311,9 @@ PROBES, TEN = PRESETS["digits10"], PRESETS["paper-ten"]
             TEN,
             strategy=GeneticAlgorithm(12, mutation=Gaussian(), crossover=Uniform(), num_elites=3),
         ),
-        dataclasses.replace(TEN, independent_population=False, strategy=SuccessiveHalving(GeneticAlgorithm(9))),
+        dataclasses.replace(
+            TEN, independent_population=False, strategy=SuccessiveHalving(GeneticAlgorithm(9))
+        ),
         dataclasses.replace(PROBES, strategy=SuccessiveHalving(Islands(GeneticAlgorithm(9)))),
     ],
 )

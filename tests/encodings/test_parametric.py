@@ -77,7 +77,11 @@ def at_work(name):
 
     def work(genotype):
         params = Parametric().decode(genotype, like)
-        return params, model.apply({"params": params}, IMAGES), Parametric().num_used(genotype, like)
+        return (
+            params,
+            model.apply({"params": params}, IMAGES),
+            Parametric().num_used(genotype, like),
+        )
 
     return jax.jit(work)
 
@@ -118,7 +122,9 @@ def test_units_are_cut_away_as_numpy_does_it():
     model, images = dense_network(), IMAGES[:, :4, :3]
     params = jax.jit(model.init)(jax.random.key(1), images)["params"]
     encoding = Parametric()
-    decode = jax.jit(lambda genotype: model.apply({"params": encoding.decode(genotype, params)}, images))
+    decode = jax.jit(
+        lambda genotype: model.apply({"params": encoding.decode(genotype, params)}, images)
+    )
     for seed in range(30):
         generator = np.random.default_rng(seed)
         shares = generator.uniform(0, 1, 5).astype(np.float32)

@@ -134,6 +134,34 @@ def test_the_rows_do_not_depend_on_where_a_run_is_cut(key):
     np.testing.assert_array_equal(whole.best_fitness, drawn)
 
 
+@pytest.mark.parametrize("value", [2, 2.0, np.float32(2), np.float64(2), np.array(2), jnp.int32(2)])
+def test_a_fitness_may_return_any_number(key, value):
+    strategy = GeneticAlgorithm(4, mutation=Gaussian(0.1))
+    population, _ = strategy.ask(key, start(strategy))
+    errors = evoae.evaluate(strategy, lambda params, batch: value, population, None)
+    assert errors.dtype == jnp.float32
+    assert errors.tolist() == [2.0] * 4
+
+
+@pytest.mark.parametrize(
+    ("make", "got"),
+    [
+        (lambda error: None, "NoneType"),
+        (lambda error: {"loss": error}, "dict"),
+        (lambda error: (error, {"aux": 1}), "tuple"),
+        (lambda error: "2", "str"),
+        (lambda error: error[None], r"shape \(1,\)"),
+        (lambda error: np.zeros(2), r"shape \(2,\)"),
+    ],
+)
+def test_a_fitness_that_returns_no_number_is_named(key, make, got):
+    strategy = GeneticAlgorithm(4, mutation=Gaussian(0.1))
+    population, _ = strategy.ask(key, start(strategy))
+    fitness = lambda params, batch: make(square(params, batch))  # noqa: E731
+    with pytest.raises(ValueError, match=f"^fitness must return a scalar, got {got}"):
+        evoae.evaluate(strategy, fitness, population, None)
+
+
 def forbids_growth(params, batch):
     """NaN for weights that are larger than at the start."""
     largest = params["weights"].max()
@@ -199,10 +227,13 @@ def test_evolve_vmapped_generations_equal_a_loop(key):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num_generations": 0}, "num_generations must be a positive int, got 0"),
-        ({"num_generations": 2.0}, "num_generations must be a positive int, got 2.0"),
-        ({"num_generations": 1, "block_size": -1}, "block_size must be a positive int, got -1"),
-        ({"num_generations": 1, "chunk_size": 0}, "chunk_size must be a positive int, got 0"),
+        ({"num_generations": 0}, "num_generations must be a whole number from 1, got 0"),
+        ({"num_generations": 2.0}, "num_generations must be a whole number from 1, got 2.0"),
+        (
+            {"num_generations": 1, "block_size": -1},
+            "block_size must be a whole number from 1, got -1",
+        ),
+        ({"num_generations": 1, "chunk_size": 0}, "chunk_size must be None or a whole .* got 0"),
         ({"num_generations": 1, "batch_size": 21}, "batch_size must be from 1 to 20 .*got 21"),
         ({"num_generations": 1, "batch_size": 0}, "batch_size must be from 1 to 20 .*got 0"),
     ],

@@ -227,7 +227,7 @@ def test_less_precise_evaluation_is_near_and_summed_in_float32(precision, key):
     batch = exact.prepare(images)
     positions, deltas = jnp.array([3, 700]), jnp.array([1e-3, -1e-3])
     errors = [
-        fitness.of_changes(fitness.around(params, batch), batch, positions, deltas)
+        fitness.of_changes(fitness.evaluate_parent(params, batch), batch, positions, deltas)
         for fitness in (exact, rough)
     ]
     np.testing.assert_allclose(*errors, rtol=1e-6)
@@ -307,7 +307,7 @@ def test_the_error_on_parts_is_that_on_all(error, monkeypatch, key):
     model = evoae.models.mlp(1, hidden=(2,), image_shape=(12, 12, 1))
     images = np.random.default_rng(0).integers(0, 256, (7, 12, 12, 1), np.uint8)
     fitness = evoae.fitness.Reconstruction(model, error=error)
-    params = model.init(key, fitness.noisy(key, images))["params"]
+    params = model.init(key, fitness.corrupted(key, images))["params"]
     monkeypatch.setattr(judging, "CHUNK_SIZE", 3)
     found = judging.measure_error(fitness, params, images)
     assert found == pytest.approx(float(fitness(params, images)), rel=1e-5)

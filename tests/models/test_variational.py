@@ -227,7 +227,7 @@ def test_evolution_and_adam_come_to_the_optimum(key):
     by_adam = backprop.descend(key, fitness, images, stacked, **settings)
     strategy = evoae.strategies.ProbeEvolutionStrategy(
         32, learning_rate=0.05, elitist=False
-    ).lasting(1_000)
+    ).fitted_to(1_000)
     state = strategy.init(key, start)
     state, _ = evoae.evolve(key, strategy, fitness, images, state, num_generations=1_000)
     adam = trees.take(by_adam.params, 0)

@@ -10,7 +10,7 @@ import pytest
 from evoae import strategies
 from evoae.cli.options import parse_run
 from evoae.models import MODELS
-from evoae.mutations import Gaussian, Sparse
+from evoae.mutations import Gaussian, Mutation, Sparse
 from evoae.runs.config import (
     DEFAULT_PRESET,
     DESCRIPTIONS,
@@ -21,9 +21,9 @@ from evoae.runs.config import (
     from_json,
     to_json,
 )
-from evoae.runs.config.kinds import kinds
-from evoae.strategies import GeneticAlgorithm
-from evoae.types import Crossover, Mutation, Strategy
+from evoae.runs.config.registry import kinds
+from evoae.strategies import GeneticAlgorithm, Strategy
+from evoae.types import Crossover
 
 OTHERS = (
     RunConfig(num_generations=1),
@@ -139,10 +139,11 @@ def test_a_model_that_cannot_take_the_images_says_which_can():
 
 
 @dataclasses.dataclass(frozen=True)
-class Wrapper:
+class Wrapper(Strategy):
     """A strategy around a strategy, which `evoae.strategies` does not know."""
 
     strategy: Strategy = GeneticAlgorithm()
+    population_size: int = 4
     num_starts: int = 4
     lengths: tuple[int, ...] = (1, 2)
     init = ask = tell = express = GeneticAlgorithm.ask
@@ -167,7 +168,7 @@ def test_a_wrapper_is_put_around_what_was_there(wrapper):
     words += ["--strategy.strategy.mutation.kind", "Sparse"]
     preset = RunConfig(num_generations=1, strategy=GeneticAlgorithm(9, mutation=Gaussian(0.1)))
     found = parse_run(preset, words).strategy
-    assert found == Wrapper(GeneticAlgorithm(9, mutation=Sparse()), 2)
+    assert found == Wrapper(GeneticAlgorithm(9, mutation=Sparse()), num_starts=2)
 
 
 def test_kinds_have_what_their_field_needs():
@@ -176,12 +177,6 @@ def test_kinds_have_what_their_field_needs():
     assert not kinds(Strategy).keys() & (kinds(Mutation).keys() | {"Stacked"})
     assert {"Uniform", "None"} <= kinds(Crossover | None).keys()
     assert kinds(int | None) == kinds(DataConfig) == {}
-
-
-def test_an_independent_population_needs_a_population(wrapper):
-    message = "independent_population must be False .* got True with Wrapper"
-    with pytest.raises(ValueError, match=message):
-        RunConfig(num_generations=1, strategy=Wrapper(), independent_population=True)
 
 
 def test_names_are_complete():
@@ -207,7 +202,7 @@ def test_the_presets_of_the_paper():
 
 def test_a_run_with_another_end_has_a_strategy_fitted_to_it():
     preset = dataclasses.replace(PRESETS["digits10"], minutes=1.0)
-    assert preset.lasting(500) == parse_run(preset, ["--num-generations", "500"])
-    assert PRESETS["paper-ten"].lasting(5).strategy == PRESETS["paper-ten"].strategy
+    assert preset.fitted_to(500) == parse_run(preset, ["--num-generations", "500"])
+    assert PRESETS["paper-ten"].fitted_to(5).strategy == PRESETS["paper-ten"].strategy
     with pytest.raises(ValueError, match="num_generations must be"):
-        preset.lasting(0)
+        preset.fitted_to(0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import evoae
-from evoae.mutations import Binomial, Gaussian, HeavyTailed, Sparse
+from evoae.mutations import Binomial, Gaussian, HeavyTailed, Mutation, Sparse
 from evoae.strategies import GESMR, SAMR, GeneticAlgorithm, OneFifth
 
 GAUSSIAN = Gaussian(0.1)
@@ -52,7 +52,9 @@ def test_one_fifth_follows_the_share_of_better_children(better):
     errors[:3] = 2.0  # equal children are not better
     population, after = told(strategy, state, errors)
     np.testing.assert_allclose(population.perturbation.rate, 0.1)
-    np.testing.assert_array_equal(population.perturbation.mutation.scale, population.perturbation.rate)
+    np.testing.assert_array_equal(
+        population.perturbation.mutation.scale, population.perturbation.rate
+    )
     expected = 0.1 * np.exp(0.5 * (better / 32 - 0.25) / 0.75)
     np.testing.assert_allclose(after.rates, [expected], rtol=1e-5)
 
@@ -74,7 +76,10 @@ def test_samr_hands_rates_down_with_a_lognormal_change():
     state = start(strategy)._replace(rates=jnp.float32([0.1, 1.0, 10.0]))
     errors = np.arange(2000.0)[::-1]
     population, after = told(strategy, state, errors)
-    rates, parent = np.asarray(population.perturbation.rate), np.asarray(population.parent_ids[:, 0])
+    rates, parent = (
+        np.asarray(population.perturbation.rate),
+        np.asarray(population.parent_ids[:, 0]),
+    )
     np.testing.assert_array_equal(rates[:3], state.rates)  # copies keep theirs
     changes = np.log(rates[3:] / np.asarray(state.rates)[parent[3:]])
     assert abs(changes.mean()) < 0.03
@@ -161,7 +166,8 @@ def test_a_rate_for_each_layer_divides_the_draws():
     strategy = algorithm(SAMR(per_layer=True, speed=1e-6), Binomial(max_weights=40), 1, 2000)
     state = start(strategy)._replace(rates=jnp.float32([[2.0, 6.0]]))
     positions, values = (
-        np.asarray(leaf[1:]) for leaf in ask(strategy, jax.random.key(0), state).perturbation.mutation
+        np.asarray(leaf[1:])
+        for leaf in ask(strategy, jax.random.key(0), state).perturbation.mutation
     )
     used = values != 0
     expected = np.array([2.0 * 8 / 20, 6.0 * 12 / 20])  # draws in each layer, of 8 and 12 weights
@@ -231,7 +237,7 @@ def test_changes_of_single_weights_are_still_known_as_such():
     np.testing.assert_array_equal(deltas, population.perturbation.mutation.values[1:, 0])
 
 
-class Custom:
+class Custom(Mutation):
     """A mutation that names nothing to adapt."""
 
     def sample(self, key, index, params, hyper):
@@ -244,11 +250,14 @@ class Custom:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: OneFifth(1.0), "OneFifth: target must be above 0 and below 1, got 1.0"),
+        (
+            lambda: OneFifth(1.0),
+            "OneFifth: target must be a finite number above 0 and below 1, got 1.0",
+        ),
         (lambda: OneFifth(speed=0), "OneFifth: speed must be a finite number above 0, got 0"),
         (lambda: SAMR(float("nan")), "SAMR: speed must be a finite number above 0, got nan"),
         (lambda: GESMR(1), "GESMR: num_groups must be a whole number from 2, got 1"),
-        (lambda: GESMR(spread=1.0), "GESMR: spread must be above 1, got 1.0"),
+        (lambda: GESMR(spread=1.0), "GESMR: spread must be a finite number above 1, got 1.0"),
         (lambda: algorithm(GESMR), "GeneticAlgorithm: adaptation must be None or .* got <class"),
         (
             lambda: algorithm(SAMR(), Custom()),

@@ -277,10 +277,15 @@ def test_errors_of_the_networks_to_begin_with(key):
         Evosax("PSO", 9).init(key, many)
 
 
-def test_without_evosax_the_extra_is_named(monkeypatch):
+def test_without_evosax_the_extra_is_named(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "evosax.algorithms", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'evoae\[evosax\]'"):
+    with pytest.raises(ValueError, match=r"pip install 'evoae\[evosax\]'"):
         Evosax()
+    from evoae.cli import main
+
+    assert main(["train", "paper-ten", "--strategy.kind", "Evosax"]) == 2
+    said = "evoae: error: Evosax needs the package evosax: pip install 'evoae[evosax]'\n"
+    assert capsys.readouterr().err == said
 
 
 def test_a_strategy_of_ours_in_a_loop_like_that_of_evosax(key):

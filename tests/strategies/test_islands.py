@@ -12,7 +12,7 @@ from jax import lax
 import evoae
 from evoae.engine.generations import generation
 from evoae.mutations import Gaussian, Sparse
-from evoae.strategies import GeneticAlgorithm
+from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy
 from evoae.strategies.islands import Islands
 
 NUM_ISLANDS, SIZE, NUM_ELITES, NUM_MIGRANTS = 3, 8, 3, 2
@@ -219,13 +219,13 @@ def test_an_island_without_a_valid_error_keeps_its_elites_and_takes_in_migrants(
 def test_a_whole_population_for_every_island(key):
     begin = networks(NUM_ISLANDS * SIZE)
     state = RING.init(key, begin)
-    assert not RING.settled(state)
+    assert not RING.has_final_shapes(state)
     _, candidates, _ = ask(RING, key, state)
     grouped = begin.params["weights"].reshape(NUM_ISLANDS, SIZE, 3)
     for i in range(NUM_ISLANDS):
         np.testing.assert_array_equal(candidates["weights"][i::NUM_ISLANDS], grouped[i])
     ended, trace = run(RING, state, 20)
-    assert RING.settled(ended)
+    assert RING.has_final_shapes(ended)
     assert np.all(np.diff(trace.best_fitness) <= 0)
     same(run(RING, run(RING, state, 1)[0], 19)[0], ended)
 
@@ -255,24 +255,21 @@ def test_any_strategy_of_evosax_on_islands(key):
     np.testing.assert_allclose(square(state.best, NO_LIMIT), state.best_fitness, rtol=1e-6)
 
 
-@dataclasses.dataclass(frozen=True)
-class WithoutMigration:
-    population_size: int = 4
-    ask = tell = None
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Islands("GA"), "Islands: strategy must be one of evoae.strategies, got 'GA'"),
+        (
+            lambda: Islands("GA"),
+            "Islands: strategy must be one of evoae.strategies or another Strategy, got 'GA'",
+        ),
         (lambda: Islands(Elitist), "Islands: strategy must be .* got <class"),
         (lambda: Islands(INNER, 1), "Islands: num_islands must be .* from 2, got 1"),
         (lambda: Islands(INNER, migration_interval=0), "migration_interval must .* got 0"),
         (lambda: Islands(INNER, num_migrants=-1), "num_migrants must be .* got -1"),
         (lambda: Islands(INNER, num_migrants=9), "num_migrants must be at most 8, .* got 9"),
         (
-            lambda: Islands(WithoutMigration()),
-            "num_migrants must be 0 for WithoutMigration, which has no method immigrate; got 1",
+            lambda: Islands(ProbeEvolutionStrategy(4)),
+            "must be 0 for ProbeEvolutionStrategy, which takes in no migrants; got 1",
         ),
         (
             lambda: RING.init(jax.random.key(0), networks(7)),

@@ -64,8 +64,14 @@ def test_the_worst_is_never_chosen_at_the_highest_pressure():
     [
         (lambda: Tournament(0), "Tournament: size must be a whole number from 1, got 0"),
         (lambda: Tournament(2.0), "Tournament: size must be a whole number from 1, got 2.0"),
-        (lambda: LinearRank(2.5), "LinearRank: pressure must be from 1 to 2, got 2.5"),
-        (lambda: LinearRank(0.5), "LinearRank: pressure must be from 1 to 2, got 0.5"),
+        (
+            lambda: LinearRank(2.5),
+            "LinearRank: pressure must be a finite number from 1 to 2, got 2.5",
+        ),
+        (
+            lambda: LinearRank(0.5),
+            "LinearRank: pressure must be a finite number from 1 to 2, got 0.5",
+        ),
         (
             lambda: GeneticAlgorithm(8, selection="best"),
             "GeneticAlgorithm: selection must be .* got 'best'",
@@ -81,4 +87,4 @@ def test_an_unknown_float_is_named():
     strategy = GeneticAlgorithm(8, selection=LinearRank(1.5))
     with pytest.raises(ValueError, match=r"hyper\['selection'\] has no 'size'; it has pressure"):
         strategy.init(jax.random.key(0), {"weights": jnp.ones(2)}, {"selection": {"size": 2}})
-    assert "selection" in evoae.trees.float_fields(strategy)
+    assert "selection" in evoae.trees.hyperparameters(strategy)

@@ -99,7 +99,10 @@ def test_a_race_of_islands_that_begin_with_networks_of_their_own(key):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"strategy": GeneticAlgorithm}, "SuccessiveHalving: strategy must be one of evoae.strategies"),
+        (
+            {"strategy": GeneticAlgorithm},
+            r"SuccessiveHalving: strategy must be",
+        ),
         ({"num_starts": 1}, "SuccessiveHalving: num_starts"),
         ({"generations_each": 0}, "SuccessiveHalving: generations_each"),
     ],
@@ -114,12 +117,16 @@ def test_wrong_networks(key):
         RACE.init(key, {"weights": jnp.ones(3)})
     with pytest.raises(ValueError, match="multiple of 3"):
         RACE.init(key, evoae.Stacked({"weights": jnp.ones((4, 3))}))
-    with pytest.raises(ValueError, match="must stack 3 networks for Race of GeneticAlgorithm"):
+    with pytest.raises(
+        ValueError, match="must stack 3 networks for SuccessiveHalving of GeneticAlgorithm"
+    ):
         RACE.init(key, evoae.Stacked({"weights": jnp.ones((18, 3))}))
 
 
 @pytest.mark.parametrize(("number", "each", "horizon"), [(30, 4, 22), (12, 2, 8), (1, 1, 1)])
 def test_the_race_has_half_of_a_run_at_most(number, each, horizon):
-    race = SuccessiveHalving(ProbeEvolutionStrategy(5), num_starts=3, generations_each=4).lasting(number)
+    race = SuccessiveHalving(ProbeEvolutionStrategy(5), num_starts=3, generations_each=4).fitted_to(
+        number
+    )
     assert (race.generations_each, race.strategy.horizon) == (each, horizon)
-    assert race.lasting(number) == race
+    assert race.fitted_to(number) == race

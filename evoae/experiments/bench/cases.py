@@ -9,9 +9,8 @@ from evoae import data, models
 from evoae.experiments.bench.flax_twins import FlaxConv16, FlaxLayerList, FlaxMlp, FlaxVaradi2021
 from evoae.layers import Conv, ConvTranspose, Dense, MaxPool, Reshape, Unpool
 from evoae.models import Autoencoder
-from evoae.mutations import Gaussian, Sparse
+from evoae.mutations import Gaussian, Mutation, Sparse
 from evoae.strategies import GeneticAlgorithm
-from evoae.types import Mutation
 
 
 class Network(NamedTuple):

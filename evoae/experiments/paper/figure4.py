@@ -18,8 +18,10 @@ from evoae.fitness.baselines import compute_baselines
 from evoae.models.compiled import applied
 from evoae.report.comparison import Course, draw_comparison
 from evoae.report.words import COLLAPSED, ERROR_NAMES
+from evoae.runs.compared_methods import (
+    Trained,
+)
 from evoae.runs.config import PRESETS, RunConfig
-from evoae.runs.compared_methods import Trained
 from evoae.runs.task import prepare
 
 PAPER, OURS = "paper", "default"
@@ -53,7 +55,7 @@ def measure(parts: Parts, *, seeds: int, generations: int) -> Arrays:
     ]
     ours = fit_to_evaluations(PRESETS["digits10"], generations * task.population_size)
     by_way = {PAPER: long} | networks.train_beside_adam(
-        *(OURS, ours, seeds, parts, describe), judge=task.fitness
+        *(OURS, ours, seeds, parts, describe), judge=task.reconstruction
     )
     found = {"images": images}
     for way, runs in by_way.items():
@@ -68,7 +70,7 @@ def fit_to_evaluations(config: RunConfig, evaluations: int) -> RunConfig:
     >>> fit_to_evaluations(PRESETS["digits10"], 735_000 * 20).num_generations
     57421
     """
-    population_size = config.strategy.population_size  # type: ignore[attr-defined]
+    population_size = config.strategy.population_size
     return config.fitted_to(max(evaluations // population_size, 1))
 
 

@@ -14,8 +14,8 @@ from evoae.experiments.paper.harness.statements import is_larger, is_median
 from evoae.experiments.paper.harness.tables import Cell, Group, Table
 from evoae.fitness.baselines import compute_baselines
 from evoae.models.compiled import applied
-from evoae.runs.config import PRESETS
 from evoae.runs.compared_methods import Trained
+from evoae.runs.config import PRESETS
 from evoae.runs.measuring import Evidence, draw_prior_samples, measure_evidence
 from evoae.runs.task import prepare
 from evoae.trees import take
@@ -34,7 +34,7 @@ def measure(parts: Parts, *, seeds: int, generations: int) -> Arrays:
 
     def describe(trained: Trained) -> Arrays:
         its = [take(trained.networks, i) for i in range(trained.errors.shape[1])]
-        evidence = [measure_evidence(task.fitness, one, task.images) for one in its]
+        evidence = [measure_evidence(task.reconstruction, one, task.images) for one in its]
         return {
             "parts": np.array(evidence),
             "outputs": np.array([applied(task.model, one, images) for one in its]),

@@ -4,10 +4,10 @@ import dataclasses
 import types
 from typing import Any
 
-from evoae.runs.config.kinds import field_types, kind_name, kinds
+from evoae.checks import field_types
 from evoae.runs.config.presets import DEFAULT_PRESET, PRESETS
+from evoae.runs.config.registry import defaults, kind_name, kinds
 from evoae.runs.config.settings import RunConfig
-from evoae.strategies.populations import lasting
 
 ENDS = ("num_generations", "minutes")
 _NOTHING = object()  # in place of a value that the preset does not have
@@ -32,9 +32,9 @@ def command(config: RunConfig) -> list[str]:
         ends = {}
     number = ends.get("num_generations")
     types_of = field_types(RunConfig)
-    strategy = before.strategy if number is None else lasting(before.strategy, number)
+    strategy = before.strategy if number is None else before.strategy.fitted_to(number)
     said = _words("strategy", types_of["strategy"], strategy, config.strategy)
-    fitted = config.strategy if number is None else lasting(config.strategy, number)
+    fitted = config.strategy if number is None else config.strategy.fitted_to(number)
     if fitted != config.strategy and not any(word.endswith("horizon") for word in said):
         # The command would fit the strategy to the number, unless its horizon is said.
         said = _words("strategy", types_of["strategy"], _NOTHING, config.strategy)
@@ -71,8 +71,7 @@ def _words(path: str, annotation: Any, before: Any, after: Any) -> list[str]:
 def _fresh(kind: type, annotation: Any) -> Any:
     """The fields with which another kind begins, without one that wraps what was there before."""
     its = field_types(kind)
-    fields = dataclasses.fields(kind) if its else ()
-    begun = {field.name: field.default for field in fields if its[field.name] != annotation}
+    begun = {name: value for name, value in defaults(kind).items() if its[name] != annotation}
     return types.SimpleNamespace(**begun)
 
 

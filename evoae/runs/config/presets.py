@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from evoae.fitness.noises import GaussianNoise
+from evoae.fitness import GaussianNoise
 from evoae.mutations import Sparse
 from evoae.runs.config.settings import DataConfig, RunConfig
 from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy, SuccessiveHalving
@@ -27,7 +27,7 @@ def _probes(
 ) -> dict[str, Any]:
     """The settings of a run by probes, after a race of several starts."""
     probes = ProbeEvolutionStrategy(256, learning_rate=0.03, encoder_rate=0.3, elitist=elitist)
-    race = SuccessiveHalving(probes, num_starts, generations_each).lasting(num_generations)
+    race = SuccessiveHalving(probes, num_starts, generations_each).fitted_to(num_generations)
     return {"strategy": race, "num_generations": num_generations}
 
 
@@ -48,7 +48,7 @@ _PRESETS = {
         RunConfig(
             data=DataConfig("digits10", low=0.1, high=0.9),
             error="logit_huber",
-            noise=GaussianNoise(0.3),
+            corruption=GaussianNoise(0.3),
             **_probes(12_000, 3, 1_000),
         ),
     ),

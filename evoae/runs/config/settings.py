@@ -5,22 +5,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
+import flax.linen as nn
 import tyro
 
 from evoae.checks import (
     check_choice,
+    check_corruption,
+    check_instance,
     check_kl_weight,
-    check_noise,
     check_positive,
     check_range,
     check_whole,
 )
-from evoae.encodings import Direct
+from evoae.encodings import Direct, Encoding
 from evoae.fitness.reconstruction_errors import ERRORS, ErrorName
 from evoae.models import MODELS, Autoencoder
-from evoae.strategies import GeneticAlgorithm
-from evoae.strategies.populations import lasting
-from evoae.types import Encoding, LoggerName, Noise, Strategy
+from evoae.report.words import name_error
+from evoae.strategies import GeneticAlgorithm, Strategy
+from evoae.strategies.base import check_strategy
+from evoae.types import Corruption, FitnessFn, LoggerName
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +37,8 @@ class DataConfig:
       high: the value of white, above low.
       num_samples: take the first ones, this many; None takes all.
       digit: take only the first image with this label; None takes any label.
+      num_validation: images at the end that are kept out of training, and whose error is followed;
+        None keeps out a tenth, 1,000 at most, where `batch_size` makes minibatches, and else none.
     """
 
     source: str = "digits10"
@@ -42,6 +47,7 @@ class DataConfig:
     high: float = 1.0
     num_samples: int | None = None
     digit: int | None = None
+    num_validation: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.source, str) or not self.source:
@@ -52,6 +58,7 @@ class DataConfig:
             object.__setattr__(self, name, float(getattr(self, name)))
         check_whole("data.num_samples", self.num_samples, 1, optional=True)
         check_whole("data.digit", self.digit, 0, optional=True)
+        check_whole("data.num_validation", self.num_validation, 0, optional=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,16 +116,20 @@ class RunConfig:
     Attributes:
       preset: the name under which it is known; a run's folder is named after it.
       data: the images to learn.
-      model: the autoencoder.
+      model: the autoencoder: a named one, or a Flax module of your own that maps images
+        [N, H, W, C] to images of the same shape.
       error: "mae" mean absolute, "mse" mean squared, "rmse" root mean squared error per pixel,
         "bce" binary cross entropy or "logit_huber" Huber's error of logits, for pixels in 0..1;
         "correlation" or "ssim", 1 less the correlation or the structural similarity of images.
-      noise: what spoils the images that the model is given, one of `evoae.fitness`, drawn anew for
-        each generation; the clean ones are to be reconstructed. None spoils nothing.
+      corruption: what spoils the images that the model is given, one of `evoae.fitness`, drawn anew
+        for each generation; the clean ones are to be reconstructed. None spoils nothing.
       kl_weight: makes the model a variational autoencoder: its latent is a Gaussian, sampled anew
         for each generation, and what is made smaller is the negative evidence lower bound by pixel,
         the error and this weight, from 0, times the divergence of the latent from N(0, 1). None
         makes a plain one.
+      fitness: what is made smaller in place of these errors, a function (params, images) -> scalar
+        of your own: images are uint8 [B, H, W, C], or floats where `evoae.train` was given such.
+        None takes the error of the reconstruction.
       encoding: how genes, which the search sees, make the weights, one of `evoae.encodings`.
       strategy: the search, one of `evoae.strategies`.
       independent_population: begin with independent networks, as many as the population has,
@@ -142,10 +153,11 @@ class RunConfig:
 
     preset: Annotated[str, tyro.conf.Suppress] = "custom"
     data: DataConfig = DataConfig()
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig | nn.Module = ModelConfig()
     error: ErrorName = "mse"
-    noise: Noise | None = None
+    corruption: Corruption | None = None
     kl_weight: float | None = None
+    fitness: Annotated[FitnessFn | None, tyro.conf.Suppress] = None
     encoding: Encoding = Direct()
     strategy: Strategy = GeneticAlgorithm()
     independent_population: bool = False
@@ -159,9 +171,12 @@ class RunConfig:
     log: tuple[LoggerName, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, kind in (("data", DataConfig), ("model", ModelConfig)):
-            if not isinstance(getattr(self, name), kind):
-                raise ValueError(f"{name} must be a {kind.__name__}, got {getattr(self, name)!r}")
+        if not isinstance(self.data, DataConfig):
+            raise ValueError(f"data must be a DataConfig, got {self.data!r}")
+        if not isinstance(self.model, ModelConfig | nn.Module):
+            raise ValueError(f"model must be a ModelConfig or a Flax module, got {self.model!r}")
+        if self.fitness is not None and not callable(self.fitness):
+            raise ValueError(f"fitness must be a function or None, got {self.fitness!r}")
         check_choice("error", self.error, ERRORS)
         within = 0 <= self.data.low < self.data.high <= 1
         if ERRORS[self.error].in_unit_interval and not within:
@@ -169,19 +184,12 @@ class RunConfig:
                 f"error: {self.error} needs data.low and data.high in 0..1, "
                 f"got {self.data.low} and {self.data.high}"
             )
-        check_noise(self.noise)
+        check_corruption("corruption", self.corruption)
         check_kl_weight(self.kl_weight, self.error)
         if self.kl_weight is not None:
             object.__setattr__(self, "kl_weight", float(self.kl_weight))
-        if not hasattr(self.encoding, "decode") or isinstance(self.encoding, type):
-            raise ValueError(f"encoding must be one of evoae.encodings, got {self.encoding!r}")
-        if not hasattr(self.strategy, "ask") or isinstance(self.strategy, type):
-            raise ValueError(f"strategy must be one of evoae.strategies, got {self.strategy!r}")
-        if self.independent_population and not hasattr(self.strategy, "population_size"):
-            raise ValueError(
-                "independent_population must be False with a strategy without a population_size, "
-                f"got True with {type(self.strategy).__name__}"
-            )
+        check_instance("encoding", self.encoding, Encoding, "evoae.encodings")
+        check_strategy("strategy", self.strategy)
         check_whole("batch_size", self.batch_size, 1, optional=True)
         check_whole("chunk_size", self.chunk_size, 1, optional=True)
         check_whole("num_devices", self.num_devices, 1, optional=True)
@@ -203,30 +211,40 @@ class RunConfig:
         object.__setattr__(self, "log", tuple(self.log))
 
     @property
+    def error_name(self) -> str:
+        """What is made smaller, in words."""
+        return name_error(self.error, self.kl_weight, self.fitness)
+
+    @property
+    def model_name(self) -> str:
+        """The name of a named model, or of the class of another."""
+        return self.model.name if isinstance(self.model, ModelConfig) else type(self.model).__name__
+
+    @property
     def same_data(self) -> bool:
-        """Whether all generations are evaluated on the same images, noise and latent noise.
+        """Whether all generations are evaluated on the same images, corruption and latent noise.
 
         >>> RunConfig(num_generations=1).same_data, RunConfig(minutes=1, kl_weight=1).same_data
         (True, False)
         """
-        return self.batch_size is None and self.noise is None and self.kl_weight is None
+        return self.batch_size is None and self.corruption is None and self.kl_weight is None
 
-    def lasting(self, num_generations: int) -> "RunConfig":
+    def fitted_to(self, num_generations: int) -> "RunConfig":
         """The same run with another end, and the strategy fitted to it.
 
         Some strategies take smaller steps towards the end, or a part of the run for several starts;
-        see `lasting` of `evoae.types.Strategy`.
+        see `evoae.Strategy.fitted_to`.
 
         Raises:
           ValueError: num_generations is no whole number from 1.
 
         >>> from evoae.runs.config import PRESETS
-        >>> short = PRESETS["digits10"].lasting(5_000)
+        >>> short = PRESETS["digits10"].fitted_to(5_000)
         >>> short.num_generations, short.strategy.strategy.horizon  # four of five starts end early
         (5000, 3000.0)
         """
         check_whole("num_generations", num_generations, 1)
-        strategy = lasting(self.strategy, num_generations)
+        strategy = self.strategy.fitted_to(num_generations)
         return dataclasses.replace(
             self, strategy=strategy, num_generations=num_generations, minutes=None
         )

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae.checks import check_whole
-from evoae.runs.config.setting_names import full_name, with_settings
 from evoae.runs.config.serialization import to_json
+from evoae.runs.config.setting_names import full_name, with_settings
 from evoae.runs.config.settings import RunConfig
 
 # What belongs to the whole sweep; seeds have their own place.

@@ -21,7 +21,7 @@ class Status(NamedTuple):
       steps: generations, or other steps, so far.
       best: the smallest error in the last one.
       mean: its mean error.
-      speed: steps a second of late; NaN when it is not known yet.
+      speed: steps a second in the newest block; NaN before there is one.
       seconds_left: until the end at this speed.
       unit: what one step is.
     """

@@ -1,6 +1,7 @@
 """The folder of a run: what is written at its start, after every block, and at its end."""
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,15 +12,32 @@ import numpy.typing as npt
 
 from evoae.report.animation import write_animation
 from evoae.report.curve import draw_curve
-from evoae.report.output_files import replacing
+from evoae.report.film import Frame, FrameRecorder
 from evoae.report.gallery import draw_gallery
 from evoae.report.metrics import read_metrics, write_metrics
+from evoae.report.output_files import replacing
 from evoae.report.page import Record, read_record, write_page
 from evoae.report.page.images import thin_frames, to_bytes
-from evoae.report.page.record import METRICS, PAGE, PICTURES, RESULT, write_pictures, write_result
-from evoae.report.film import Frame, FrameRecorder
+from evoae.report.page.record import (
+    METRICS,
+    PAGE,
+    PICTURES,
+    RESULT,
+    VALIDATION,
+    write_pictures,
+    write_result,
+)
 from evoae.report.table import write_table
-from evoae.report.words import name_error
+from evoae.runs.loop import Observer, Progress
+from evoae.runs.measuring import (
+    DENOISING,
+    Snapshot,
+    Snapshots,
+    measure_by_level,
+    measure_validation,
+)
+from evoae.runs.observers.progress_bar import COMPILING
+from evoae.runs.page_arrays import views, views_of_genotype
 from evoae.runs.paths import (
     BEST,
     CHECKPOINTS,
@@ -29,13 +47,12 @@ from evoae.runs.paths import (
     write_settings,
     writing,
 )
-from evoae.runs.measuring import DENOISING, Snapshot, Snapshots, measure_by_level
-from evoae.runs.loop import Observer, Progress
 from evoae.runs.result import Result, numbers_of, result_of
 from evoae.runs.task import Task
-from evoae.runs.page_arrays import views, views_of_genotype
 from evoae.runs.weight_files import save_genotype, save_weights
 from evoae.types import Info
+
+VALIDATION_COST = 0.02  # of the time at most: where it takes longer, it becomes rarer
 
 
 class RunFolder(Observer):
@@ -68,6 +85,8 @@ class RunFolder(Observer):
         self._num_bytes = num_bytes
         self._recorder = FrameRecorder()
         self._rows: list[Mapping[str, npt.NDArray[Any]]] = []
+        self._validation: list[Mapping[str, npt.NDArray[Any]]] = []
+        self._due = 0.0
         self.result: Result | None = None
         self.numbers: dict[str, Any] = {}
 
@@ -98,6 +117,7 @@ class RunFolder(Observer):
         with writing(self.path):
             write_metrics(self.path / METRICS, rows, append=True)
             self._write_weights(snapshot)
+            self._validate(progress, snapshot)
 
     def end(self, progress: Progress) -> None:
         """Draws the pictures and writes the page."""
@@ -115,7 +135,7 @@ class RunFolder(Observer):
             views_of_network |= views_of_genotype(task, progress.state.best, snapshot.network)
         with writing(self.path):
             self._draw()
-            if progress.failure is None and self._task.config.noise is not None:
+            if progress.failure is None and self._task.config.corruption is not None:
                 self._write_levels(snapshot)
             film = self._film(thin_frames(self._recorder.frames))
             write_pictures(self.path / PICTURES, film | views_of_network)
@@ -139,6 +159,7 @@ class RunFolder(Observer):
             else {},
             result={"baselines": self._baselines},
             pictures=self._film(newest) if newest else {},
+            validation=_joined(list(self._validation)),
         )
 
     @property
@@ -159,6 +180,27 @@ class RunFolder(Observer):
             return
         os.truncate(metrics, num_bytes)
         self._rows = [read_metrics(metrics, num_bytes)]
+        if (validation := self.path / VALIDATION).exists():
+            columns = read_metrics(validation)
+            before = columns["generation"] <= self._rows[0]["generation"][-1]
+            self._validation = [{name: values[before] for name, values in columns.items()}]
+            write_metrics(validation, self._validation[0])
+
+    def _validate(self, progress: Progress, snapshot: Snapshot) -> None:
+        """Adds the error of images that are kept out, unless that takes too much of the time."""
+        begun = time.perf_counter()
+        if not len(self._task.validation) or not (progress.is_last or begun >= self._due):
+            return
+        error = measure_validation(self._task, snapshot.network)
+        row = {
+            "generation": np.array([progress.pace.steps]),
+            "error": np.array([error], np.float32),
+        }
+        self._validation.append(row)
+        write_metrics(self.path / VALIDATION, row, append=True)
+        now = time.perf_counter()
+        if progress.pace.steps > COMPILING:  # before, it was compiled
+            self._due = now + (now - begun) / VALIDATION_COST
 
     def _write_weights(self, snapshot: Snapshot) -> None:
         save_weights(self.path / BEST, snapshot.network)
@@ -180,10 +222,14 @@ class RunFolder(Observer):
         series = {"best": best, "mean": mean}
         if config.same_data:  # else errors of different generations are of different images
             series = {"best so far": np.fmin.accumulate(best), "mean": mean}
+        if self._validation:
+            kept_out = _joined(self._validation)
+            series["validation"] = np.full(len(best), np.nan)
+            series["validation"][kept_out["generation"] - 1] = kept_out["error"]
         picture = draw_gallery(
             shown.targets,
             frames[-1].images,
-            inputs=None if config.noise is None else shown.inputs,
+            inputs=None if config.corruption is None else shown.inputs,
             name="evolved",
             low=low,
             high=high,
@@ -195,7 +241,7 @@ class RunFolder(Observer):
             self._column("generation"),
             series,
             baselines=self._baselines,
-            ylabel=name_error(config.error, config.kl_weight),
+            ylabel=config.error_name,
         )
         write_animation(
             self.path / "evolution.gif", shown.targets, frames, name="evolved", low=low, high=high
@@ -203,7 +249,7 @@ class RunFolder(Observer):
 
     def _write_levels(self, snapshot: Snapshot) -> None:
         networks = {"evolved": snapshot.network}
-        columns = measure_by_level(self._task.fitness, networks, self._task.images)
+        columns = measure_by_level(self._task.reconstruction, networks, self._task.images)
         write_table(self.path / DENOISING, list(columns), list(zip(*columns.values(), strict=True)))
 
     def _film(self, frames: Sequence[Frame]) -> dict[str, npt.NDArray[Any]]:

@@ -18,8 +18,8 @@ from evoae.cli.entry_point import main
 from evoae.mutations import Gaussian
 from evoae.runs.clock import Clock
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig, from_json, to_json
-from evoae.runs.measuring import Snapshots
 from evoae.runs.loop import run_loop
+from evoae.runs.measuring import Snapshots
 from evoae.runs.observers import checkpoints, trackers
 from evoae.runs.observers.trackers import Trackers, load_trackers
 from evoae.runs.task import prepare

@@ -34,7 +34,7 @@ def measure_cost(task: Task, blocks: int, block_size: int = 5) -> Cost:
     """
     fitnesses = [task.fitness_of_genotype]
     if task.encoded:
-        fitnesses.append(_Undecoded(task.fitness, task.network(task.state.best)))
+        fitnesses.append(_Undecoded(task.reconstruction, task.network(task.state.best)))
 
     def clock(fitness: Callable[..., jax.Array]) -> float:
         begun = time.perf_counter()

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from evoae import data, trees
-from evoae.encodings import Direct
+from evoae.encodings import Direct, Encoding
 from evoae.experiments.paper.encodings.decoding import measure_cost
 from evoae.experiments.paper.encodings.findings import groups, judge, summary
 from evoae.experiments.paper.encodings.pictures import draw
@@ -18,10 +18,9 @@ from evoae.fitness.baselines import compute_baselines
 from evoae.models import MODELS
 from evoae.mutations import Sparse
 from evoae.runs.config import PRESETS, ModelConfig, RunConfig
-from evoae.runs.config.kinds import kinds
+from evoae.runs.config.registry import kinds
 from evoae.runs.task import prepare
 from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy
-from evoae.types import Encoding
 
 # What the number of genes depends on: the setting, and its values, the encoding's own first.
 SIZES: dict[str, tuple[str, tuple[Any, ...]]] = {

@@ -13,9 +13,9 @@ from rich.console import Console
 from evoae import trees
 from evoae.report.output_files import replacing
 from evoae.runs.config import RunConfig
-from evoae.runs.paths import CHECKPOINTS
 from evoae.runs.loop import Progress
 from evoae.runs.observers.progress_bar import ProgressBar, Status, status_of
+from evoae.runs.paths import CHECKPOINTS
 from evoae.runs.sweeps import sweep
 from evoae.runs.training import Result, resume, train
 

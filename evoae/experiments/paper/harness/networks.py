@@ -13,7 +13,6 @@ from evoae.experiments.paper.harness.kept_parts import Arrays, Parts
 from evoae.fitness import Reconstruction
 from evoae.fitness.baselines import compute_diversity
 from evoae.models.compiled import applied
-from evoae.runs.config import RunConfig
 from evoae.runs.compared_methods import (
     Trained,
     describe_descent,
@@ -21,6 +20,7 @@ from evoae.runs.compared_methods import (
     train_by_evolution,
     tune_learning_rate,
 )
+from evoae.runs.config import RunConfig
 from evoae.runs.task import Task, prepare
 
 ADAM = "adam"

@@ -17,7 +17,7 @@ from evoae.models.compiled import random_networks
 from evoae.runs import checkpoint_files as checkpoint
 from evoae.runs.loop import Observer, Progress
 from evoae.runs.task import Images
-from evoae.strategies import ProbeEvolutionStrategy, SuccessiveHalving, Stacked
+from evoae.strategies import ProbeEvolutionStrategy, Stacked, SuccessiveHalving
 from evoae.types import Params
 
 NUM_PARTS = 20

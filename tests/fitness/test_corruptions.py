@@ -1,4 +1,4 @@
-"""Noisy inputs: what they are, who shares them, and what is learnt from them."""
+"""Corrupted inputs: what they are, who shares them, and what is learnt from them."""
 
 import csv
 import dataclasses
@@ -15,9 +15,10 @@ from evoae.cli.options import parse_run
 from evoae.engine.generations import generation
 from evoae.fitness import Reconstruction
 from evoae.fitness.batches import prepared
-from evoae.fitness.noises import GaussianNoise, MaskingNoise, SaltAndPepperNoise
+from evoae.fitness.corruptions import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from evoae.report import draw_gallery
-from evoae.runs import Clock, backprop, compare, measuring as judging, task, train
+from evoae.runs import Clock, backprop, compare, task, train
+from evoae.runs import measuring as judging
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, to_json
 from evoae.runs.measuring import measure_by_level
 from evoae.strategies import GeneticAlgorithm
@@ -42,7 +43,7 @@ def config(tmp_path_factory):
         preset="test",
         data=DataConfig(str(path)),
         model=ModelConfig("mlp", latent_size=2),
-        noise=MaskingNoise(0.4),
+        corruption=MaskingNoise(0.4),
         strategy=GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian(0.1)),
         num_generations=4,
     )
@@ -64,6 +65,18 @@ def test_masks_hit_their_part_of_the_pixels(pixels):
     assert hit.mean() == pytest.approx(0.4, abs=0.02)
     assert set(spoiled[hit].tolist()) == {float(np.float32(LOW)), float(np.float32(HIGH))}
     assert (spoiled[hit] == np.float32(HIGH)).mean() == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("noise", [MaskingNoise(0.4), SaltAndPepperNoise(0.4)], ids=str)
+def test_colour_images_are_spoiled_by_whole_pixels(noise, pixels):
+    """Those that are hit in grey images; all channels of a pixel are black, or white, or kept."""
+    colours = np.random.default_rng(3).uniform(LOW, HIGH, (*pixels.shape[:-1], 3))
+    spoiled = np.asarray(noise.apply(jax.random.key(1), jnp.float32(colours), LOW, HIGH))
+    hit = spoiled != np.float32(colours)
+    assert np.array_equal(hit.all(-1), hit.any(-1))
+    assert np.all(np.ptp(spoiled[hit.all(-1)], axis=-1) == 0)
+    grey = noise.apply(jax.random.key(1), pixels, LOW, HIGH) != pixels
+    np.testing.assert_array_equal(hit.all(-1), np.asarray(grey)[..., 0])
 
 
 @pytest.mark.parametrize("noise", [GaussianNoise, MaskingNoise, SaltAndPepperNoise])
@@ -88,10 +101,10 @@ class Plain(nn.Module):
 @pytest.mark.parametrize("model", [MODEL, Plain()], ids=["layers", "flax"])
 def test_the_target_is_clean_and_the_input_is_not(model, error, key):
     noise = MaskingNoise(0.5)
-    fitness = Reconstruction(model, error, low=LOW, high=HIGH, noise=noise)
+    fitness = Reconstruction(model, error, low=LOW, high=HIGH, corruption=noise)
     clean = evoae.data.scale(IMAGES, LOW, HIGH)
     params = model.init(key, clean)["params"]
-    noisy = fitness.noisy(jax.random.key(5), IMAGES)
+    noisy = fitness.corrupted(jax.random.key(5), IMAGES)
     assert np.mean(np.abs(noisy - clean) > 1e-6) == pytest.approx(0.5, abs=0.1)
     batch = fitness.prepare(IMAGES, jax.random.key(5))
     output = np.asarray(model.apply({"params": params}, noisy))
@@ -105,7 +118,7 @@ def test_the_target_is_clean_and_the_input_is_not(model, error, key):
 
 @pytest.mark.parametrize("batch_size", [None, 4])
 def test_candidates_of_a_generation_share_their_noise_and_generations_do_not(batch_size, key):
-    fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
+    fitness = Reconstruction(MODEL, corruption=GaussianNoise(0.5))
     params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     # Children that are their parent: whatever differs is the batch.
     still = evoae.mutations.Gaussian(1e-30)
@@ -127,7 +140,7 @@ def test_candidates_of_a_generation_share_their_noise_and_generations_do_not(bat
 
 
 def test_single_changes_see_the_noise_too(key):
-    fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
+    fitness = Reconstruction(MODEL, corruption=GaussianNoise(0.5))
     params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     strategy = GeneticAlgorithm(16, mutation=evoae.mutations.Sparse(1))
     population, _ = strategy.ask(key, strategy.init(key, params))
@@ -138,7 +151,7 @@ def test_single_changes_see_the_noise_too(key):
 
 
 def test_fresh_noise_is_not_evaluated_from_the_activations_of_old_noise(key):
-    fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
+    fitness = Reconstruction(MODEL, corruption=GaussianNoise(0.5))
     params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     strategy = GeneticAlgorithm(16, mutation=evoae.mutations.Sparse(1, scale=1e-6))
     start = strategy.init(key, params)
@@ -152,7 +165,7 @@ def test_fresh_noise_is_not_evaluated_from_the_activations_of_old_noise(key):
 
 
 def test_genes_and_gradients_get_the_noise_as_well(key):
-    fitness = Reconstruction(MODEL, noise=GaussianNoise(0.5))
+    fitness = Reconstruction(MODEL, corruption=GaussianNoise(0.5))
     params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     encoding = encodings.RandomSubspace(20)
     of_genotype = encodings.decoded(fitness, encoding, params)
@@ -172,7 +185,7 @@ def test_genes_and_gradients_get_the_noise_as_well(key):
 
 
 def test_errors_at_other_levels_stand_beside_no_network(key):
-    fitness = Reconstruction(MODEL, "mae", noise=MaskingNoise(0.4))
+    fitness = Reconstruction(MODEL, "mae", corruption=MaskingNoise(0.4))
     params = MODEL.init(key, jnp.zeros((1, 6, 5, 1)))["params"]
     columns = measure_by_level(fitness, {"evolved": params}, IMAGES)
     assert columns["level"] == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8])
@@ -189,7 +202,7 @@ def test_a_run_shows_what_it_was_given(config, tmp_path):
     assert result.error == pytest.approx(
         float(
             begun.fitness(
-                result.network, prepared(begun.fitness, begun.images, judging._noise_key(0))
+                result.network, prepared(begun.fitness, begun.images, judging._judging_key(0))
             )
         ),
         rel=1e-5,
@@ -222,11 +235,11 @@ def test_a_gallery_has_rows_of_noisy_reconstructed_and_clean_images():
 
 def test_noise_is_a_setting(config):
     assert from_json(to_json(config)) == config
-    words = ["--noise.kind", "SaltAndPepperNoise", "--noise.level", "0.2"]
+    words = ["--corruption.kind", "SaltAndPepperNoise", "--corruption.level", "0.2"]
     assert parse_run(PRESETS["digits10"], words).noise == SaltAndPepperNoise(0.2)
-    assert parse_run(PRESETS["denoise"], ["--noise.kind", "None"]).noise is None
+    assert parse_run(PRESETS["denoise"], ["--corruption.kind", "None"]).corruption is None
     assert PRESETS["digits10"].noise is None
     with pytest.raises(ValueError, match=r"noise must be None or one of .*, got 0\.3"):
-        dataclasses.replace(config, noise=0.3)
-    with pytest.raises(ValueError, match=r"noise must be None or one of .*, got 0\.3"):
-        Reconstruction(MODEL, noise=0.3)
+        dataclasses.replace(config, corruption=0.3)
+    with pytest.raises(ValueError, match=r"corruption must be None or one of .*, got 0\.3"):
+        Reconstruction(MODEL, corruption=0.3)

@@ -1,8 +1,8 @@
-"""The errors of networks that differ from one network in a single weight.
+"""Delta evaluation: the errors of children that differ from their parent in a single weight.
 
-The activations of that network, the centre, are computed once. A neighbour then needs only what
-lies behind its changed weight, and of that only the block that the change reaches (the idea of
-incremental evaluation, Langdon 2021, applied to weights).
+The activations of the parent are computed once. A child then needs only what lies behind its
+changed weight, and of that only the block that the change reaches (the idea of incremental
+evaluation, Langdon 2021, applied to weights).
 """
 
 import functools
@@ -15,7 +15,7 @@ import numpy as np
 from jax import lax
 
 from evoae import trees
-from evoae.fitness.centre import Centre, PixelError
+from evoae.fitness.parent_activations import ParentActivations, PixelError
 from evoae.layers import (
     Change,
     Dense,
@@ -27,14 +27,14 @@ from evoae.layers import (
 )
 from evoae.models import Autoencoder
 
-# Neighbours evaluated at a time, where each changes a weight of its own: on a CPU what a core's
+# Children evaluated at a time, where each changes a weight of its own: on a CPU what a core's
 # cache holds. Sizes do not depend on the population, and so neither does rounding.
 TILE_VALUES, SMALLEST_TILE, LARGEST_TILE = 250_000, 4, 8
 TILE_OF_ACCELERATOR = 256
 
 
 def tile_size(num_images: int, pixels: int) -> int:
-    """The most neighbours that are evaluated at a time.
+    """The most children that are evaluated at a time.
 
     >>> tile_size(10, 28 * 28), tile_size(64, 28 * 28)
     (8, 4)
@@ -45,7 +45,7 @@ def tile_size(num_images: int, pixels: int) -> int:
 
 
 class Stage(NamedTuple):
-    """One layer at work on the centre, with its input and output [*shape, images]."""
+    """One layer at work on the parent, with its input and output [*shape, images]."""
 
     layer: Any  # a static `Layer`: a Stage lives within one trace only
     weights: Weights
@@ -54,23 +54,23 @@ class Stage(NamedTuple):
     out: jax.Array
 
 
-class Neighbours:
-    """Evaluates neighbours of a centre; built anew in each trace, and holds no state beyond it."""
+class DeltaEvaluation:
+    """Evaluates children of one parent; built anew in each trace, and holds no state beyond it."""
 
     def __init__(
         self,
         model: Autoencoder,
         pixel_error: PixelError,
-        centre: Centre,
+        parent: ParentActivations,
         images: jax.Array,
         targets: jax.Array,
     ) -> None:
-        self.pixel_error, self.centre, self.targets = pixel_error, centre, targets
+        self.pixel_error, self.parent, self.targets = pixel_error, parent, targets
         self.stages: list[Stage] = []
         self.weighted: list[int] = []  # the layers that have weights
-        places, starts, x = trees.places(centre.params), [], images
-        for index, (name, layer, weights) in enumerate(model.stages(centre.params)):
-            pre, out = centre.activations[index]
+        places, starts, x = trees.places(parent.params), [], images
+        for index, (name, layer, weights) in enumerate(model.stages(parent.params)):
+            pre, out = parent.activations[index]
             self.stages.append(Stage(layer, weights, x, pre, out))
             if weights:
                 self.weighted.append(index)
@@ -80,7 +80,7 @@ class Neighbours:
         self.starts = np.array(starts)  # where their weights begin in `tree.ravel`
 
     def of_shared_position(self, position: jax.Array, deltas: jax.Array) -> jax.Array:
-        """Summed errors [C] of C neighbours: weight `position` changes by deltas [C]."""
+        """Summed errors [C] of C children: weight `position` changes by deltas [C]."""
         layer, index = self._locate(position)
 
         branches = [self._of_layer(first) for first in self.weighted]
@@ -97,9 +97,9 @@ class Neighbours:
         return lambda index, deltas: self._errors_of_pre_activations(whole, heads(index, deltas))
 
     def of_positions(self, positions: jax.Array, deltas: jax.Array) -> jax.Array:
-        """Summed errors [C] of C neighbours: weight positions [C] change by deltas [C], one each.
+        """Summed errors [C] of C children: weight positions [C] change by deltas [C], one each.
 
-        Neighbours are sorted by the layer of their weight, and evaluated a tile at a time. Those
+        Children are sorted by the layer of their weight, and evaluated a tile at a time. Those
         whose change reaches all of the last dense layer's output first meet there.
         """
         count = positions.shape[0]
@@ -199,7 +199,7 @@ class Neighbours:
             yield number, change
 
     def _error(self, first: int, index: jax.Array, delta: jax.Array, *, each: bool) -> jax.Array:
-        """Summed error of the neighbour whose weight `index` of layer `first` moves by `delta`."""
+        """Summed error of the child whose weight `index` of layer `first` moves by `delta`."""
         for number, change in self._walk(first, index, delta, each=each):
             pre = self.stages[number].pre
             if spans(change, pre.shape[:-1]):
@@ -211,7 +211,7 @@ class Neighbours:
         pre = cut(pre, *block).reshape(-1) + change.values.reshape(-1)
         inside = self.pixel_error(pre, cut(self.targets, *block).reshape(-1))
         inside = lax.optimization_barrier(inside).sum()
-        return self.centre.error_sum - cut(self.centre.pixel_errors, *block).sum() + inside
+        return self.parent.error_sum - cut(self.parent.pixel_errors, *block).sum() + inside
 
     def _pre_activation(
         self, first: int, index: jax.Array, delta: jax.Array, *, until: int, each: bool

@@ -57,13 +57,13 @@ ERRORS = dict(zip(NETWORKS, ("mae", "logit_huber", "bce", "rmse", "mse"), strict
 
 
 class Case(NamedTuple):
-    """A network that is the centre, and its fitness on four images."""
+    """A network that is the parent, and its fitness on four images."""
 
     fitness: evoae.fitness.Reconstruction
     images: jax.Array
     params: evoae.types.Params
     batch: evoae.fitness.batches.PreparedBatch
-    around: evoae.fitness.centre.Centre
+    parent: evoae.fitness.parent_activations.ParentActivations
 
 
 @pytest.fixture(params=NETWORKS, scope="module")
@@ -74,7 +74,7 @@ def case(request):
     params = init(model, images)
     rng = np.random.default_rng(3)  # biases of 0 would hide what they do
     params = jax.tree.map(lambda leaf: leaf + np.float32(rng.normal(0, 0.1, leaf.shape)), params)
-    return Case(fitness, images, params, *around(fitness, params, images))
+    return Case(fitness, images, params, *parent(fitness, params, images))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -83,19 +83,19 @@ def init(model, images):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def around(fitness, params, images):
+def parent(fitness, params, images):
     batch = fitness.prepare(images)
-    return batch, fitness.around(params, batch)
+    return batch, fitness.evaluate_parent(params, batch)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def around_after(fitness, params, batch, previous):
-    return fitness.around(params, batch, previous)
+def parent_after(fitness, params, batch, previous):
+    return fitness.evaluate_parent(params, batch, previous)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def of_changes(fitness, around, batch, positions, deltas):
-    return fitness.of_changes(around, batch, positions, deltas)
+def of_changes(fitness, parent, batch, positions, deltas):
+    return fitness.of_changes(parent, batch, positions, deltas)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -115,20 +115,20 @@ def some_positions(params, each=3):
 
 
 @pytest.mark.parametrize("changed", ["nothing", "decoder", "encoder"])
-def test_a_centre_keeps_what_it_has_in_common_with_the_one_before(case, changed):
+def test_a_parent_keeps_what_it_has_in_common_with_the_one_before(case, changed):
     params = jax.tree_util.tree_map_with_path(
         lambda path, leaf: leaf + float(changed in jax.tree_util.keystr(path)), case.params
     )
-    anew = around_after(case.fitness, params, case.batch, None)
-    after = around_after(case.fitness, params, case.batch, case.around)
+    anew = parent_after(case.fitness, params, case.batch, None)
+    after = parent_after(case.fitness, params, case.batch, case.parent)
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-6), anew, after)
 
     # What is kept is known by a mark of the one before, from which nothing else is computed.
-    (pre, out), *others = case.around.activations
-    marked = case.around._replace(
+    (pre, out), *others = case.parent.activations
+    marked = case.parent._replace(
         activations=((jnp.full_like(pre, jnp.nan), out), *others), error_sum=jnp.float32(jnp.nan)
     )
-    found = around_after(case.fitness, params, case.batch, marked)
+    found = parent_after(case.fitness, params, case.batch, marked)
     assert bool(jnp.isnan(found.activations[0][0]).all()) == (changed != "encoder")
     assert bool(jnp.isnan(found.error_sum)) == (changed == "nothing")
     assert not jnp.isnan(found.pixel_errors).any()
@@ -137,7 +137,7 @@ def test_a_centre_keeps_what_it_has_in_common_with_the_one_before(case, changed)
 def test_children_with_a_position_each(case):
     positions = some_positions(case.params)
     deltas = jax.random.uniform(jax.random.key(4), positions.shape, minval=-1.0)
-    errors = of_changes(case.fitness, case.around, case.batch, positions, deltas)
+    errors = of_changes(case.fitness, case.parent, case.batch, positions, deltas)
     expected = computed_anew(case.fitness, case.params, case.batch, positions, deltas)
     np.testing.assert_allclose(errors, expected, rtol=1e-5, atol=1e-7)
     assert len(np.unique(expected)) > len(expected) // 2  # the changes matter
@@ -146,7 +146,7 @@ def test_children_with_a_position_each(case):
 def test_children_that_share_a_position(case):
     positions, deltas = some_positions(case.params), jnp.asarray([-0.7, 0.0, 0.4, 1.0])
     errors = [
-        of_changes(case.fitness, case.around, case.batch, position, deltas)
+        of_changes(case.fitness, case.parent, case.batch, position, deltas)
         for position in positions
     ]
     expected = computed_anew(
@@ -159,10 +159,10 @@ def test_children_that_share_a_position(case):
     np.testing.assert_allclose(np.concatenate(errors), expected, rtol=1e-5, atol=1e-7)
 
 
-def test_the_centre_has_its_own_error(case):
+def test_the_parent_has_its_own_error(case):
     position, deltas = jnp.int32([0]), jnp.zeros(1)
     expected = computed_anew(case.fitness, case.params, case.images, position, deltas)
-    found = case.fitness.of_centre(case.around, case.batch)
+    found = case.fitness.of_parent(case.parent, case.batch)
     np.testing.assert_allclose(found, expected[0], rtol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""One network with all that is computed of it on a batch, for the errors of its neighbours."""
+"""A parent with all that is computed of it on a batch, for the errors of its children."""
 
 import functools
 import itertools
@@ -16,33 +16,27 @@ from evoae.types import Params
 PixelError = Callable[[jax.Array, jax.Array], jax.Array]
 
 
-class Centre(NamedTuple):
-    """One network with its activations on one batch.
+class ParentActivations(NamedTuple):
+    """One network with its activations on one batch."""
 
-    Attributes:
-      params: its weights.
-      activations: (before, after) the activation function for each layer, [*shape, images].
-      pixel_errors: [channels, height, width, images].
-      error_sum: their sum.
-    """
-
-    params: Params
+    params: Params  # its weights
+    # (before, after) the activation function for each layer, [*shape, images]
     activations: tuple[tuple[jax.Array, jax.Array], ...]
-    pixel_errors: jax.Array
-    error_sum: jax.Array
+    pixel_errors: jax.Array  # [channels, height, width, images]
+    error_sum: jax.Array  # their sum
 
 
-def centre(
+def evaluate_parent(
     model: Autoencoder,
     pixel_error: PixelError,
     params: Params,
     inputs: jax.Array,
     targets: jax.Array,
-    previous: Centre | None = None,
-) -> Centre:
+    previous: ParentActivations | None = None,
+) -> ParentActivations:
     """Evaluates one network and keeps its activations; `inputs` come from `Autoencoder.prepare`.
 
-    With the `previous` centre, on the same batch, an encoder whose weights are those of before is
+    With the `previous` parent, on the same batch, an encoder whose weights are those of before is
     not computed again, nor is a whole network.
     """
     count = sum(name.startswith("encoder/") for name, *_ in model.stages(params))
@@ -59,7 +53,7 @@ def centre(
     if previous is None:
         first = encoded()
         rest, *errors = decoded(first[-1][1])
-        return Centre(params, (*first, *rest), *errors)
+        return ParentActivations(params, (*first, *rest), *errors)
     kept = previous.activations
     same = jax.tree.map(lambda a, b: (a == b).all(), params, previous.params)
     same_encoder = jnp.stack(jax.tree.leaves(same["encoder"])).all()
@@ -71,4 +65,4 @@ def centre(
         decoded,
         first[-1][1],
     )
-    return Centre(params, (*first, *rest), *errors)
+    return ParentActivations(params, (*first, *rest), *errors)

@@ -13,18 +13,14 @@ import numpy.typing as npt
 class HeldArrays:
     """A tree of arrays that never change; two with equal contents are equal.
 
-    Attributes:
-      structure: the tree.
-      digest: the SHA-256 of the types, shapes and values of all arrays.
-      leaves: the arrays, in the order of `jax.tree.leaves`.
-
     >>> one, same, other = (HeldArrays.of({"mean": np.full(2, x)}) for x in (1.0, 1.0, 2.0))
     >>> one == same, hash(one) == hash(same), one == other
     (True, True, False)
     """
 
-    structure: Any
-    digest: str
+    structure: Any  # the tree
+    digest: str  # the SHA-256 of the types, shapes and values of all arrays
+    # the arrays, in the order of `jax.tree.leaves`
     leaves: tuple[npt.NDArray[Any], ...] = dataclasses.field(compare=False, repr=False)
 
     @classmethod

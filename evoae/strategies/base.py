@@ -1,0 +1,111 @@
+"""What every strategy is: a base class with a default for all that is optional."""
+
+import abc
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import jax
+
+from evoae.checks import Checked, check_instance
+from evoae.types import Hyper, Info, Params, Population
+
+
+class Strategy(Checked, abc.ABC):
+    """A frozen description of a search; its arrays live in the state that its methods hand on.
+
+    A subclass is a frozen dataclass with `init`, `ask`, `tell`, `express` and a `population_size`,
+    a field or a property; all else has a default. Its state is a `NamedTuple` that has at least
+    `generation` (int32), `best` (Params) and `best_fitness` (float32), and `hyper`, what
+    `evoae.trees.hyperparameters` finds in the description.
+    """
+
+    takes_migrants: ClassVar[bool] = False
+    """Whether there is an `immigrate`."""
+
+    if TYPE_CHECKING:
+        # No property in truth: a dataclass would take it for the default of its field.
+        @property
+        def population_size(self) -> int:
+            """Candidates a generation, P."""
+
+    @property
+    def num_networks(self) -> int:
+        """Networks to begin from: 1, or how many `init` is given as `evoae.Stacked`."""
+        return 1
+
+    @abc.abstractmethod
+    def init(self, key: jax.Array, params: Params, hyper: Hyper | None = None) -> Any:
+        """The first state.
+
+        Args:
+          key: for all that is drawn.
+          params: one network, or several of them (`evoae.Stacked`) where `num_networks` says so.
+            A strategy may also begin with a whole population.
+          hyper: floats in place of those of the description, by name; only some of them, too.
+        """
+
+    @abc.abstractmethod
+    def ask(self, key: jax.Array, state: Any) -> tuple[Population, Any]:
+        """The next candidates, and the state with which they are told."""
+
+    @abc.abstractmethod
+    def tell(
+        self, key: jax.Array, population: Population, fitness: jax.Array, state: Any
+    ) -> tuple[Any, Info]:
+        """The next state, from the errors [P] of the candidates: smaller is better."""
+
+    @abc.abstractmethod
+    def express(self, population: Population, index: jax.Array) -> Params:
+        """Candidate `index` as a whole network.
+
+        Candidates of several populations may be joined to one (`evoae.strategies.Islands`); so its
+        parents are those that `population.parent_ids` names.
+        """
+
+    def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
+        """Candidates 1..P-1 as one changed weight each, by which they are evaluated faster.
+
+        Returns:
+          Where each differs from candidate 0, the single parent, and what is added there: int32
+          [P-1] (or () where all change the same weight) in the order of `evoae.trees.ravel`, and
+          float32 [P-1]. None, as here, where candidates differ in more.
+        """
+        return None
+
+    def has_final_shapes(self, state: Any) -> bool:
+        """Whether the arrays of the state keep their shapes from here on: yes.
+
+        A strategy whose first generations change them, such as from a whole population to its
+        elites, says when that is over; until then each generation is compiled by itself.
+        """
+        return True
+
+    def fitted_to(self, num_generations: int) -> Self:
+        """The same strategy for a run of that many generations: itself.
+
+        One whose steps fall towards an end, or that has phases, ends them with the run.
+        """
+        return self
+
+    def immigrate(self, state: Any, params: Params, fitness: jax.Array) -> Any:
+        """The state after networks from elsewhere were taken in, for one that `takes_migrants`.
+
+        It is called right after `tell`. The best so far must not be lost by it.
+
+        Args:
+          state: as `tell` returned it.
+          params: the networks; leaves [M, ...].
+          fitness: their errors on the data of this generation, float32 [M].
+
+        Raises:
+          NotImplementedError: a strategy that does not take any.
+        """
+        raise NotImplementedError(f"{type(self).__name__} takes in no networks from elsewhere")
+
+
+def check_strategy(name: str, value: object) -> None:
+    """Raises a `ValueError` unless the value is a strategy."""
+    check_instance(name, value, Strategy, "evoae.strategies")
+    if not hasattr(value, "population_size"):
+        raise ValueError(
+            f"{name} must have a population_size, its candidates a generation; got {value!r}"
+        )
