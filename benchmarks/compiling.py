@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 import evoae
-from evoae.engine.evolution import block
+from evoae.engine.generations import block
 from evoae.mutations import Gaussian, Sparse
 from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy
 

@@ -5,8 +5,8 @@ import math
 import numbers
 import types
 import typing
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,50 +14,79 @@ import numpy.typing as npt
 _PLAIN = {"bool": bool, "float": float, "int": int}
 
 
-def field_types(cls: type) -> dict[str, Any]:
+def field_types(cls: type, *, include_extras: bool = False) -> dict[str, Any]:
     """The annotation of every field of a dataclass, by name; of any other class nothing.
 
     Where one of them has a name that is nowhere to be found, all are as they are written, but for
-    plain numbers.
+    plain numbers. What stands in an `Annotated` beside a type is left out unless it is asked for.
     """
     if not dataclasses.is_dataclass(cls):
         return {}
     try:
-        hints = typing.get_type_hints(cls)
+        hints = typing.get_type_hints(cls, include_extras=include_extras)
     except (AttributeError, NameError, TypeError):
         hints = {}
     written = {field.name: field.type for field in dataclasses.fields(cls)}
     return {name: hints.get(name, _PLAIN.get(str(its), its)) for name, its in written.items()}
 
 
-def to_python_numbers(description: Any) -> None:
-    """Makes numbers of Python of all others in a frozen dataclass, by how its fields are annotated.
+class Rule(NamedTuple):
+    """Which numbers a field may have: a part of its annotation, for `Checked`."""
 
-    In fields annotated `float`, `int` or `bool`, such a number or None, or a tuple of such numbers,
-    a number of NumPy becomes one of Python, a whole one a float where that is annotated, a list a
-    tuple. So equal settings are equal descriptions and compile nothing. Whatever is no number, or
-    would lose something, stays for the checks after it.
+    words: str  # what is allowed, such as "above 0"
+    holds: Callable[[Any], bool]  # whether a number is allowed
 
-    >>> import numpy as np
+
+Positive = Annotated[float, Rule("above 0", lambda x: x > 0)]
+Fraction = Annotated[float, Rule("above 0 and below 1", lambda x: 0 < x < 1)]
+Count = Annotated[int, Rule("from 1", lambda x: x >= 1)]
+Several = Annotated[int, Rule("from 2", lambda x: x >= 2)]
+
+
+class Checked:
+    """The base of dataclasses whose fields are checked by their annotations when they are made.
+
+    Numbers of NumPy become Python's, a whole one a float where that is annotated, and a list a
+    tuple of such numbers. So equal settings are equal descriptions and compile nothing. A field, or
+    each item of a tuple, follows the `Rule` in its annotation, and a `Literal` names its choices.
+
     >>> from evoae.mutations import Sparse
     >>> Sparse(np.int64(2), scale=1) == Sparse(2, scale=1.0)
     True
+    >>> Sparse(0)
+    Traceback (most recent call last):
+        ...
+    ValueError: Sparse: num_weights must be a whole number from 1, got 0
     """
-    for name, annotation in field_types(type(description)).items():
-        value = getattr(description, name)
-        parts = typing.get_args(annotation) if _is_union(annotation) else (annotation,)
-        for part in parts:
-            if part in _PLAIN.values():
-                object.__setattr__(description, name, _as_python(part, value))
-            elif typing.get_origin(part) is tuple and isinstance(value, tuple | list):
-                kind = typing.get_args(part)[0]
-                object.__setattr__(
-                    description, name, tuple(_as_python(kind, item) for item in value)
-                )
+
+    def __post_init__(self) -> None:
+        for name, annotation in field_types(type(self), include_extras=True).items():
+            is_union = typing.get_origin(annotation) in (types.UnionType, typing.Union)
+            parts = typing.get_args(annotation) if is_union else (annotation,)
+            for part in parts:
+                value, optional = getattr(self, name), type(None) in parts
+                if not (optional and value is None):
+                    where, none = f"{type(self).__name__}: {name}", "None or " if optional else ""
+                    object.__setattr__(self, name, _checked(where, part, value, none))
 
 
-def _is_union(annotation: Any) -> bool:
-    return typing.get_origin(annotation) in (types.UnionType, typing.Union)
+def _checked(where: str, kind: Any, value: Any, none: str = "") -> Any:
+    """A value as one of Python's; what `kind`, an annotation, does not allow is a `ValueError`."""
+    origin, (inner, *rest) = typing.get_origin(kind), typing.get_args(kind) or (kind,)
+    if origin is Literal:
+        check_choice(where, value, typing.get_args(kind))
+    elif origin is tuple and isinstance(value, tuple | list) and value:
+        value = tuple(_checked(f"{where}[{i}]", inner, item) for i, item in enumerate(value))
+    elif origin is tuple and typing.get_origin(inner) is Annotated:
+        raise ValueError(f"{where} must be {none}a tuple of one or more numbers, got {value!r}")
+    elif inner in _PLAIN.values():
+        value = _as_python(inner, value)
+        rule = next((its for its in rest if isinstance(its, Rule)), None)
+        right = type(value) is int if inner is int else is_number(value)
+        if rule and not (right and rule.holds(value)):
+            number = "whole" if inner is int else "finite"
+            raise ValueError(f"{where} must be {none}a {number} number {rule.words}, got {value!r}")
+    return value
 
 
 def _as_python(kind: Any, value: Any) -> Any:
@@ -82,11 +111,6 @@ def is_number(value: object) -> bool:
         return False
 
 
-def is_positive(value: object) -> bool:
-    """Whether a value is a finite number above 0."""
-    return is_number(value) and value > 0  # type: ignore[operator]
-
-
 def check_number(name: str, value: object) -> None:
     """Raises a `ValueError` unless the value is a finite number."""
     if not is_number(value):
@@ -95,14 +119,8 @@ def check_number(name: str, value: object) -> None:
 
 def check_positive(name: str, value: object) -> None:
     """Raises a `ValueError` unless the value is a finite number above 0."""
-    if not is_positive(value):
+    if not (is_number(value) and value > 0):  # type: ignore[operator]
         raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
-
-
-def check_fraction(name: str, value: object) -> None:
-    """Raises a `ValueError` unless the value is a number above 0 and below 1."""
-    if not (is_number(value) and 0 < value < 1):  # type: ignore[operator]
-        raise ValueError(f"{name} must be above 0 and below 1, got {value!r}")
 
 
 def check_whole(name: str, value: object, smallest: int, *, optional: bool = False) -> None:
@@ -126,12 +144,7 @@ def check_instance(
 ) -> None:
     """Raises a `ValueError` unless the value is of a base class or protocol, or None if optional.
 
-    Args:
-      name: of the argument.
-      value: what came.
-      kind: the base class or protocol.
-      package: where those are that evoae has.
-      optional: whether None is allowed.
+    `package` is where those are that evoae has.
     """
     if optional and value is None:
         return

@@ -214,7 +214,7 @@ def skimage_ssim(y, t):
     )
 
 
-# By the names of `evoae.fitness.errors`: (outputs, targets), both [N, H, W, C] -> error.
+# By the names of `evoae.fitness`: (outputs, targets), both [N, H, W, C] -> error.
 FORMULAS = {
     "mae": lambda y, t: np.abs(y - t).mean(),
     "mse": lambda y, t: np.square(y - t).mean(),

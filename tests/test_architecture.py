@@ -94,7 +94,7 @@ def test_report_imports_no_jax():
 
 def test_gradients_are_for_yardsticks_alone():
     users = {path.stem for path, names in IMPORTS.items() if any("backprop" in n for n in names)}
-    assert users <= {"contenders", "errors", "latent_networks"}
+    assert users <= {"compared_methods", "errors", "latent_networks"}
 
 
 def test_no_function_has_the_name_of_a_module_beside_it():

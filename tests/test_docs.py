@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import pytest
 
 import evoae
-import evoae.cli.commands
+import evoae.cli.entry_point
 import evoae.experiments.bench.run
 import evoae.experiments.paper.registry
 import evoae.report.page
@@ -27,7 +27,7 @@ import evoae.runs.comparison
 import evoae.runs.sweeps
 import evoae.runs.training
 from evoae.layers import Layer
-from evoae.runs.weights import save_weights
+from evoae.runs.weight_files import save_weights
 from tests.test_architecture import HOUSE
 
 ROOT = Path(__file__).parents[1]
@@ -119,9 +119,9 @@ def doing_nothing(monkeypatch):
 def test_a_command_of_ours_parses(words, doing_nothing, capsys):
     if "--help" in words:
         with pytest.raises(SystemExit, match="0"):
-            evoae.cli.commands.main(words[1:])
+            evoae.cli.entry_point.main(words[1:])
     else:
-        assert evoae.cli.commands.main(words[1:]) == 0, capsys.readouterr().err
+        assert evoae.cli.entry_point.main(words[1:]) == 0, capsys.readouterr().err
 
 
 def test_other_commands_name_what_there_is():

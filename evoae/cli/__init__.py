@@ -1,5 +1,5 @@
 """The `evoae` command."""
 
-from evoae.cli.commands import main
+from evoae.cli.entry_point import main
 
 __all__ = ["main"]

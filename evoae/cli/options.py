@@ -80,11 +80,7 @@ def parse(
 ) -> Query:
     """Reads a dataclass from the command line: its fields are options, its docstring is their help.
 
-    Args:
-      query: the dataclass.
-      arguments: what follows the command.
-      default: an instance of it, which options change.
-      **settings: `prog` and `description` of `tyro.cli`.
+    Options change `default`, an instance; `settings` are `prog` and `description` of `tyro.cli`.
 
     Raises:
       ValueError: an unknown option or a wrong value; in one line.
@@ -111,11 +107,7 @@ def parse(
 
 
 def parse_run(preset: RunConfig, arguments: Sequence[str]) -> RunConfig:
-    """The settings of a preset with those of the command line in their place.
-
-    Raises:
-      ValueError: as of `parse_query`.
-      SystemExit: after `--help`.
+    """The settings of a preset with those of the command line in their place; see `parse_query`.
 
     >>> from evoae.runs.config import PRESETS
     >>> words = ["--strategy.mutation.kind", "Gaussian", "--strategy.mutation.scale", "0.5"]
@@ -135,15 +127,8 @@ def parse_query(
     only one kind of end is named, the preset's other one is left out. A strategy is fitted to a
     number of generations that is named, unless a horizon is, too.
 
-    Args:
-      query: a dataclass with a default for each field but the run's settings.
-      preset: the settings to begin from.
-      arguments: what follows the name of the preset.
-      **settings: `prog` and `description` of `tyro.cli`.
-
-    Raises:
-      ValueError: an unknown option or kind, or a wrong value; in one line.
-      SystemExit: after `--help`.
+    The query is a dataclass with a default for each field but the run's settings. What is wrong is
+    raised as by `parse`.
     """
     options, begun = _options(arguments), draft(preset)
     chosen = [option for option in options if option.name.endswith(".kind") and option.words]
@@ -160,11 +145,8 @@ def parse_sweep(
     """The settings of `parse_query`, the values of `--sweep.SETTING VALUE ...`, and the seeds.
 
     Each value is read as the option SETTING would read it; the end of SETTING is enough where only
-    one setting ends so. One number after `--sweep.seeds` is how many, several are which.
-
-    Raises:
-      ValueError: as of `parse_query`, or no value after an option.
-      SystemExit: after `--help`.
+    one setting ends so. One number after `--sweep.seeds` is how many, several are which. What is
+    wrong is raised as by `parse`, and so is an option without a value.
 
     >>> from evoae.runs.config import PRESETS
     >>> words = ["--sweep.mutation.scale", "0.1", "1", "--seed", "3", "--sweep.seeds", "8"]

@@ -1,21 +1,10 @@
 """Arithmetic crossover: a point on the line between the parents."""
 
 import dataclasses
-from typing import NamedTuple
 
 import jax
 
 from evoae.types import Hyper, Params
-
-
-class ArithmeticPerturbation(NamedTuple):
-    """Where on the line.
-
-    Attributes:
-      share: of the second parent, float32 in 0..1.
-    """
-
-    share: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,21 +14,16 @@ class Arithmetic:
     Whole arithmetical crossover (Michalewicz 1992, Genetic Algorithms + Data Structures = Evolution
     Programs).
 
-    >>> import jax
     >>> first, second = {"bias": jax.numpy.zeros(2)}, {"bias": jax.numpy.ones(2)}
-    >>> child = Arithmetic().apply(first, second, ArithmeticPerturbation(jax.numpy.float32(0.25)))
+    >>> child = Arithmetic().apply(first, second, jax.numpy.float32(0.25))
     >>> child["bias"].tolist()
     [0.25, 0.25]
     """
 
-    def sample(
-        self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> ArithmeticPerturbation:
-        """The share of candidate `index`."""
-        return ArithmeticPerturbation(jax.random.uniform(jax.random.fold_in(key, index)))
+    def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> jax.Array:
+        """The share of the second parent, float32 in 0..1."""
+        return jax.random.uniform(jax.random.fold_in(key, index))
 
-    def apply(self, first: Params, second: Params, perturbation: ArithmeticPerturbation) -> Params:
+    def apply(self, first: Params, second: Params, perturbation: jax.Array) -> Params:
         """The child; exactly the first parent where both are equal."""
-        return jax.tree.map(
-            lambda a, b: a + perturbation.share.astype(a.dtype) * (b - a), first, second
-        )
+        return jax.tree.map(lambda a, b: a + perturbation.astype(a.dtype) * (b - a), first, second)

@@ -1,28 +1,17 @@
 """Crossover by layer: whole layers from either parent."""
 
 import dataclasses
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_fraction, to_python_numbers
+from evoae.checks import Checked, Fraction
 from evoae.types import Hyper, Params
 
 
-class ByLayerPerturbation(NamedTuple):
-    """Which layers.
-
-    Attributes:
-      from_second: for each layer, whether it comes from the second parent; bool [L].
-    """
-
-    from_second: jax.Array
-
-
 @dataclasses.dataclass(frozen=True)
-class ByLayer:
+class ByLayer(Checked):
     """Takes each layer whole from the second parent with probability `rate`, else from the first.
 
     The weights of a layer work together, so that single ones of another network would only disturb
@@ -33,28 +22,21 @@ class ByLayer:
     Attributes:
       rate: above 0 and below 1; may be changed during a run without compiling again.
 
-    >>> import jax
-    >>> first = {"a": {"kernel": jax.numpy.zeros(2)}, "b": {"kernel": jax.numpy.zeros(1)}}
-    >>> second = jax.tree.map(jax.numpy.ones_like, first)
-    >>> perturbation = ByLayerPerturbation(jax.numpy.array([False, True]))
-    >>> jax.tree.map(lambda leaf: leaf.tolist(), ByLayer().apply(first, second, perturbation))
+    >>> first = {"a": {"kernel": jnp.zeros(2)}, "b": {"kernel": jnp.zeros(1)}}
+    >>> second = jax.tree.map(jnp.ones_like, first)
+    >>> child = ByLayer().apply(first, second, jnp.array([False, True]))
+    >>> jax.tree.map(lambda leaf: leaf.tolist(), child)
     {'a': {'kernel': [0.0, 0.0]}, 'b': {'kernel': [1.0]}}
     """
 
-    rate: float = 0.5
+    rate: Fraction = 0.5
 
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_fraction("ByLayer: rate", self.rate)
-
-    def sample(
-        self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> ByLayerPerturbation:
-        """The layers of candidate `index`."""
+    def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> jax.Array:
+        """For each layer, whether it comes from the second parent; bool [L]."""
         drawn = jax.random.uniform(jax.random.fold_in(key, index), trees.layer_sizes(params).shape)
-        return ByLayerPerturbation(drawn < hyper["rate"])
+        return drawn < hyper["rate"]
 
-    def apply(self, first: Params, second: Params, perturbation: ByLayerPerturbation) -> Params:
+    def apply(self, first: Params, second: Params, perturbation: jax.Array) -> Params:
         """The child."""
-        chosen = trees.of_leaves("from_second", perturbation.from_second, first)
+        chosen = trees.of_leaves("perturbation", perturbation, first)
         return jax.tree.map(lambda a, b, take: jnp.where(take, b, a), first, second, chosen)

@@ -1,23 +1,12 @@
 """One-point crossover: the first weights of one parent, the last of the other."""
 
 import dataclasses
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from evoae import trees
 from evoae.types import Hyper, Params
-
-
-class OnePointPerturbation(NamedTuple):
-    """Where the parents are cut.
-
-    Attributes:
-      point: int32 in 1..D-1, of D weights; weights from this position on are the second parent's.
-    """
-
-    point: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,20 +17,17 @@ class OnePoint:
     order of `evoae.trees.ravel`: layer after layer, so that most layers come whole from one parent.
     The point is drawn uniformly.
 
-    >>> import jax
-    >>> first, second = {"bias": jax.numpy.zeros(4)}, {"bias": jax.numpy.ones(4)}
-    >>> OnePoint().apply(first, second, OnePointPerturbation(jax.numpy.int32(3)))["bias"].tolist()
+    >>> first, second = {"bias": jnp.zeros(4)}, {"bias": jnp.ones(4)}
+    >>> OnePoint().apply(first, second, jnp.int32(3))["bias"].tolist()
     [0.0, 0.0, 0.0, 1.0]
     """
 
-    def sample(
-        self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> OnePointPerturbation:
-        """The point of candidate `index`."""
+    def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> jax.Array:
+        """The first position, of 1..D-1, whose weight is the second parent's; int32."""
         last = max(trees.size(params), 2)  # a network of one weight has no place to be cut
-        return OnePointPerturbation(jax.random.randint(jax.random.fold_in(key, index), (), 1, last))
+        return jax.random.randint(jax.random.fold_in(key, index), (), 1, last)
 
-    def apply(self, first: Params, second: Params, perturbation: OnePointPerturbation) -> Params:
+    def apply(self, first: Params, second: Params, perturbation: jax.Array) -> Params:
         """The child."""
         a, b = trees.ravel(first), trees.ravel(second)
-        return trees.unravel(jnp.where(jnp.arange(a.size) < perturbation.point, a, b), first)
+        return trees.unravel(jnp.where(jnp.arange(a.size) < perturbation, a, b), first)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_fraction, to_python_numbers
+from evoae.checks import Checked, Fraction
 from evoae.encodings.grammar_tree import (
     drawn_place,
     grafted,
@@ -20,20 +20,15 @@ from evoae.types import Genotype, Hyper
 
 
 class SubtreeCrossoverPerturbation(NamedTuple):
-    """Which branches are exchanged in each of G trees.
+    """Which branches are exchanged in each of G trees."""
 
-    Attributes:
-      crossed: whether the tree is crossed, bool [G].
-      points: where in the first parent's tree, and in what fits of the second's; float32 [G, 2], in
-        0..1.
-    """
-
-    crossed: jax.Array
+    crossed: jax.Array  # whether the tree is crossed, bool [G]
+    # where in the first parent's tree, and in what fits of the second's; float32 [G, 2], in 0..1
     points: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
-class SubtreeCrossover:
+class SubtreeCrossover(Checked):
     """Puts a random branch of the second parent in place of a random branch of the first.
 
     For genes with trees, as those of `evoae.encodings.Cellular` (Cramer 1985; Koza 1992, "Genetic
@@ -51,11 +46,7 @@ class SubtreeCrossover:
     'SEQ END WAIT END'
     """
 
-    rate: float = 0.9
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_fraction("SubtreeCrossover: rate", self.rate)
+    rate: Fraction = 0.9
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Genotype, hyper: Hyper

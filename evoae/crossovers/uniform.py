@@ -7,24 +7,19 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_fraction, to_python_numbers
+from evoae.checks import Checked, Fraction
 from evoae.types import Hyper, Params
 
 
 class UniformPerturbation(NamedTuple):
-    """Choices that are drawn again whenever the candidate is expressed.
+    """Choices that are drawn again whenever the candidate is expressed."""
 
-    Attributes:
-      key: the key of the choices.
-      rate: the probability of the second parent, float32.
-    """
-
-    key: jax.Array
-    rate: jax.Array
+    key: jax.Array  # the key of the choices
+    rate: jax.Array  # the probability of the second parent, float32
 
 
 @dataclasses.dataclass(frozen=True)
-class Uniform:
+class Uniform(Checked):
     """Takes each weight from the second parent with probability `rate`, else from the first.
 
     Syswerda (1989, "Uniform crossover in genetic algorithms", ICGA). Prellberg and Kramer (2018,
@@ -33,18 +28,13 @@ class Uniform:
     Attributes:
       rate: above 0 and below 1; may be changed during a run without compiling again.
 
-    >>> import jax
-    >>> first, second = {"bias": jax.numpy.zeros(99)}, {"bias": jax.numpy.ones(99)}
+    >>> first, second = {"bias": jnp.zeros(99)}, {"bias": jnp.ones(99)}
     >>> perturbation = Uniform().sample(jax.random.key(0), 1, first, {"rate": 0.5})
     >>> 30 < int(Uniform().apply(first, second, perturbation)["bias"].sum()) < 70
     True
     """
 
-    rate: float = 0.5
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_fraction("Uniform: rate", self.rate)
+    rate: Fraction = 0.5
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper

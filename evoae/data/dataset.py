@@ -42,7 +42,6 @@ def scale(images: ArrayT, low: float, high: float) -> ArrayT:
       ValueError: images are not uint8, or low is not below high.
 
     Example:
-      >>> import numpy as np
       >>> scale(np.array([0, 255], np.uint8), 0.25, 0.75)
       array([0.25, 0.75], dtype=float32)
     """

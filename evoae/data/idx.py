@@ -11,10 +11,6 @@ import numpy as np
 PREFIXES = {"train": "train", "test": "t10k"}
 KINDS = ("images-idx3", "labels-idx1")
 
-# The magic number is two zero bytes, the element type (8: unsigned byte), the number of dimensions.
-_IMAGES_MAGIC = 0x00000803
-_LABELS_MAGIC = 0x00000801
-
 
 def is_idx_folder(folder: Path) -> bool:
     """Tells whether the folder holds image files under MNIST's names."""
@@ -30,17 +26,8 @@ def read_folder(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray | None
             f"split={split!r}: {folder} has no file {prefix}-images-idx3-ubyte, plain or .gz"
         )
     labels_path = _find(folder, prefix, "labels-idx1")
-    return read_images(images_path), None if labels_path is None else read_labels(labels_path)
-
-
-def read_images(path: Path) -> np.ndarray:
-    """Reads an IDX file of images: uint8 [N, H, W, 1]."""
-    return _read(path, _IMAGES_MAGIC, "images")[..., None]
-
-
-def read_labels(path: Path) -> np.ndarray:
-    """Reads an IDX file of labels: uint8 [N]."""
-    return _read(path, _LABELS_MAGIC, "labels")
+    labels = None if labels_path is None else _read(labels_path, 1, "labels")
+    return _read(images_path, 3, "images")[..., None], labels
 
 
 def _find(folder: Path, prefix: str, kind: str) -> Path | None:
@@ -48,7 +35,7 @@ def _find(folder: Path, prefix: str, kind: str) -> Path | None:
     return next((p for p in (plain, plain.with_name(plain.name + ".gz")) if p.is_file()), None)
 
 
-def _read(path: Path, magic: int, kind: str) -> np.ndarray:
+def _read(path: Path, num_dimensions: int, kind: str) -> np.ndarray:
     content = path.read_bytes()
     # The content decides, not the name: browsers unpack .gz files and keep the suffix.
     if content.startswith(b"\x1f\x8b"):
@@ -56,7 +43,8 @@ def _read(path: Path, magic: int, kind: str) -> np.ndarray:
             content = gzip.decompress(content)
         except (EOFError, OSError, zlib.error) as error:
             raise ValueError(f"{path} is a truncated or damaged gzip file: {error}") from error
-    num_dimensions = magic & 0xFF
+    # Two zero bytes, the element type (8: unsigned byte), the number of dimensions.
+    magic = 0x800 + num_dimensions
     header_size = 4 * (1 + num_dimensions)
     if content[:4] != struct.pack(">I", magic)[: len(content)]:
         raise ValueError(

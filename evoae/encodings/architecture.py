@@ -15,17 +15,11 @@ _NAME = re.compile(rf"((?:encoder|decoder)/(\d+)_(Conv|ConvTranspose|Dense|{CHOS
 
 
 class Size(NamedTuple):
-    """One number of an architecture.
+    """One number of an architecture."""
 
-    Attributes:
-      layer: whose it is, such as "encoder/0_Conv".
-      what: "channels", "units" or "kernel".
-      most: how many there are; the side of the whole kernel.
-    """
-
-    layer: str
-    what: str
-    most: int
+    layer: str  # whose it is, such as "encoder/0_Conv"
+    what: str  # "channels", "units" or "kernel"
+    most: int  # how many there are; the side of the whole kernel
 
     @property
     def choices(self) -> int:
@@ -60,21 +54,13 @@ Factors = tuple[Factor, ...]
 
 
 class Stage(NamedTuple):
-    """How the sizes cut the arrays of one layer. A value must pass all factors of its axis.
+    """How the sizes cut the arrays of one layer. A value must pass all factors of its axis."""
 
-    Attributes:
-      kind: the type of the layer.
-      outputs: along the axis of its kernel that makes the output.
-      inputs: along the axis that reads the input.
-      biases: along the output itself.
-      kernel: the place of the size of the kernel, where that varies.
-    """
-
-    kind: str
-    outputs: Factors = ()
-    inputs: Factors = ()
-    biases: Factors = ()
-    kernel: int | None = None
+    kind: str  # the type of the layer
+    outputs: Factors = ()  # along the axis of its kernel that makes the output
+    inputs: Factors = ()  # along the axis that reads the input
+    biases: Factors = ()  # along the output itself
+    kernel: int | None = None  # the place of the size of the kernel, where that varies
 
 
 class Architecture(NamedTuple):

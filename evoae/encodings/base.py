@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 
+from evoae.checks import Checked
 from evoae.types import Genotype, Params
 
 
@@ -24,7 +25,7 @@ class Part(NamedTuple):
     most: int | None
 
 
-class Encoding(abc.ABC):
+class Encoding(Checked, abc.ABC):
     """A frozen description of how genes make the weights of a network.
 
     A strategy sees genes only, in place of the weights; the fitness of genes is that of the network

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_whole, to_python_numbers
+from evoae.checks import Count
 from evoae.encodings.base import Encoding
 from evoae.encodings.development import dealt, develop
 from evoae.encodings.grammar_tree import PAR, SEQ, random_tree
@@ -46,13 +46,8 @@ class Cellular(Encoding):
     (12, 12)
     """
 
-    max_nodes: int = 48
-    lives: int = 2
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_whole("Cellular: max_nodes", self.max_nodes, 1)
-        check_whole("Cellular: lives", self.lives, 1)
+    max_nodes: Count = 48
+    lives: Count = 2
 
     def init(self, key: jax.Array, params: Params) -> Genotype:
         """The network, with a random tree and "gains" in place of each of its graphs.
@@ -83,7 +78,6 @@ class Cellular(Encoding):
         return jax.tree.unflatten(structure, genotype)
 
     def decode(self, genotype: Genotype, like: Params) -> Params:
-        """Grows every graph."""
         return jax.tree.map(
             lambda node, its: self._grow(its, node) if is_graph(node) else its,
             like,

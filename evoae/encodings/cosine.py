@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from jax import lax
 
-from evoae.checks import check_whole, is_number, to_python_numbers
+from evoae.checks import Count, Rule
 from evoae.encodings.base import Encoding
 from evoae.encodings.grid import grid
 from evoae.types import Genotype, Params
@@ -33,8 +34,7 @@ class Cosine(Encoding):
       num_coefficients: how many are kept of each array, in the order of `jax.tree.leaves`; None
         takes `genes_per_weight`.
 
-    >>> import jax
-    >>> params = {"bias": jax.numpy.zeros(8), "kernel": jax.numpy.ones((10, 8))}
+    >>> params = {"bias": jnp.zeros(8), "kernel": jnp.ones((10, 8))}
     >>> encoding = Cosine(genes_per_weight=0.2)
     >>> genotype = encoding.init(jax.random.key(0), params)
     >>> genotype["bias"].shape, genotype["kernel"].shape
@@ -43,25 +43,8 @@ class Cosine(Encoding):
     (10, 8)
     """
 
-    genes_per_weight: float = 0.1
-    num_coefficients: tuple[int, ...] | None = None
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        if not (is_number(self.genes_per_weight) and 0 < self.genes_per_weight <= 1):
-            raise ValueError(
-                "Cosine: genes_per_weight must be above 0 and at most 1, "
-                f"got {self.genes_per_weight!r}"
-            )
-        if self.num_coefficients is None:
-            return
-        if not isinstance(self.num_coefficients, tuple | list) or not self.num_coefficients:
-            raise ValueError(
-                "Cosine: num_coefficients must be None or a tuple with a number for each array, "
-                f"got {self.num_coefficients!r}"
-            )
-        for index, number in enumerate(self.num_coefficients):
-            check_whole(f"Cosine: num_coefficients[{index}]", number, 1)
+    genes_per_weight: Annotated[float, Rule("above 0 and at most 1", lambda x: 0 < x <= 1)] = 0.1
+    num_coefficients: tuple[Count, ...] | None = None
 
     def init(self, key: jax.Array, params: Params) -> Genotype:
         """The lowest coefficients of a network's weights: float32 [K] for each array.
@@ -79,7 +62,6 @@ class Cosine(Encoding):
         return jax.tree.unflatten(structure, genotype)
 
     def decode(self, genotype: Genotype, like: Params) -> Params:
-        """The inverse transform of each array."""
         leaves, structure = jax.tree.flatten(like)
         # jax.tree.leaves has the arrays of both trees in the same order.
         pairs = zip(jax.tree.leaves(genotype), leaves, self._numbers(leaves), strict=True)

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from evoae.checks import check_whole, to_python_numbers
+from evoae.checks import Count
+from evoae.encodings.array_scales import first_scales, scaled
 from evoae.encodings.base import Encoding
 from evoae.encodings.coordinates import coordinates
-from evoae.encodings.scales import first_scales, scaled
 from evoae.layers.base import sigmoid
 from evoae.types import Genotype, Params
 
@@ -40,25 +40,14 @@ class CPPN(Encoding):
     Attributes:
       hidden: the units of each hidden layer.
 
-    >>> import jax
-    >>> params = {"bias": jax.numpy.zeros(8), "kernel": jax.numpy.ones((8, 100))}
+    >>> params = {"bias": jnp.zeros(8), "kernel": jnp.ones((8, 100))}
     >>> encoding = CPPN(hidden=(10,))
     >>> genotype = encoding.init(jax.random.key(0), params)
     >>> genotype["0_Dense"]["kernel"].shape, encoding.decode(genotype, params)["kernel"].shape
     ((8, 10), (8, 100))
     """
 
-    hidden: tuple[int, ...] = (15, 15)
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        if not isinstance(self.hidden, tuple | list) or not self.hidden:
-            raise ValueError(
-                f"CPPN: hidden must be a tuple with the units of each hidden layer, "
-                f"got {self.hidden!r}"
-            )
-        for layer, units in enumerate(self.hidden):
-            check_whole(f"CPPN: hidden[{layer}]", units, 1)
+    hidden: tuple[Count, ...] = (15, 15)
 
     def init(self, key: jax.Array, params: Params) -> Genotype:
         """A random CPPN, all of N(0, 1), and "scales" of the given weights."""
@@ -74,7 +63,6 @@ class CPPN(Encoding):
         return genotype
 
     def decode(self, genotype: Genotype, like: Params) -> Params:
-        """The output of the CPPN at the place of every weight."""
         x = jnp.asarray(coordinates(like).T)
         kinds = tuple(ACTIVATIONS.values())
         for layer in range(len(self.hidden) + 1):

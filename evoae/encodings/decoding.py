@@ -31,7 +31,6 @@ class Decoder:
     def of(cls, encoding: Encoding, params: Params) -> "Decoder":
         """For networks of the form of `params`, of which only shapes and types are read.
 
-        >>> import jax
         >>> decoder = Decoder.of(Direct(), {"bias": jax.numpy.zeros(2)})
         >>> decoder({"bias": jax.numpy.ones(2)})
         {'bias': Array([1., 1.], dtype=float32)}
@@ -93,7 +92,7 @@ def decoded(fitness: FitnessFn, encoding: Encoding, params: Params) -> FitnessFn
       encoding: one of `evoae.encodings`.
       params: a network, of which only shapes and types are read.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> params = {"kernel": jax.random.normal(jax.random.key(0), (20, 30))}
     >>> encoding = evoae.encodings.Cosine(genes_per_weight=0.05)
     >>> genotype = encoding.init(jax.random.key(1), params)

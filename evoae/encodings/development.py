@@ -68,17 +68,11 @@ class Cells(NamedTuple):
 
 
 class Program(NamedTuple):
-    """A tree as cells read it; all are [T].
+    """A tree as cells read it; all are [T]."""
 
-    Attributes:
-      symbols: int32.
-      values: float32.
-      sizes: of subtrees, int32.
-    """
-
-    symbols: jax.Array
-    values: jax.Array
-    sizes: jax.Array
+    symbols: jax.Array  # int32
+    values: jax.Array  # float32
+    sizes: jax.Array  # of subtrees, int32
 
 
 def program_of(tree: Genotype) -> Program:

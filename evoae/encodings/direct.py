@@ -15,7 +15,6 @@ class Direct(Encoding):
     In the order of `evoae.trees.ravel` the genes are one vector. Nothing is decoded in a run, so
     that children of one changed weight are evaluated from their parent's activations.
 
-    >>> import jax
     >>> params = {"kernel": jax.numpy.ones((2, 3))}
     >>> genotype = Direct().init(jax.random.key(0), params)
     >>> Direct().decode(genotype, params) is params
@@ -23,9 +22,7 @@ class Direct(Encoding):
     """
 
     def init(self, key: jax.Array, params: Params) -> Genotype:
-        """The weights."""
         return params
 
     def decode(self, genotype: Genotype, like: Params) -> Params:
-        """The genes."""
         return genotype

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from evoae.checks import check_fraction, check_whole, to_python_numbers
+from evoae.checks import Count, Fraction
+from evoae.encodings.array_scales import first_scales, scaled
 from evoae.encodings.base import Encoding
 from evoae.encodings.coordinates import coordinates
 from evoae.encodings.cppn import ACTIVATIONS
-from evoae.encodings.scales import first_scales, scaled
 from evoae.types import Genotype, Params
 
 
@@ -33,21 +33,15 @@ class EvolvedCPPN(Encoding):
       first_links: the probability that a gate of a random CPPN is open, above 0 and below 1; those
         from coordinates to the output are, so that it begins with a pattern.
 
-    >>> import jax
-    >>> params = {"bias": jax.numpy.zeros(8), "kernel": jax.numpy.ones((8, 100))}
+    >>> params = {"bias": jnp.zeros(8), "kernel": jnp.ones((8, 100))}
     >>> encoding = EvolvedCPPN(max_nodes=4)
     >>> genotype = encoding.init(jax.random.key(0), params)
     >>> genotype["gates"].shape, encoding.decode(genotype, params)["kernel"].shape
     ((4, 11), (8, 100))
     """
 
-    max_nodes: int = 12
-    first_links: float = 0.3
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_whole("EvolvedCPPN: max_nodes", self.max_nodes, 1)
-        check_fraction("EvolvedCPPN: first_links", self.first_links)
+    max_nodes: Count = 12
+    first_links: Fraction = 0.3
 
     def init(self, key: jax.Array, params: Params) -> Genotype:
         """A random CPPN and "scales" of the given weights.
@@ -70,7 +64,6 @@ class EvolvedCPPN(Encoding):
         }
 
     def decode(self, genotype: Genotype, like: Params) -> Params:
-        """The output of the CPPN at the place of every weight."""
         inputs = jnp.asarray(coordinates(like).T)
         num_inputs = len(inputs)
         genotype = jax.tree.map(jnp.asarray, genotype)  # a loop indexes them

@@ -187,15 +187,9 @@ def is_tree(node: Any) -> bool:
 
 
 def map_trees(function: Callable[..., Genotype], genotype: Genotype, *more: Genotype) -> Genotype:
-    """The genotype with every tree in them replaced by the function of its number and of the tree.
+    """The genotype with function(number from 0, tree, its like in each of `more`) for every tree.
 
-    Args:
-      function: (number from 0, tree, its like in each of `more`) -> tree.
-      genotype: of any encoding with trees.
-      more: genes of the same form.
-
-    Raises:
-      ValueError: genes without a tree.
+    Genes without a tree are a `ValueError`.
     """
     number = itertools.count()
 

@@ -6,9 +6,9 @@ import math
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_whole, to_python_numbers
+from evoae.checks import Several
+from evoae.encodings.array_scales import first_scales, scaled
 from evoae.encodings.base import Encoding
-from evoae.encodings.scales import first_scales, scaled
 from evoae.types import Genotype, Params
 
 
@@ -30,18 +30,13 @@ class Kitano(Encoding):
     Attributes:
       num_symbols: of the grammar, at least 2.
 
-    >>> import jax
-    >>> params = {"bias": jax.numpy.zeros(8), "kernel": jax.numpy.ones((8, 100))}
+    >>> params = {"bias": jnp.zeros(8), "kernel": jnp.ones((8, 100))}
     >>> genotype = Kitano(num_symbols=10).init(jax.random.key(0), params)
     >>> genotype["rules"].shape, Kitano(num_symbols=10).decode(genotype, params)["kernel"].shape
     ((10, 2, 2, 10), (8, 100))
     """
 
-    num_symbols: int = 16
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_whole("Kitano: num_symbols", self.num_symbols, 2)
+    num_symbols: Several = 16
 
     def init(self, key: jax.Array, params: Params) -> Genotype:
         """A random grammar, all of N(0, 1), and "scales" of the given weights.

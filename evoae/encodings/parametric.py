@@ -3,15 +3,16 @@
 import dataclasses
 import functools
 import math
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import is_number, to_python_numbers
+from evoae.checks import Rule
 from evoae.encodings.architecture import Architecture, architecture, where_arrays_are
 from evoae.encodings.base import Encoding, Part
-from evoae.encodings.cut_down import cut_down
+from evoae.encodings.pruned_network import cut_down
 from evoae.layers.base import ACTIVATIONS
 from evoae.models import Autoencoder
 from evoae.types import Genotype, Params
@@ -35,8 +36,8 @@ class Parametric(Encoding):
     Attributes:
       size_price: what each used weight adds to the error of genes, from 0.
 
-    >>> import jax, evoae
-    >>> images = jax.numpy.zeros((1, 28, 28, 1))
+    >>> import evoae
+    >>> images = jnp.zeros((1, 28, 28, 1))
     >>> params = evoae.models.conv16().init(jax.random.key(0), images)["params"]
     >>> encoding = Parametric(size_price=1e-6)
     >>> genotype = encoding.init(jax.random.key(1), params)
@@ -48,14 +49,7 @@ class Parametric(Encoding):
     True
     """
 
-    size_price: float = 1e-6
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        if not (is_number(self.size_price) and self.size_price >= 0):
-            raise ValueError(
-                f"Parametric: size_price must be a finite number from 0, got {self.size_price!r}"
-            )
+    size_price: Annotated[float, Rule("from 0", lambda x: x >= 0)] = 1e-6
 
     def init(self, key: jax.Array, params: Params) -> Genotype:
         """The given "weights", and a random architecture: "shares" float32 [J] of U(0.5, 1).
@@ -80,7 +74,6 @@ class Parametric(Encoding):
         return jax.tree.unflatten(jax.tree.structure(like), masked)
 
     def price(self, genotype: Genotype, like: Params) -> jax.Array:
-        """What the size of the network adds to its error: float32."""
         return jnp.float32(self.size_price) * self.num_used(genotype, like)
 
     def num_used(self, genotype: Genotype, like: Params) -> jax.Array:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +11,9 @@ import numpy.typing as npt
 from jax import lax
 
 from evoae import trees
-from evoae.checks import check_whole, to_python_numbers
+from evoae.checks import Count, Rule
+from evoae.encodings.array_scales import first_scales, scaled
 from evoae.encodings.base import Encoding
-from evoae.encodings.scales import first_scales, scaled
 from evoae.types import Genotype, Params
 
 
@@ -35,8 +36,7 @@ class RandomSubspace(Encoding):
       num_genes: the dimension of the subspace, from 1 to the number of weights.
       seed: which subspace, from 0.
 
-    >>> import jax
-    >>> params = {"kernel": jax.numpy.ones((100, 50))}
+    >>> params = {"kernel": jnp.ones((100, 50))}
     >>> encoding = RandomSubspace(num_genes=64)
     >>> genotype = encoding.init(jax.random.key(0), params)
     >>> {name: leaf.shape for name, leaf in genotype.items()}
@@ -45,15 +45,8 @@ class RandomSubspace(Encoding):
     (100, 50)
     """
 
-    num_genes: int = 256
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_whole("RandomSubspace: num_genes", self.num_genes, 1)
-        check_whole("RandomSubspace: seed", self.seed, 0)
-        if self.seed >= 2**32:
-            raise ValueError(f"RandomSubspace: seed must be below 2**32, got {self.seed}")
+    num_genes: Count = 256
+    seed: Annotated[int, Rule("from 0 and below 2**32", lambda x: 0 <= x < 2**32)] = 0
 
     def init(self, key: jax.Array, params: Params) -> Genotype:
         """A random point, "coordinates" float32 [num_genes], and "scales" of the given weights."""
@@ -66,7 +59,6 @@ class RandomSubspace(Encoding):
         return {"coordinates": coordinates, "scales": first_scales(params)}
 
     def decode(self, genotype: Genotype, like: Params) -> Params:
-        """H S g for every block."""
         num_weights, size = trees.size(like), 1 << (self.num_genes - 1).bit_length()
         blocks = -(-num_weights // size)
         signs = _signs(self.seed, blocks * self.num_genes).reshape(blocks, self.num_genes)
@@ -82,7 +74,6 @@ def hadamard_product(x: jax.Array) -> jax.Array:
 
     That matrix is the Kronecker product of two smaller ones, so there are two small products.
 
-    >>> import jax.numpy as jnp
     >>> hadamard_product(jnp.array([[1.0, 2.0]]))
     Array([[ 3., -1.]], dtype=float32)
     """

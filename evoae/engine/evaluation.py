@@ -10,6 +10,7 @@ from jax import lax
 from jax.sharding import Mesh
 
 from evoae import trees
+from evoae.checks import check_whole
 from evoae.engine.devices import over_devices
 from evoae.fitness.batches import PreparedBatch
 from evoae.strategies import Strategy
@@ -56,8 +57,7 @@ def evaluate(
     Raises:
       ValueError: a chunk_size below 1, or a fitness that is no scalar.
     """
-    if chunk_size is not None and (type(chunk_size) is not int or chunk_size < 1):
-        raise ValueError(f"chunk_size must be a positive int, got {chunk_size!r}")
+    check_whole("chunk_size", chunk_size, 1, optional=True)
     check_strategy("strategy", strategy)
     changes = single_changes(strategy, fitness, population, batch)
     if changes is not None:

@@ -1,5 +1,6 @@
 """What a generation needs of a device's memory at least, computed before anything is compiled."""
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -14,19 +15,12 @@ from evoae.types import Batch, FitnessFn
 
 
 class Memory(NamedTuple):
-    """Bytes that one device needs at least; XLA adds buffers of its own.
+    """Bytes that one device needs at least; XLA adds buffers of its own."""
 
-    Attributes:
-      batch: the data, and the images of a generation in the form that all candidates share.
-      state: what the strategy keeps, before and after a generation.
-      candidates: the descriptions of the population, and the networks expressed at a time.
-      activations: of the networks evaluated at a time, where the model is an `Autoencoder`.
-    """
-
-    batch: int
-    state: int
-    candidates: int
-    activations: int
+    batch: int  # the data, and the images of a generation in the form that all candidates share
+    state: int  # what the strategy keeps, before and after a generation
+    candidates: int  # the descriptions of the population, and the networks expressed at a time
+    activations: int  # of the networks evaluated at a time, where the model is an `Autoencoder`
 
     @property
     def total(self) -> int:
@@ -60,7 +54,7 @@ def memory_estimate(
     Raises:
       ValueError: a number of devices that `evoae.evolve` would refuse.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> strategy = evoae.strategies.GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian(0.1))
     >>> state = strategy.init(jax.random.key(0), {"weights": jax.numpy.ones(1_000)})
     >>> def error(params, batch):
@@ -75,13 +69,11 @@ def memory_estimate(
     images = jax.eval_shape(lambda key, batch: drawn(key, fitness, batch, batch_size), key, batch)
     network = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), population.parents)
     layers = []
-    if isinstance(images, PreparedBatch) and hasattr(fitness, "around"):  # not of genes
-        around = jax.eval_shape(fitness.around, network, images)
-        layers = [num_bytes(layer) for layer in around.activations]
+    if isinstance(images, PreparedBatch) and hasattr(fitness, "evaluate_parent"):  # not of genes
+        parent = jax.eval_shape(fitness.evaluate_parent, network, images)
+        layers = [num_bytes(layer) for layer in parent.activations]
 
-    def changes(population: Any, batch: Batch) -> Any:
-        return single_changes(strategy, fitness, population, batch)
-
+    changes = functools.partial(single_changes, strategy, fitness)
     if jax.eval_shape(changes, population, images) is not None:
         expressed, activations = 0, sum(layers)  # those of the parent; of its children only blocks
     else:

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae.checks import check_choice, check_images, check_pair, check_range, check_whole
-from evoae.fitness.errors import ERRORS, check_sides, logit
 from evoae.fitness.reconstruction import OUTPUT_MARGIN, TARGET_MARGIN
+from evoae.fitness.reconstruction_errors import ERRORS, check_sides, logit
 
 CHUNK = 1_000  # images at work at a time
 
@@ -33,7 +33,7 @@ def compute_error(images: npt.ArrayLike, outputs: npt.ArrayLike, *, error: str) 
     Args:
       images: [N, H, W, C], from 0 to 1 for "bce", "logit_huber" and "ssim".
       outputs: of the same shape, or [H, W, C], one for all.
-      error: one of `evoae.fitness.errors.ERRORS`.
+      error: one of `evoae.fitness.reconstruction_errors.ERRORS`.
 
     Raises:
       ValueError: an unknown error, shapes that do not match, images too small for the error.
@@ -63,7 +63,7 @@ def compute_baselines(
 
     Args:
       images: [N, H, W, C], C = 1 or 3, values in `low`..`high`.
-      error: one of `evoae.fitness.errors.ERRORS`, of all images.
+      error: one of `evoae.fitness.reconstruction_errors.ERRORS`, of all images.
       low: the value of black, from 0 for "bce", "logit_huber" and "ssim".
       high: the value of white, up to 1 for these three.
       fitted_to: the images whose mean and median are taken, such as the training images where

@@ -26,15 +26,10 @@ class PreparedBatch(NamedTuple):
 
 
 class CorruptedBatch(NamedTuple):
-    """A batch of corrupted inputs for a model that is not of evoae's layers; both are [N, H, W, C].
+    """A batch of corrupted inputs for a model of other layers than evoae's; both [N, H, W, C]."""
 
-    Attributes:
-      inputs: what the model is given.
-      targets: the clean images.
-    """
-
-    inputs: jax.Array
-    targets: jax.Array
+    inputs: jax.Array  # what the model is given
+    targets: jax.Array  # the clean images
 
 
 def is_noisy(fitness: FitnessFn) -> bool:

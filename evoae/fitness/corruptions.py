@@ -2,18 +2,20 @@
 
 import dataclasses
 import math
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import is_number
+from evoae.checks import Checked, Rule
 
 __all__ = ["GaussianNoise", "MaskingNoise", "SaltAndPepperNoise"]
 
+_Probability = Annotated[float, Rule("from 0 to 1", lambda x: 0 <= x <= 1)]
+
 
 @dataclasses.dataclass(frozen=True)
-class GaussianNoise:
+class GaussianNoise(Checked):
     """Adds N(0, level^2) to every value, in units of white minus black; nothing is clipped.
 
     This and the other two: Vincent et al. 2010, "Stacked denoising autoencoders", section 3.3.
@@ -21,21 +23,15 @@ class GaussianNoise:
     Attributes:
       level: the standard deviation, from 0.
 
-    >>> import jax
-    >>> images = jax.numpy.full((2, 28, 28, 1), 0.5)
+    >>> images = jnp.full((2, 28, 28, 1), 0.5)
     >>> noisy = GaussianNoise(0.3).apply(jax.random.key(0), images, 0.0, 1.0)
     >>> round(float(noisy.std()), 1)
     0.3
     """
 
-    level: float = 0.3
+    level: Annotated[float, Rule("from 0", lambda x: x >= 0)] = 0.3
 
     highest: ClassVar[float] = math.inf
-
-    def __post_init__(self) -> None:
-        if not is_number(self.level) or self.level < 0:
-            raise ValueError(f"GaussianNoise: level must be a number from 0, got {self.level!r}")
-        object.__setattr__(self, "level", float(self.level))
 
     def apply(self, key: jax.Array, images: jax.Array, low: float, high: float) -> jax.Array:
         """The noisy images."""
@@ -44,24 +40,20 @@ class GaussianNoise:
 
 
 @dataclasses.dataclass(frozen=True)
-class MaskingNoise:
+class MaskingNoise(Checked):
     """Makes whole pixels black.
 
     Attributes:
       level: the probability of each pixel, from 0 to 1.
 
-    >>> import jax
-    >>> noisy = MaskingNoise(1.0).apply(jax.random.key(0), jax.numpy.ones((2, 3, 3, 1)), 0.1, 0.9)
+    >>> noisy = MaskingNoise(1.0).apply(jax.random.key(0), jnp.ones((2, 3, 3, 1)), 0.1, 0.9)
     >>> round(float(noisy.max()), 1)
     0.1
     """
 
-    level: float = 0.5
+    level: _Probability = 0.5
 
     highest: ClassVar[float] = 1.0
-
-    def __post_init__(self) -> None:
-        _check_probability(self)
 
     def apply(self, key: jax.Array, images: jax.Array, low: float, high: float) -> jax.Array:
         """The noisy images."""
@@ -70,25 +62,21 @@ class MaskingNoise:
 
 
 @dataclasses.dataclass(frozen=True)
-class SaltAndPepperNoise:
+class SaltAndPepperNoise(Checked):
     """Makes whole pixels white or black, each of the two half of the time.
 
     Attributes:
       level: the probability of each pixel, from 0 to 1.
 
-    >>> import jax
-    >>> images = jax.numpy.full((2, 28, 28, 1), 0.5)
+    >>> images = jnp.full((2, 28, 28, 1), 0.5)
     >>> noisy = SaltAndPepperNoise(0.2).apply(jax.random.key(0), images, 0.0, 1.0)
-    >>> jax.numpy.unique(noisy).tolist()
+    >>> jnp.unique(noisy).tolist()
     [0.0, 0.5, 1.0]
     """
 
-    level: float = 0.3
+    level: _Probability = 0.3
 
     highest: ClassVar[float] = 1.0
-
-    def __post_init__(self) -> None:
-        _check_probability(self)
 
     def apply(self, key: jax.Array, images: jax.Array, low: float, high: float) -> jax.Array:
         """The noisy images."""
@@ -102,11 +90,3 @@ def _of_pixels(key: jax.Array, images: jax.Array) -> jax.Array:
     """U(0, 1), one value a pixel and the same for all of its channels: [N, height, width, C]."""
     drawn = jax.random.uniform(key, (*images.shape[:-1], 1))
     return jnp.broadcast_to(drawn, images.shape)
-
-
-def _check_probability(noise: "MaskingNoise | SaltAndPepperNoise") -> None:
-    if not is_number(noise.level) or not 0 <= noise.level <= 1:
-        raise ValueError(
-            f"{type(noise).__name__}: level must be a number from 0 to 1, got {noise.level!r}"
-        )
-    object.__setattr__(noise, "level", float(noise.level))

@@ -17,19 +17,13 @@ PixelError = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class ParentActivations(NamedTuple):
-    """One network with its activations on one batch.
+    """One network with its activations on one batch."""
 
-    Attributes:
-      params: its weights.
-      activations: (before, after) the activation function for each layer, [*shape, images].
-      pixel_errors: [channels, height, width, images].
-      error_sum: their sum.
-    """
-
-    params: Params
+    params: Params  # its weights
+    # (before, after) the activation function for each layer, [*shape, images]
     activations: tuple[tuple[jax.Array, jax.Array], ...]
-    pixel_errors: jax.Array
-    error_sum: jax.Array
+    pixel_errors: jax.Array  # [channels, height, width, images]
+    error_sum: jax.Array  # their sum
 
 
 def evaluate_parent(

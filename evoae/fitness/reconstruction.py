@@ -14,11 +14,11 @@ from evoae.checks import check_choice, check_corruption, check_kl_weight, check_
 from evoae.data import scale
 from evoae.fitness.batches import CorruptedBatch, PreparedBatch
 from evoae.fitness.delta_evaluation import DeltaEvaluation
-from evoae.fitness.errors import ERRORS, ErrorName, check_sides, logit
 from evoae.fitness.parent_activations import ParentActivations, evaluate_parent
+from evoae.fitness.reconstruction_errors import ERRORS, ErrorName, check_sides, logit
 from evoae.layers import activate
 from evoae.models import Autoencoder
-from evoae.models.held_arrays import HeldArrays
+from evoae.models.fixed_collections import HeldArrays
 from evoae.types import Batch, Corruption, Params
 
 __all__ = ["Precision", "Reconstruction"]
@@ -76,9 +76,9 @@ class Reconstruction:
         hold "params", or a kl_weight that is below 0, for "rmse", or for a latent that is not
         Gaussian.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> model = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1))
-    >>> images = jax.numpy.zeros((3, 6, 6, 1))
+    >>> images = jnp.zeros((3, 6, 6, 1))
     >>> params = model.init(jax.random.key(0), images)["params"]
     >>> Reconstruction(model, error="mae")(params, images).shape
     ()

@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from evoae.checks import Checked
+
 if TYPE_CHECKING:
-    from evoae.layers.change import Change
+    from evoae.layers.delta import Change
 
 Shape = tuple[int, ...]
 """The shape of one image: (channels, height, width), or (units,) where it is flat."""
@@ -43,7 +45,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 EXPENSIVE = ("sigmoid", "tanh")  # computed as one long run, see `activate`
 
 
-class Layer:
+class Layer(Checked):
     """The base of all layers: a frozen dataclass with pure methods.
 
     A layer of your own has `output_shape` and `pre_activation`, and `weight_shapes` where it has
@@ -158,23 +160,6 @@ def add_bias(pre: jax.Array, weights: Weights) -> jax.Array:
     return pre + bias.reshape(bias.shape + (1,) * (pre.ndim - 1))
 
 
-def check_positive(layer: object, **values: int | None) -> None:
-    """Raises a `ValueError` for a value that is given and no positive int."""
-    for name, value in values.items():
-        if value is not None and (type(value) is not int or value < 1):
-            raise ValueError(
-                f"{type(layer).__name__}: {name} must be a positive int, got {value!r}"
-            )
-
-
-def check_choice(layer: object, name: str, value: object, allowed: tuple[str, ...]) -> None:
-    """Raises a `ValueError` for a value that is not allowed."""
-    if value not in allowed:
-        raise ValueError(
-            f"{type(layer).__name__}: {name} must be one of {', '.join(allowed)}; got {value!r}"
-        )
-
-
 def image_shape(layer: object, shape: Shape) -> tuple[int, int, int]:
     """The shape as (channels, height, width), or a `ValueError` if it is flat."""
     if len(shape) != 3:
@@ -182,12 +167,3 @@ def image_shape(layer: object, shape: Shape) -> tuple[int, int, int]:
             f"{type(layer).__name__} needs an image (channels, height, width), got {shape}"
         )
     return (shape[0], shape[1], shape[2])
-
-
-def group_size(layer: object, group: int | None, channels: int) -> int:
-    """Input channels that one application of the kernels reads."""
-    if channels % (group or channels):
-        raise ValueError(
-            f"{type(layer).__name__}: group {group} does not divide the {channels} input channels"
-        )
-    return group or channels

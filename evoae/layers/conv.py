@@ -8,23 +8,18 @@ import jax.numpy as jnp
 from jax import lax
 
 from evoae.layers.base import (
-    ACTIVATIONS,
-    Activation,
-    Layer,
     Shape,
     Weights,
     add_bias,
-    check_choice,
-    check_positive,
-    group_size,
     image_shape,
     materialize,
 )
-from evoae.layers.change import Change, widen
+from evoae.layers.delta import Change, widen
+from evoae.layers.kernels import Kernels
 
 
 @dataclasses.dataclass(frozen=True)
-class Conv(Layer):
+class Conv(Kernels):
     """2-D convolution (cross-correlation), optionally with kernels shared by groups of channels.
 
     Attributes:
@@ -42,30 +37,14 @@ class Conv(Layer):
     (8, 14, 14)
     """
 
-    features: int
-    kernel_size: int
-    stride: int = 1
     padding: Literal["valid", "same"] = "valid"
-    group: int | None = None
-    use_bias: bool = True
-    activation: Activation = "relu"
-    follows_changes = True
 
-    def __post_init__(self) -> None:
-        check_positive(
-            self,
-            features=self.features,
-            kernel_size=self.kernel_size,
-            stride=self.stride,
-            group=self.group,
-        )
-        check_choice(self, "padding", self.padding, ("valid", "same"))
-        check_choice(self, "activation", self.activation, tuple(ACTIVATIONS))
+    input_axis = 1
 
     def output_shape(self, shape: Shape) -> Shape:
         """(channels, height, width) -> (groups * features, height', width')."""
         channels, height, width = image_shape(self, shape)
-        groups = channels // group_size(self, self.group, channels)
+        groups = channels // self.group_size(channels)
         if self.padding == "same":
             height, width = -(-height // self.stride), -(-width // self.stride)
         elif min(height, width) < self.kernel_size:
@@ -78,13 +57,6 @@ class Conv(Layer):
                 (side - self.kernel_size) // self.stride + 1 for side in (height, width)
             )
         return (groups * self.features, height, width)
-
-    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
-        """Kernel [features, group, kernel_size, kernel_size], bias [groups * features]."""
-        group = group_size(self, self.group, shape[0])
-        kernel = (self.features, group, self.kernel_size, self.kernel_size)
-        bias = (shape[0] // group * self.features,)
-        return {"kernel": kernel} | ({"bias": bias} if self.use_bias else {})
 
     def margins(self, shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
         """Zeros before and after the rows, and before and after the columns."""
@@ -135,63 +107,19 @@ class Conv(Layer):
     def weight_change(
         self, x: jax.Array, index: jax.Array, delta: jax.Array, *, each: bool
     ) -> Change:
-        """What the pre-activation changes by when weight `index` does; biases come first."""
         channels, *_, images = x.shape
-        group = group_size(self, self.group, channels)
-        groups, side = channels // group, self.kernel_size
+        feature, *place = self.place_in_kernel(index, channels)
         _, height, width = self.output_shape(x.shape[:3])
-        biases = groups * self.features if self.use_bias else 0
-        kernel = jnp.maximum(index - biases, 0)
-        feature, source = kernel // (group * side**2), kernel // side**2 % group
         x = jnp.pad(x, ((0, 0), *self.margins(x.shape[:3]), (0, 0)))
-        x = x.reshape(groups, group, *x.shape[1:])
+        x = x.reshape(-1, self.group_size(channels), *x.shape[1:])
         sizes = ((height - 1) * self.stride + 1, (width - 1) * self.stride + 1)
-        start = (0, source, kernel // side % side, kernel % side, 0)
-        seen = lax.dynamic_slice(x, start, (groups, 1, *sizes, images))
+        seen = lax.dynamic_slice(x, (0, *place, 0), (len(x), 1, *sizes, images))
         seen = seen[:, 0, :: self.stride, :: self.stride]
-        return channel_change(self.features, biases, index, feature, seen, delta)
+        return self.channel_change(index, feature, seen, delta)
 
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
-        """What the pre-activation changes by when the input does."""
-        kernel, shape = weights["kernel"], x.shape[:3]
-        features, group = kernel.shape[:2]
-        change = widen(change, shape, (1, 2))
-        start: int | jax.Array = 0
-        if change.sizes[0] == 1 < shape[0]:
-            channel = change.start[0]
-            start = channel // group * features if group < shape[0] else 0
-            kernel = lax.dynamic_slice_in_dim(kernel, channel % group, 1, 1)
-        else:
-            change = widen(change, shape, (0,))
-        layer = dataclasses.replace(self, group=kernel.shape[1])
-        pre = layer.pre_activation({"kernel": kernel}, change.values)
-        return Change(pre, (start, 0, 0))
-
-
-def channel_change(
-    features: int,
-    biases: int,
-    index: jax.Array,
-    feature: jax.Array,
-    seen: jax.Array,
-    delta: jax.Array,
-) -> Change:
-    """The change of whole channels by a bias (index < biases), or by a weight of one feature.
-
-    `seen` [groups, height, width, images] is what the weight multiplies in each group.
-    """
-    groups = seen.shape[0]
-    is_bias = index < biases
-    channel = jnp.where(is_bias, index, feature)
-    if biases:
-        seen = jnp.where(is_bias, jnp.ones_like(seen), seen)
-    if groups > 1:
-        # A weight changes one feature of all groups, a bias one channel of one group.
-        of_bias = jnp.arange(groups * features) == channel
-        of_weight = jnp.tile(jnp.arange(features) == channel, groups)
-        moved = jnp.where(is_bias, of_bias, of_weight).astype(seen.dtype)
-        seen = jnp.repeat(seen, features, 0) * moved[:, None, None, None]
-    values = delta * materialize(seen.reshape(-1))  # joined axes, as in `activate`
-    return Change(values.reshape(seen.shape), (0 if groups > 1 else channel, 0, 0))
+        change = widen(change, x.shape[:3], (1, 2))
+        layer, kernel, change, start = self.read_by(weights, change, len(x))
+        return Change(layer.pre_activation(kernel, change.values), (start, 0, 0))

@@ -13,28 +13,23 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from evoae.checks import Count
 from evoae.layers.base import (
-    ACTIVATIONS,
-    Activation,
-    Layer,
     Shape,
     Weights,
     add_bias,
-    check_choice,
-    check_positive,
-    group_size,
     image_shape,
     materialize,
 )
-from evoae.layers.change import Change, fit, widen
-from evoae.layers.conv import channel_change
+from evoae.layers.delta import Change, fit
+from evoae.layers.kernels import Kernels
 
 # Up to so many input pixels, kernels from one channel to one are applied as a dense matrix.
 LARGEST_DENSE_IMAGE = 36
 
 
 @dataclasses.dataclass(frozen=True)
-class ConvTranspose(Layer):
+class ConvTranspose(Kernels):
     """2-D transposed convolution: output[s y + i, s x + j] += kernel[i, j] input[y, x].
 
     Attributes:
@@ -56,27 +51,13 @@ class ConvTranspose(Layer):
     (1, 28, 28)
     """
 
-    features: int
-    kernel_size: int
-    stride: int = 1
     padding: Literal["full", "same"] = "full"
-    group: int | None = None
-    use_bias: bool = True
-    activation: Activation = "relu"
-    unpool: int = 1
-    follows_changes = True
+    unpool: Count = 1
+
+    input_axis = 0
 
     def __post_init__(self) -> None:
-        check_positive(
-            self,
-            features=self.features,
-            kernel_size=self.kernel_size,
-            stride=self.stride,
-            group=self.group,
-            unpool=self.unpool,
-        )
-        check_choice(self, "padding", self.padding, ("full", "same"))
-        check_choice(self, "activation", self.activation, tuple(ACTIVATIONS))
+        super().__post_init__()
         if self.stride > 1 and self.unpool > 1:
             raise ValueError(
                 "ConvTranspose: unpool needs stride 1, got stride " + repr(self.stride)
@@ -95,18 +76,11 @@ class ConvTranspose(Layer):
     def output_shape(self, shape: Shape) -> Shape:
         """(channels, height, width) -> (groups * features, height', width')."""
         channels, height, width = image_shape(self, shape)
-        groups = channels // group_size(self, self.group, channels)
+        groups = channels // self.group_size(channels)
         if self.padding == "same":
             return (groups * self.features, height * self.step, width * self.step)
         sides = ((side - 1) * self.step + self.reach for side in (height, width))
         return (groups * self.features, *sides)
-
-    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
-        """Kernel [group, features, kernel_size, kernel_size], bias [groups * features]."""
-        group = group_size(self, self.group, shape[0])
-        kernel = (group, self.features, self.kernel_size, self.kernel_size)
-        bias = (shape[0] // group * self.features,)
-        return {"kernel": kernel} | ({"bias": bias} if self.use_bias else {})
 
     @property
     def crop(self) -> int:
@@ -144,60 +118,44 @@ class ConvTranspose(Layer):
     def weight_change(
         self, x: jax.Array, index: jax.Array, delta: jax.Array, *, each: bool
     ) -> Change:
-        """What the pre-activation changes by when weight `index` does; biases come first."""
         channels, height, width, images = x.shape
-        group = group_size(self, self.group, channels)
-        groups, side = channels // group, self.kernel_size
+        source, feature, i, j = self.place_in_kernel(index, channels)
         _, rows, columns = self.output_shape(x.shape[:3])
-        biases = groups * self.features if self.use_bias else 0
-        kernel = jnp.maximum(index - biases, 0)
-        source, feature = kernel // (self.features * side**2), kernel // side**2 % self.features
-        x = x.reshape(groups, group, height, width, images)
+        x = x.reshape(-1, self.group_size(channels), height, width, images)
         if not each:  # otherwise all channels are laid out, once for all children
             x, source = lax.dynamic_slice_in_dim(x, source, 1, 1), jnp.zeros_like(source)
         x = jnp.repeat(jnp.repeat(x, self.unpool, 2), self.unpool, 3)
         # Zeros between the inputs, and around them what the kernel reaches.
+        side = self.kernel_size
         around = (side - 1, side, self.stride - 1)
         whole = (0, 0, 0)
         x = lax.pad(x, jnp.zeros((), x.dtype), (whole, whole, around, around, whole))
-        row, column = (side - 1 + self.crop - i for i in (kernel // side % side, kernel % side))
-        start, sizes = (0, source, row, column, 0), (groups, 1, rows, columns, images)
-        seen = lax.dynamic_slice(materialize(x), start, sizes)[:, 0]
-        return channel_change(self.features, biases, index, feature, seen, delta)
+        start = (0, source, side - 1 + self.crop - i, side - 1 + self.crop - j, 0)
+        seen = lax.dynamic_slice(materialize(x), start, (len(x), 1, rows, columns, images))[:, 0]
+        return self.channel_change(index, feature, seen, delta)
 
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
-        """What the pre-activation changes by when the input does."""
-        kernel, shape = weights["kernel"], x.shape[:3]
-        group, features = kernel.shape[:2]
-        channel: int | jax.Array = 0
-        if change.sizes[0] == 1 < shape[0]:
-            source = change.start[0]
-            channel = source // group * features if group < shape[0] else 0
-            kernel = lax.dynamic_slice_in_dim(kernel, source % group, 1, 0)
-        else:
-            change = widen(change, shape, (0,))
-        layer = dataclasses.replace(self, group=kernel.shape[0])
-        if change.sizes[1:] == shape[1:]:
-            pre = layer.pre_activation({"kernel": kernel}, change.values)
-            return Change(pre, (channel, 0, 0))
+        layer, kernel, change, channel = self.read_by(weights, change, len(x))
+        if change.sizes[1:] == x.shape[1:3]:
+            return Change(layer.pre_activation(kernel, change.values), (channel, 0, 0))
         layer = dataclasses.replace(layer, padding="full")
         if each and layer.is_dense(change.sizes):
             # The matrices of all channels are made once, and each child takes its own.
             matrix = layer.matrix(weights["kernel"], *change.sizes[1:])
-            matrix = materialize(jnp.swapaxes(matrix, 1, 2))[source % group]
+            matrix = materialize(jnp.swapaxes(matrix, 1, 2))[change.start[0] % len(matrix)]
             # A product with few columns is slow: images are its rows.
             rows = materialize(change.values.reshape(len(matrix), -1).T)
             pre = materialize(rows @ materialize(matrix)).T
             pre = pre.reshape(*layer.output_shape(change.sizes), -1)
         else:
-            pre = layer.pre_activation({"kernel": kernel}, change.values)
+            pre = layer.pre_activation(kernel, change.values)
         row, column = (self.step * begin - self.crop for begin in change.start[1:])
         block = Change(pre, (channel, row, column))
         if self.padding == "full":
             return block
-        return fit(block, (pre.shape[0], *self.output_shape(shape)[1:]))
+        return fit(block, (pre.shape[0], *self.output_shape(x.shape[:3])[1:]))
 
     def _shift_and_add(self, taps: jax.Array, rows: int, columns: int) -> jax.Array:
         """[channels, reach, reach, height, width, images] -> [channels, rows, columns, images].

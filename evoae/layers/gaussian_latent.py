@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae.layers.base import Layer, Shape, Weights
-from evoae.layers.change import Change, widen
+from evoae.layers.delta import Change, widen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,6 @@ class GaussianLatent(Layer):
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
     ) -> Change:
-        """What the output changes by when the input does."""
         return Change(widen(change, x.shape[:-1], (0,)).values[: len(out)], (0,))
 
     def sample(self, x: jax.Array, noise: jax.Array) -> jax.Array:

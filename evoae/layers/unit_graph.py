@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from evoae.checks import Count
 from evoae.layers.base import (
     ACTIVATIONS,
     Activation,
@@ -16,8 +17,6 @@ from evoae.layers.base import (
     Shape,
     Weights,
     add_bias,
-    check_choice,
-    check_positive,
     materialize,
 )
 
@@ -51,15 +50,10 @@ class UnitGraph(Layer):
     (8, 16)
     """
 
-    features: int
-    num_units: int = 32
+    features: Count
+    num_units: Count = 32
     unit_activation: UnitActivation = "tanh"
     activation: Activation = "linear"
-
-    def __post_init__(self) -> None:
-        check_positive(self, features=self.features, num_units=self.num_units)
-        check_choice(self, "unit_activation", self.unit_activation, tuple(UNIT_ACTIVATIONS))
-        check_choice(self, "activation", self.activation, tuple(ACTIVATIONS))
 
     def output_shape(self, shape: Shape) -> Shape:
         return (self.features,)

@@ -3,11 +3,13 @@
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from typing import get_args
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from evoae.checks import check_choice
 from evoae.layers import (
     Conv,
     ConvTranspose,
@@ -82,10 +84,9 @@ class Autoencoder(nn.Module):
     Raises:
       ValueError: layers that do not fit, with the layer's name and the shapes.
 
-    >>> import jax
     >>> from evoae.layers import Dense, Reshape
     >>> model = Autoencoder([Dense(2)], [Dense(64, activation="sigmoid"), Reshape(1, 8, 8)])
-    >>> images = jax.numpy.zeros((5, 8, 8, 1))
+    >>> images = jnp.zeros((5, 8, 8, 1))
     >>> params = model.init(jax.random.key(0), images)["params"]
     >>> model.apply({"params": params}, images, method="encode").shape
     (5, 2)
@@ -104,10 +105,7 @@ class Autoencoder(nn.Module):
                 if not isinstance(layer, Layer):
                     raise ValueError(f"{field}[{index}] must be a layer, got {layer!r}")
             object.__setattr__(self, field, tuple(given))
-        if self.initializer not in ("uniform", "lecun", "he"):
-            raise ValueError(
-                f"initializer must be one of uniform, lecun, he; got {self.initializer!r}"
-            )
+        check_choice("initializer", self.initializer, get_args(Initializer))
         super().__post_init__()
 
     def setup(self) -> None:

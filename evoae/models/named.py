@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from evoae.checks import check_whole
 from evoae.layers import Conv, ConvTranspose, Dense, MaxPool, Reshape, UnitGraph, Unpool
 from evoae.models.autoencoder import Autoencoder
 from evoae.types import Params
@@ -49,7 +50,7 @@ def conv16(latent_size: int = 10) -> Autoencoder:
     >>> conv16(latent_size=32).latent_size((28, 28, 1))
     32
     """
-    _check_latent_size(latent_size)
+    check_whole("latent_size", latent_size, 1)
     return Autoencoder(
         [
             Conv(8, 3, stride=2, padding="same"),
@@ -78,7 +79,7 @@ def graph(latent_size: int = 2, num_units: int = 32) -> Autoencoder:
     >>> graph(latent_size=3).latent_size((28, 28, 1))
     3
     """
-    _check_latent_size(latent_size)
+    check_whole("latent_size", latent_size, 1)
     paper = varadi2021()
     return Autoencoder(
         [*paper.encoder_layers[:-2], UnitGraph(latent_size, num_units, activation="sigmoid")],
@@ -102,7 +103,7 @@ def mlp(
     >>> mlp(3, hidden=(16,), image_shape=(8, 8, 1)).latent_size((8, 8, 1))
     3
     """
-    _check_latent_size(latent_size)
+    check_whole("latent_size", latent_size, 1)
     height, width, channels = image_shape
     return Autoencoder(
         [*(Dense(units) for units in hidden), Dense(latent_size, activation="linear")],
@@ -121,11 +122,6 @@ MODELS: dict[str, Callable[..., Autoencoder]] = {
     "mlp": mlp,
 }
 """The named models, by name: what makes each of them."""
-
-
-def _check_latent_size(latent_size: int) -> None:
-    if type(latent_size) is not int or latent_size < 1:
-        raise ValueError(f"latent_size must be a positive int, got {latent_size!r}")
 
 
 # Where each part of the direct encoding stands in the weights of `varadi2021`: weights before

@@ -5,10 +5,11 @@ from typing import ClassVar
 
 import jax
 
+from evoae.checks import Checked
 from evoae.types import Hyper, Params, Perturbation, Population
 
 
-class Mutation(abc.ABC):
+class Mutation(Checked, abc.ABC):
     """A frozen description of how a child comes to differ from its parent.
 
     A subclass is a frozen dataclass with `sample` and `apply`; all else has a default.

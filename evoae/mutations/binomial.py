@@ -7,18 +7,31 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_number, check_positive, check_whole, to_python_numbers
+from evoae.checks import Count, Positive, check_number
 from evoae.mutations.base import Mutation
 from evoae.mutations.sparse import SparsePerturbation, add_at
 from evoae.types import Hyper, Params
 
 
-def check_rate(name: str, rate: float, max_weights: int) -> None:
-    """Raises a `ValueError` for a mean number of draws that cannot be."""
-    check_whole(f"{name}: max_weights", max_weights, 1)
-    check_number(f"{name}: rate", rate)
-    if not 1 <= rate <= max_weights:
-        raise ValueError(f"{name}: rate must be from 1 to max_weights={max_weights}, got {rate!r}")
+class RandomNumber(Mutation):
+    """A mutation of up to `max_weights` weights, `rate` of them expected: floats of a child."""
+
+    rate: float
+    max_weights: int
+
+    adapted: ClassVar[str | None] = "rate"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        name = type(self).__name__
+        check_number(f"{name}: rate", self.rate)
+        if not 1 <= self.rate <= self.max_weights:
+            raise ValueError(
+                f"{name}: rate must be from 1 to max_weights={self.max_weights}, got {self.rate!r}"
+            )
+
+    def adapted_range(self) -> tuple[float, float]:
+        return 1.0, float(self.max_weights)
 
 
 def draw_positions(
@@ -48,7 +61,7 @@ def draw_positions(
 
 
 @dataclasses.dataclass(frozen=True)
-class Binomial(Mutation):
+class Binomial(RandomNumber):
     """Adds U(-scale, scale) to a random number of weights, 1 + Binomial(max_weights - 1, p).
 
     The standard mutation of genetic algorithms, where each gene changes with a small probability
@@ -64,28 +77,16 @@ class Binomial(Mutation):
       scale: values come from U(-scale, scale); above 0; may be changed likewise.
       max_weights: the most draws a child, at least 1: a child is described by so many pairs.
 
-    >>> import jax
     >>> mutation = Binomial(rate=3.0, max_weights=5)
-    >>> params = {"kernel": jax.numpy.zeros(100)}
+    >>> params = {"kernel": jnp.zeros(100)}
     >>> perturbation = mutation.sample(jax.random.key(0), 1, params, {"rate": 3.0, "scale": 1.0})
     >>> 1 <= int((mutation.apply(params, perturbation)["kernel"] != 0).sum()) <= 5
     True
     """
 
     rate: float = 1.0
-    scale: float = 1.0
-    max_weights: int = 256
-
-    adapted: ClassVar[str | None] = "rate"
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_rate("Binomial", self.rate, self.max_weights)
-        check_positive("Binomial: scale", self.scale)
-
-    def adapted_range(self) -> tuple[float, float]:
-        """See `Mutation`."""
-        return 1.0, float(self.max_weights)
+    scale: Positive = 1.0
+    max_weights: Count = 256
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
@@ -97,5 +98,4 @@ class Binomial(Mutation):
         return SparsePerturbation(positions, jnp.where(used, values * hyper["scale"], 0.0))
 
     def apply(self, params: Params, perturbation: SparsePerturbation) -> Params:
-        """The child: `params` changed at the positions alone."""
         return add_at(params, perturbation)

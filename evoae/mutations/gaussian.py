@@ -7,21 +7,16 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_positive, to_python_numbers
+from evoae.checks import Positive
 from evoae.mutations.base import Mutation
 from evoae.types import Hyper, Params
 
 
 class NoisePerturbation(NamedTuple):
-    """Noise that is drawn again whenever the candidate is expressed.
+    """Noise that is drawn again whenever the candidate is expressed."""
 
-    Attributes:
-      key: the key of the noise.
-      scale: its standard deviation, float32 (), or one a layer [L].
-    """
-
-    key: jax.Array
-    scale: jax.Array
+    key: jax.Array  # the key of the noise
+    scale: jax.Array  # its standard deviation, float32 (), or one a layer [L]
 
 
 def add_noise(params: Params, scale: jax.Array, noise: Params) -> Params:
@@ -43,31 +38,17 @@ class Gaussian(Mutation):
       layer_scales: what `scale` is multiplied by in each layer, in the order of `jax.tree.leaves`
         (weights under one node, such as kernel and bias, are a layer); None for 1 in all.
 
-    >>> import jax
     >>> mutation = Gaussian(scale=0.1)
-    >>> params = {"kernel": jax.numpy.zeros(3)}
+    >>> params = {"kernel": jnp.zeros(3)}
     >>> perturbation = mutation.sample(jax.random.key(0), 1, params, {"scale": 0.1})
     >>> mutation.apply(params, perturbation)["kernel"].shape
     (3,)
     """
 
-    scale: float = 0.02
-    layer_scales: tuple[float, ...] | None = None
+    scale: Positive = 0.02
+    layer_scales: tuple[Positive, ...] | None = None
 
     adapted: ClassVar[str | None] = "scale"
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_positive("Gaussian: scale", self.scale)
-        if self.layer_scales is None:
-            return
-        if not isinstance(self.layer_scales, tuple | list) or not self.layer_scales:
-            raise ValueError(
-                "Gaussian: layer_scales must be None or a tuple with a float for each layer, "
-                f"got {self.layer_scales!r}"
-            )
-        for layer, value in enumerate(self.layer_scales):
-            check_positive(f"Gaussian: layer_scales[{layer}]", value)
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
@@ -79,7 +60,6 @@ class Gaussian(Mutation):
         return NoisePerturbation(jax.random.fold_in(key, index), scale)
 
     def apply(self, params: Params, perturbation: NoisePerturbation) -> Params:
-        """Params + scale * noise."""
         # One draw for all arrays: many small ones cost more than the numbers themselves.
         noise = trees.unravel(jax.random.normal(perturbation.key, (trees.size(params),)), params)
         return add_noise(params, perturbation.scale, noise)

@@ -1,13 +1,13 @@
 """Heavy-tailed mutation: mostly few and small changes, now and then many or large ones."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_number, check_positive, check_whole, to_python_numbers
+from evoae.checks import Count, Positive, Rule
 from evoae.mutations.base import Mutation
 from evoae.mutations.sparse import Sparse, SparsePerturbation, add_at
 from evoae.types import Hyper, Params, Population
@@ -30,28 +30,19 @@ class HeavyTailed(Mutation):
       max_weights: the most draws a child, at least 1: a child is described by so many pairs. With
         1, children of one parent are evaluated from its activations, like those of `Sparse`.
 
-    >>> import jax
     >>> mutation = HeavyTailed(max_weights=8)
-    >>> params = {"kernel": jax.numpy.zeros(100)}
+    >>> params = {"kernel": jnp.zeros(100)}
     >>> hyper = {"scale": 0.1, "exponent": 1.5}
     >>> perturbation = mutation.sample(jax.random.key(0), 1, params, hyper)
     >>> 1 <= int((mutation.apply(params, perturbation)["kernel"] != 0).sum()) <= 8
     True
     """
 
-    scale: float = 0.1
-    exponent: float = 1.5
-    max_weights: int = 256
+    scale: Positive = 0.1
+    exponent: Annotated[float, Rule("above 1", lambda x: x > 1)] = 1.5
+    max_weights: Count = 256
 
     adapted: ClassVar[str | None] = "scale"
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_positive("HeavyTailed: scale", self.scale)
-        check_number("HeavyTailed: exponent", self.exponent)
-        if not self.exponent > 1:
-            raise ValueError(f"HeavyTailed: exponent must be above 1, got {self.exponent!r}")
-        check_whole("HeavyTailed: max_weights", self.max_weights, 1)
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
@@ -70,9 +61,7 @@ class HeavyTailed(Mutation):
         return SparsePerturbation(positions, jnp.where(used, values, 0.0))
 
     def apply(self, params: Params, perturbation: SparsePerturbation) -> Params:
-        """The child: `params` changed at the positions alone."""
         return add_at(params, perturbation)
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
-        """See `Mutation`."""
         return Sparse(self.max_weights).single_changes(population)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_positive, check_whole, to_python_numbers
+from evoae.checks import Count, Positive
 from evoae.mutations.base import Mutation
 from evoae.mutations.gaussian import NoisePerturbation, add_noise
 from evoae.types import Hyper, Params
@@ -29,23 +29,17 @@ class LowRank(Mutation):
         What self-adaptation changes.
       rank: r, at least 1.
 
-    >>> import jax
-    >>> params = {"kernel": jax.numpy.zeros((6, 8))}
+    >>> params = {"kernel": jnp.zeros((6, 8))}
     >>> mutation = LowRank(scale=0.1, rank=2)
     >>> perturbation = mutation.sample(jax.random.key(0), 1, params, {"scale": 0.1})
-    >>> int(jax.numpy.linalg.matrix_rank(mutation.apply(params, perturbation)["kernel"]))
+    >>> int(jnp.linalg.matrix_rank(mutation.apply(params, perturbation)["kernel"]))
     2
     """
 
-    scale: float = 0.02
-    rank: int = 1
+    scale: Positive = 0.02
+    rank: Count = 1
 
     adapted: ClassVar[str | None] = "scale"
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_positive("LowRank: scale", self.scale)
-        check_whole("LowRank: rank", self.rank, 1)
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
@@ -54,7 +48,6 @@ class LowRank(Mutation):
         return NoisePerturbation(jax.random.fold_in(key, index), jnp.float32(hyper["scale"]))
 
     def apply(self, params: Params, perturbation: NoisePerturbation) -> Params:
-        """Params + scale * noise."""
         noise = jax.tree.map(self._drawn, trees.keys_like(perturbation.key, params), params)
         return add_noise(params, perturbation.scale, noise)
 

@@ -7,21 +7,16 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_choice, check_positive, check_whole, to_python_numbers
+from evoae.checks import Count, Positive
 from evoae.mutations.base import Mutation
 from evoae.types import Hyper, Params, Population
 
 
 class SparsePerturbation(NamedTuple):
-    """K positions in the order of `evoae.trees.ravel`, and what happens there.
+    """K positions in the order of `evoae.trees.ravel`, and what happens there."""
 
-    Attributes:
-      positions: int32 [K]; a position may be drawn more than once.
-      values: float32 [K]: what is added, or what replaces the weight.
-    """
-
-    positions: jax.Array
-    values: jax.Array
+    positions: jax.Array  # int32 [K]; a position may be drawn more than once
+    values: jax.Array  # float32 [K]: what is added, or what replaces the weight
 
 
 def add_at(params: Params, perturbation: SparsePerturbation) -> Params:
@@ -47,32 +42,24 @@ class Sparse(Mutation):
       shared_positions: all children of a generation change the same positions, each by values of
         its own, as in the original program; otherwise each draws its own, as in the paper's text.
 
-    >>> import jax
     >>> mutation = Sparse(num_weights=2)
-    >>> params = {"kernel": jax.numpy.zeros(5)}
+    >>> params = {"kernel": jnp.zeros(5)}
     >>> perturbation = mutation.sample(jax.random.key(0), 1, params, {"scale": 1.0})
     >>> int((mutation.apply(params, perturbation)["kernel"] != 0).sum())
     2
     """
 
-    num_weights: int = 1
-    scale: float = 1.0
+    num_weights: Count = 1
+    scale: Positive = 1.0
     distribution: Literal["uniform", "normal"] = "uniform"
     replace: bool = False
     shared_positions: bool = False
 
     adapted: ClassVar[str | None] = "scale"
 
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_whole("Sparse: num_weights", self.num_weights, 1)
-        check_positive("Sparse: scale", self.scale)
-        check_choice("Sparse: distribution", self.distribution, ("uniform", "normal"))
-
     def sample(
         self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
     ) -> SparsePerturbation:
-        """Positions and values of candidate `index`."""
         for_positions, for_values = jax.random.split(key)
         if not self.shared_positions:
             for_positions = jax.random.fold_in(for_positions, index)
@@ -87,7 +74,6 @@ class Sparse(Mutation):
         )
 
     def apply(self, params: Params, perturbation: SparsePerturbation) -> Params:
-        """The child: `params` changed at the positions alone."""
         if not self.replace:
             return add_at(params, perturbation)
         vector, positions = trees.ravel(params), perturbation.positions

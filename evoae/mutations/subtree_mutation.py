@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_fraction, check_instance, check_whole, to_python_numbers
+from evoae.checks import Count, Fraction, check_instance
 from evoae.encodings.grammar_tree import (
     drawn_place,
     grafted,
@@ -23,19 +23,12 @@ from evoae.types import Genotype, Hyper, Perturbation
 
 
 class SubtreeMutationPerturbation(NamedTuple):
-    """What is mutated in each of G trees, and what happens to all genes.
+    """What is mutated in each of G trees, and what happens to all genes."""
 
-    Attributes:
-      replaced: whether a branch of the tree is replaced, bool [G].
-      points: which one, float32 [G] in 0..1.
-      key: of the new branches.
-      mutation: the perturbation of the other mutation.
-    """
-
-    replaced: jax.Array
-    points: jax.Array
-    key: jax.Array
-    mutation: Perturbation
+    replaced: jax.Array  # whether a branch of the tree is replaced, bool [G]
+    points: jax.Array  # which one, float32 [G] in 0..1
+    key: jax.Array  # of the new branches
+    mutation: Perturbation  # the perturbation of the other mutation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,19 +55,16 @@ class SubtreeMutation(Mutation):
     """
 
     mutation: Mutation = Gaussian()
-    rate: float = 0.3
-    max_new_nodes: int = 8
+    rate: Fraction = 0.3
+    max_new_nodes: Count = 8
 
     def __post_init__(self) -> None:
-        to_python_numbers(self)
+        super().__post_init__()
         check_instance("SubtreeMutation: mutation", self.mutation, Mutation, "evoae.mutations")
-        check_fraction("SubtreeMutation: rate", self.rate)
-        check_whole("SubtreeMutation: max_new_nodes", self.max_new_nodes, 1)
 
     def sample(
         self, key: jax.Array, index: jax.Array, params: Genotype, hyper: Hyper
     ) -> SubtreeMutationPerturbation:
-        """The branches of candidate `index`, and its other mutation."""
         number = num_trees(params)
         for_trees, for_mutation = jax.random.split(key)
         for_replaced, for_points, for_new = jax.random.split(
@@ -88,7 +78,6 @@ class SubtreeMutation(Mutation):
         )
 
     def apply(self, params: Genotype, perturbation: SubtreeMutationPerturbation) -> Genotype:
-        """The child."""
 
         def replace(number: int, tree: Genotype) -> Genotype:
             sizes = sizes_of(symbols_of(tree["symbols"]))

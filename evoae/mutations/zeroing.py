@@ -1,30 +1,18 @@
 """Zeroing: random weights become 0."""
 
 import dataclasses
-from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import to_python_numbers
-from evoae.mutations.base import Mutation
-from evoae.mutations.binomial import check_rate, draw_positions
+from evoae.checks import Count
+from evoae.mutations.binomial import RandomNumber, draw_positions
 from evoae.types import Hyper, Params
 
 
-class ZeroingPerturbation(NamedTuple):
-    """Which weights become 0.
-
-    Attributes:
-      positions: int32 [K] in the order of `evoae.trees.ravel`; D, the number of weights, for none.
-    """
-
-    positions: jax.Array
-
-
 @dataclasses.dataclass(frozen=True)
-class Zeroing(Mutation):
+class Zeroing(RandomNumber):
     """Sets a random number of weights to 0, which deletes connections.
 
     The structural mutation of GNARL that removes links (Angeline, Saunders and Pollack 1994, IEEE
@@ -36,36 +24,22 @@ class Zeroing(Mutation):
         without compiling again. What self-adaptation changes.
       max_weights: the most draws a child, at least 1.
 
-    >>> import jax
     >>> mutation = Zeroing(rate=2.0, max_weights=8)
-    >>> params = {"kernel": jax.numpy.ones(100)}
+    >>> params = {"kernel": jnp.ones(100)}
     >>> perturbation = mutation.sample(jax.random.key(0), 1, params, {"rate": 2.0})
     >>> 1 <= int((mutation.apply(params, perturbation)["kernel"] == 0).sum()) <= 8
     True
     """
 
     rate: float = 1.0
-    max_weights: int = 256
+    max_weights: Count = 256
 
-    adapted: ClassVar[str | None] = "rate"
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_rate("Zeroing", self.rate, self.max_weights)
-
-    def adapted_range(self) -> tuple[float, float]:
-        """See `Mutation`."""
-        return 1.0, float(self.max_weights)
-
-    def sample(
-        self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper
-    ) -> ZeroingPerturbation:
-        """The positions of candidate `index`."""
+    def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> jax.Array:
+        """Positions, int32 [K] in the order of `evoae.trees.ravel`; D, one too many, for none."""
         key = jax.random.fold_in(key, index)
         positions, used = draw_positions(key, hyper["rate"], self.max_weights, params)
-        return ZeroingPerturbation(jnp.where(used, positions, trees.size(params)))
+        return jnp.where(used, positions, trees.size(params))
 
-    def apply(self, params: Params, perturbation: ZeroingPerturbation) -> Params:
-        """The child: `params` with zeros at the positions."""
+    def apply(self, params: Params, perturbation: jax.Array) -> Params:
         vector = trees.ravel(params)
-        return trees.unravel(vector.at[perturbation.positions].set(0, mode="drop"), params)
+        return trees.unravel(vector.at[perturbation].set(0, mode="drop"), params)

@@ -6,12 +6,11 @@ Host side only: NumPy arrays (or what turns into them) come in, files and pictur
 from evoae.report.animation import write_animation
 from evoae.report.comparison import Course, draw_comparison
 from evoae.report.curve import draw_curve
-from evoae.report.galleries import draw_galleries
-from evoae.report.gallery import draw_gallery
+from evoae.report.film import Frame, FrameRecorder
+from evoae.report.gallery import draw_galleries, draw_gallery
 from evoae.report.growth import draw_growth
 from evoae.report.latent import draw_latent_map
 from evoae.report.metrics import write_metrics
-from evoae.report.recorder import Frame, FrameRecorder
 
 __all__ = [
     "Course",

@@ -9,9 +9,9 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from evoae.checks import check_pair, check_positive, check_range, check_whole
-from evoae.report.files import check_destination, replacing
+from evoae.report.film import Frame
 from evoae.report.gallery import MARGIN, draw_gallery
-from evoae.report.recorder import Frame
+from evoae.report.output_files import check_destination, replacing
 
 CAPTION_SIZE = 14
 HOLD_SECONDS = 2.0

@@ -12,8 +12,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from evoae.report import style
 from evoae.report.curve import scale_errors
-from evoae.report.files import check_destination
 from evoae.report.labels import Label, label_right_edge
+from evoae.report.output_files import check_destination
 
 WIDTH, HEIGHT = 3.6, 3.2  # of each of the axes, in inches
 XLABELS = {"evaluations": "evaluations of one network on one image", "seconds": "seconds"}

@@ -11,9 +11,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from evoae.checks import check_number
 from evoae.report import style
-from evoae.report.files import check_destination
+from evoae.report.axis_scales import is_long, is_wide, locate_decades
 from evoae.report.labels import Label, label_right_edge
-from evoae.report.scales import is_long, is_wide, locate_decades
+from evoae.report.output_files import check_destination
 
 WIDTH, HEIGHT = 5.6, 3.2  # of the axes, in inches
 

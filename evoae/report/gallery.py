@@ -1,12 +1,13 @@
-"""Targets above, reconstructions below, in one picture; with noise, what was given above both."""
+"""What networks make of images: rows of them, with words beside, in one picture."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from evoae.checks import check_pair, check_range, check_whole
+from evoae.checks import check_images, check_pair, check_range, check_whole
 
 GUTTER = 2  # between neighbouring images, in pixels of the picture
 MARGIN = 8  # around the picture and between double rows
@@ -68,7 +69,7 @@ def draw_gallery(
     check_range(low, high)
     check_whole("columns", columns, 1, optional=True)
     check_whole("scale", scale, 1, optional=True)
-    number, height, width, channels = targets.shape
+    number, height, width, _ = targets.shape
     columns = min(columns or math.ceil(number / math.ceil(number / 20)), number)
     scale = scale or max(1, min(1200 // (columns * width), 224 // max(height, width)))
 
@@ -76,21 +77,70 @@ def draw_gallery(
     if inputs is not None:
         noisy = check_pair(targets, inputs, "inputs")[1]
         rows_of = {"noisy": noisy, name: reconstructions, "clean": targets}
-    font = ImageFont.load_default(size=max(10, min(16, height * scale // 4)))
-    label_width = math.ceil(max(font.getlength(label) for label in rows_of)) + MARGIN
-    step_x, step_y = width * scale + GUTTER, height * scale + GUTTER
-    block = len(rows_of) * step_y - GUTTER + MARGIN
-    rows = math.ceil(number / columns)
-    size = (2 * MARGIN + label_width + columns * step_x - GUTTER, MARGIN + rows * block)
-    picture = Image.new("L" if channels == 1 else "RGB", size, "white")
+    font_size = max(10, min(16, height * scale // 4))
+    tiles = {label: draw_tiles(images, low, high, scale) for label, images in rows_of.items()}
+    return _lay_out(tiles, columns, font_size)
 
+
+def draw_galleries(
+    targets: npt.ArrayLike,
+    rows: Mapping[str, npt.ArrayLike],
+    *,
+    low: float = 0.0,
+    high: float = 1.0,
+) -> Image.Image:
+    """Draws the targets, and below them a row of reconstructions for each network.
+
+    Args:
+      targets: [N, H, W, C], C = 1 (grey) or 3 (RGB).
+      rows: reconstructions of the same shape, by what is written beside them.
+      low: the value that is drawn black; smaller ones are, too.
+      high: the value that is drawn white (or full colour); larger ones are, too.
+
+    Returns:
+      A picture of mode "L" or "RGB" on white.
+
+    Raises:
+      ValueError: shapes that do not match, no rows, NaN or infinite values.
+
+    >>> digits = np.zeros((10, 28, 28, 1))
+    >>> draw_galleries(digits, {"scale 0.1": digits, "scale 1": digits}).height
+    196
+    """
+    images = {"target": check_images("targets", targets)}
+    check_range(low, high)
+    if not rows:
+        raise ValueError("rows must be one or more, got none")
+    for label, reconstructions in rows.items():
+        images[label] = check_pair(targets, reconstructions, f"rows[{label!r}]")[1]
+    number, height, width, _ = images["target"].shape
+    scale = max(1, min(700 // (number * width), 112 // max(height, width)))
+    tiles = {label: draw_tiles(its, low, high, scale) for label, its in images.items()}
+    return _lay_out(tiles, number, 13, apart=MARGIN)  # from what is compared with the targets
+
+
+def _lay_out(
+    tiles: Mapping[str, list[Image.Image]], columns: int, font_size: int, apart: int = 0
+) -> Image.Image:
+    """Pastes a row of tiles for each label, and such rows again until all tiles are there.
+
+    The first row stands `apart` from the others by so many pixels more.
+    """
+    first = next(iter(tiles.values()))
+    font = ImageFont.load_default(size=font_size)
+    label_width = math.ceil(max(font.getlength(label) for label in tiles)) + MARGIN
+    step_x, step_y = first[0].width + GUTTER, first[0].height + GUTTER
+    block = len(tiles) * step_y - GUTTER + MARGIN + apart
+    rows = math.ceil(len(first) / columns)
+    size = (2 * MARGIN + label_width + columns * step_x - GUTTER, MARGIN + rows * block)
+    picture = Image.new(first[0].mode, size, "white")
     draw = ImageDraw.Draw(picture)
-    for line, (label, images) in enumerate(rows_of.items()):
-        for index, tile in enumerate(draw_tiles(images, low, high, scale)):
+    for line, (label, images) in enumerate(tiles.items()):
+        for index, tile in enumerate(images):
             row, column = divmod(index, columns)
-            top = MARGIN + row * block + line * step_y
+            top = MARGIN + row * block + line * step_y + (apart if line else 0)
             picture.paste(tile, (MARGIN + label_width + column * step_x, top))
             if column == 0:
-                middle = (MARGIN, top + height * scale // 2)
+                middle = (MARGIN, top + tile.height // 2)
                 draw.text(middle, label, fill="black", font=font, anchor="lm")
     return picture

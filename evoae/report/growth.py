@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from evoae.encodings.development import Cells, Growth, Program
 from evoae.encodings.grammar_tree import ARITIES, BIAS, PAR, SEQ, SYMBOLS, WEIGHT
 from evoae.report import style
-from evoae.report.files import check_destination
+from evoae.report.output_files import check_destination
 
 COLUMNS, MOST_STEPS = 4, 12
 WIDTH, TOP, ROW = 9.0, 3.6, 2.3  # inches: of all, of the first row at least, of a row of steps

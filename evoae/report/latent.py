@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from evoae.checks import check_images, check_range
 from evoae.report import style
-from evoae.report.files import check_destination
+from evoae.report.output_files import check_destination
 
 SIDE = 5.0  # of the axes, in inches
 GRID = 15  # decoded images along a side

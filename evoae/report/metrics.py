@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evoae.report.files import check_destination, replacing
+from evoae.report.output_files import check_destination, replacing
 
 
 def write_metrics(
@@ -78,12 +78,8 @@ def read_metrics(
 ) -> dict[str, npt.NDArray[Any]]:
     """Reads the columns that `write_metrics` wrote: int32 or float32 [G].
 
-    Args:
-      path: the file.
-      num_bytes: how much of it; None takes all. A row that is not whole counts as not written.
-
-    Raises:
-      ValueError: there is no header, or a row is damaged.
+    Of its first `num_bytes`, or of all; a row that is not whole counts as not written. A damaged
+    row is a `ValueError`.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

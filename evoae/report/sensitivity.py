@@ -14,8 +14,8 @@ from matplotlib.ticker import NullFormatter, NullLocator
 
 from evoae.report import style
 from evoae.report.curve import scale_errors
-from evoae.report.files import check_destination
 from evoae.report.labels import Label, label_right_edge
+from evoae.report.output_files import check_destination
 
 WIDTH, HEIGHT = 4.6, 3.2  # of the axes of a curve, in inches
 CELL_WIDTH, CELL_HEIGHT = 0.62, 0.36  # of a heat map
@@ -24,15 +24,10 @@ Array = npt.NDArray[np.floating]
 
 
 class Setting(NamedTuple):
-    """A setting and the values that it took.
+    """A setting and the values that it took."""
 
-    Attributes:
-      name: what stands beside its axis.
-      values: numbers or words.
-    """
-
-    name: str
-    values: Sequence[object]
+    name: str  # what stands beside its axis
+    values: Sequence[object]  # numbers or words
 
     @property
     def labels(self) -> list[str]:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from evoae.report.files import replacing
+from evoae.report.output_files import replacing
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK = "#222222"
@@ -69,12 +69,7 @@ def new_panels(width: float, height: float, number: int) -> tuple[Figure, list[A
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Writes the figure, with all text that lies outside of its axes.
-
-    Args:
-      figure: the figure.
-      path: a name that ends in .png (200 dots an inch) or .pdf.
-    """
+    """Writes the figure, with all text that lies outside of its axes, as a .png or .pdf."""
     with replacing(path) as temporary:
         _write(figure, temporary, path.suffix[1:])
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 
-from evoae.report.files import replacing
-from evoae.report.galleries import draw_galleries
+from evoae.report.gallery import draw_galleries
+from evoae.report.output_files import replacing
 from evoae.report.sensitivity import Setting, draw_heatmap, draw_sensitivity
 from evoae.report.table import print_table
 
@@ -42,11 +42,8 @@ def _words(value: object) -> str:
 def print_sweep(console: Console, settings: Sequence[Setting], errors: Errors) -> None:
     """Prints best, median and worst error over the seeds, a line for each combination of values.
 
-    Args:
-      console: where to.
-      settings: N of them.
-      errors: [*V, S], a value axis for each setting, and one of seeds; a combination of which
-        some runs are NaN is left out.
+    Errors are [*V, S], a value axis for each setting, and one of seeds; a combination of which some
+    runs are NaN is left out.
 
     >>> import sys
     >>> console = Console(file=sys.stdout, width=80)
@@ -69,11 +66,7 @@ def draw_sweep(
 ) -> None:
     """Writes heatmap.png for two settings with several values, sensitivity.png for one.
 
-    Args:
-      folder: where to.
-      settings: of the sweep; those with a single value are nothing to draw.
-      errors: [*V, S]; NaN for runs that were not begun.
-      error_name: what they are, such as "mean absolute error per pixel".
+    Errors are [*V, S], NaN for runs that were not begun.
     """
     drawn = [axis for axis, setting in enumerate(settings) if len(setting.values) > 1]
     names = [settings[axis] for axis in drawn]
@@ -104,15 +97,7 @@ def draw_sweep_galleries(
     """Writes galleries.png: for each combination of values the outputs of the run at the median.
 
     With more than `MOST_GALLERIES` combinations, it shows those whose median is the smallest.
-
-    Args:
-      folder: where to.
-      settings: of the sweep.
-      errors: [*V, S]; NaN for runs that were not begun.
-      targets: [N, H, W, C], C = 1 or 3.
-      outputs: what each run makes of them, by its place in `errors`.
-      low: the value that is drawn black.
-      high: the value that is drawn white.
+    `outputs` are what each run makes of the targets [N, H, W, C], by its place in errors [*V, S].
     """
     medians, rows = [], []
     for place in np.ndindex(errors.shape[:-1]):

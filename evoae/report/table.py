@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from evoae.report.files import replacing
+from evoae.report.output_files import replacing
 
 WIDEST = 1_000  # characters of a table
 

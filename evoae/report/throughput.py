@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from evoae.report import style
-from evoae.report.files import check_destination
+from evoae.report.output_files import check_destination
 
 WIDTH = 4.6  # of the axes, in inches
 BAR = 0.19  # from one bar to the next, in inches
@@ -30,56 +30,33 @@ NOTES = """\
 
 
 class Other(NamedTuple):
-    """Another program on the same problem.
+    """Another program on the same problem."""
 
-    Attributes:
-      name: of the program.
-      evaluations_per_second: candidates times images a second, the median over turns.
-      ratio: how many times its time ours is; the median over turns.
-      compile_seconds: by how much its first call took longer than its second.
-      seconds_per_generation: one value for each turn.
-    """
-
-    name: str
-    evaluations_per_second: float
-    ratio: float
-    compile_seconds: float
-    seconds_per_generation: list[float]
+    name: str  # of the program
+    evaluations_per_second: float  # candidates times images a second, the median over turns
+    ratio: float  # how many times its time ours is; the median over turns
+    compile_seconds: float  # by how much its first call took longer than its second
+    seconds_per_generation: list[float]  # one value for each turn
 
 
 class Throughput(NamedTuple):
-    """The figures of one case.
+    """The figures of one case."""
 
-    Attributes:
-      network: its name.
-      mutation: its name.
-      population_size: candidates a generation.
-      num_images: in a batch.
-      num_weights: of one network.
-      multiply_adds: of one network on one image.
-      generations_per_second: the median over turns.
-      evaluations_per_second: candidates times images a second.
-      fraction_of_products: of the device's rate of matrix products, if each candidate were computed
-        whole: a candidate that differs in one weight is not, so that this may be above 1.
-      peak_memory: bytes; None where it was not measured.
-      compile_seconds: by how much the first call took longer than the second.
-      seconds_per_generation: one value for each turn.
-      others: other programs.
-    """
-
-    network: str
-    mutation: str
-    population_size: int
-    num_images: int
-    num_weights: int
-    multiply_adds: int
-    generations_per_second: float
-    evaluations_per_second: float
+    network: str  # its name
+    mutation: str  # its name
+    population_size: int  # candidates a generation
+    num_images: int  # in a batch
+    num_weights: int  # of one network
+    multiply_adds: int  # of one network on one image
+    generations_per_second: float  # the median over turns
+    evaluations_per_second: float  # candidates times images a second
+    # of the device's rate of matrix products, if each candidate were computed whole: a candidate
+    # that differs in one weight is not, so that this may be above 1
     fraction_of_products: float
-    peak_memory: int | None
-    compile_seconds: float
-    seconds_per_generation: list[float]
-    others: list[Other]
+    peak_memory: int | None  # bytes; None where it was not measured
+    compile_seconds: float  # by how much the first call took longer than the second
+    seconds_per_generation: list[float]  # one value for each turn
+    others: list[Other]  # other programs
 
 
 Table = tuple[list[str], list[list[str]]]  # the names of the columns, the rows
@@ -93,22 +70,12 @@ def tabulate(cases: Sequence[Throughput]) -> tuple[Table, Table]:
         sizes = f"{case.population_size:,} x {case.num_images:,}"
         problem = f"{case.network}, {case.mutation}, {sizes}"
         ratios = {other.name: f"{_short(other.ratio)}x" for other in case.others}
-        speeds.append(
-            [
-                problem,
-                _short(case.generations_per_second),
-                _short(case.evaluations_per_second),
-                f"{_short(float(f'{100 * case.fraction_of_products:.2g}'))} %",
-            ]
-        )
-        costs.append(
-            [
-                problem,
-                *(ratios.get(name, "") for name in names),
-                "" if case.peak_memory is None else _short(case.peak_memory / 2**20),
-                f"{case.compile_seconds:.1f}",
-            ]
-        )
+        rates = map(_short, (case.generations_per_second, case.evaluations_per_second))
+        share = _short(float(f"{100 * case.fraction_of_products:.2g}"))
+        speeds.append([problem, *rates, f"{share} %"])
+        memory = "" if case.peak_memory is None else _short(case.peak_memory / 2**20)
+        slower = (ratios.get(name, "") for name in names)
+        costs.append([problem, *slower, memory, f"{case.compile_seconds:.1f}"])
     first = "network, mutation, candidates x images"
     return (
         ([first, "generations/s", "evaluations/s", "of products"], speeds),
@@ -125,12 +92,8 @@ def format_markdown(machine: Mapping[str, object], cases: Sequence[Throughput]) 
     lines = ["# Throughput", "", ", ".join(f"{name} {value}" for name, value in machine.items())]
     for columns, rows in tabulate(cases):
         rule = ["---", *["---:"] * (len(columns) - 1)]
-        lines += ["", *map(_row, (columns, rule, *rows))]
+        lines += ["", *(f"| {' | '.join(cells)} |" for cells in (columns, rule, *rows))]
     return "\n".join([*lines, "", NOTES, "", "![evaluations a second](throughput.png)", ""])
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def draw_throughput(path: str | os.PathLike[str], cases: Sequence[Throughput]) -> Figure:

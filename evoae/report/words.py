@@ -16,12 +16,7 @@ ERROR_NAMES = {
 
 
 def name_error(error: str, kl_weight: float | None = None, fitness: object = None) -> str:
-    """Names what is made smaller.
-
-    Args:
-      error: one of `ERROR_NAMES`.
-      kl_weight: of a variational autoencoder; None for another one.
-      fitness: of the user's own, in place of the two; None for none.
+    """Names what is made smaller: an error of `ERROR_NAMES`, a bound, or the user's own fitness.
 
     >>> name_error("bce", 1.0)
     'binary cross entropy per pixel + KL divergence'

@@ -11,12 +11,12 @@ from evoae.runs.config import (
     from_json,
     to_json,
 )
-from evoae.runs.loading import Run, load_run
+from evoae.runs.finished_run import Run, load_run
 from evoae.runs.loop import Observer, Progress, run_loop
 from evoae.runs.result import Result
 from evoae.runs.sweeps import Sweep, sweep
 from evoae.runs.training import resume, train
-from evoae.runs.weights import load_weights
+from evoae.runs.weight_files import load_weights
 
 __all__ = [
     "DEFAULT_PRESET",

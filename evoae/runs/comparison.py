@@ -11,9 +11,7 @@ from evoae.fitness.baselines import compute_baselines, compute_pca_error
 from evoae.models import Autoencoder
 from evoae.report.comparison import Course, draw_comparison
 from evoae.report.table import print_table, write_table
-from evoae.runs.config import DataConfig, RunConfig
-from evoae.runs.console import new_console, print_start
-from evoae.runs.contenders import (
+from evoae.runs.compared_methods import (
     Trained,
     describe_descent,
     finite,
@@ -21,9 +19,11 @@ from evoae.runs.contenders import (
     train_by_evolution,
     tune_learning_rate,
 )
-from evoae.runs.folders import free_folder, settings_of, write_settings, writing
-from evoae.runs.judging import DENOISING, measure_by_level, measure_error, measure_input_error
-from evoae.runs.observers.bar import ProgressBar
+from evoae.runs.config import DataConfig, RunConfig
+from evoae.runs.console import new_console, print_start
+from evoae.runs.measuring import DENOISING, measure_by_level, measure_error, measure_input_error
+from evoae.runs.observers.progress_bar import ProgressBar
+from evoae.runs.paths import free_folder, settings_of, write_settings, writing
 from evoae.runs.task import Images, Task, prepare, to_floats
 from evoae.trees import size, take
 
@@ -72,7 +72,7 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
 
     Adam has `NUM_STARTS` random starts, which are trained side by side for as long as the evolution
     took, on minibatches of the same size, with a learning rate that falls as half a cosine. It is
-    the one of `evoae.runs.contenders.LEARNING_RATES` that does best in short runs, which count not.
+    the one of `LEARNING_RATES` that does best in short runs beforehand.
     Errors are followed on the first 1,000 images; at the end they are computed on all of them, and,
     where the data have a test split, once on that. Beside them: principal components, as many as
     the latent has values, and the black, the mean and the median image, all of the learnt images.

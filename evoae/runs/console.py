@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from evoae.engine.environment import device, unused_accelerator
+from evoae.engine.versions import device, unused_accelerator
 from evoae.report.words import COLLAPSED, ERROR_NAMES, describe_bound, describe_error
 
 
@@ -66,6 +66,7 @@ def print_end(
     *,
     error: float,
     baselines: Mapping[str, float],
+    validation_error: float | None = None,
     absolute_error: tuple[float, Mapping[str, float]] | None = None,
     evidence: Mapping[str, float] | None = None,
     diversity: float,
@@ -83,6 +84,8 @@ def print_end(
     if stopped:
         console.print(f"stopped      early; to go on: evoae resume {folder}", style="yellow")
     console.print(f"error        {describe_error(error, baselines)}", style="bold")
+    if validation_error is not None:
+        console.print(f"validation   {validation_error:.4f} on images that were kept out")
     if absolute_error is not None:
         console.print(f"absolute     {describe_error(*absolute_error)} ({ERROR_NAMES['mae']})")
     if evidence is not None:

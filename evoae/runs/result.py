@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evoae.fitness import compute_diversity
-from evoae.runs.config.command import command
-from evoae.runs.judging import (
+from evoae.runs.config.command_words import command
+from evoae.runs.loop import Progress
+from evoae.runs.measuring import (
     Snapshot,
     measure_absolute_error,
     measure_error,
     measure_evidence,
+    measure_validation,
 )
-from evoae.runs.loop import Progress
 from evoae.runs.task import NUM_SHOWN, Task
 from evoae.trees import size
 from evoae.types import Info, Params
@@ -28,6 +29,7 @@ class Result(NamedTuple):
       trace: scalars by generation, NumPy arrays [G]; those before a stop included.
       folder: where the files are.
       error: of the best weights on all images, computed anew.
+      validation_error: of the images that are kept out of training; None where there are none.
       baselines: the errors of the black, the mean and the median image.
       diversity: how much the outputs differ from each other, by how much the images do; NaN for
         one image. See `evoae.fitness.compute_diversity`.
@@ -41,6 +43,7 @@ class Result(NamedTuple):
     trace: Info
     folder: Path
     error: float
+    validation_error: float | None
     baselines: dict[str, float]
     diversity: float
     num_evaluations: int
@@ -63,6 +66,7 @@ def result_of(
         trace=trace,
         folder=folder,
         error=measure_error(task.fitness, snapshot.network, task.images),
+        validation_error=measure_validation(task, snapshot.network),
         baselines=dict(baselines),
         diversity=compute_diversity(snapshot.outputs, task.pixels(NUM_SHOWN)),
         num_evaluations=progress.pace.steps * task.population_size,
@@ -76,6 +80,7 @@ def numbers_of(task: Task, result: Result) -> dict[str, Any]:
     return {
         "command": command(task.config),
         "error": result.error,
+        "validation_error": result.validation_error,
         "baselines": result.baselines,
         "diversity": None if math.isnan(result.diversity) else result.diversity,
         "num_evaluations": result.num_evaluations,

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from evoae.engine.environment import environment
 from evoae.engine.hosts import of_first
+from evoae.engine.versions import environment
 from evoae.report.page.record import CONFIG, METRICS
-from evoae.runs import checkpoint
-from evoae.runs.checkpoint import Checkpoint, CheckpointError
+from evoae.runs import checkpoint_files as checkpoint
+from evoae.runs.checkpoint_files import Checkpoint, CheckpointError
 from evoae.runs.clock import Pace
 from evoae.runs.config import RunConfig, from_json, to_json
-from evoae.runs.folders import CHECKPOINTS
 from evoae.runs.observers.checkpoints import identity_of
+from evoae.runs.paths import CHECKPOINTS
 from evoae.runs.task import Task, prepare
 
 # What a run may go on with differently: its course is the same.

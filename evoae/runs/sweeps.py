@@ -17,19 +17,19 @@ import numpy.typing as npt
 
 from evoae import trees
 from evoae.engine import evolve_runs
-from evoae.engine.environment import device, environment
 from evoae.engine.evaluation import equal_size
+from evoae.engine.versions import device, environment
 from evoae.report.sweep import draw_sweep, draw_sweep_galleries, name_settings, print_sweep
 from evoae.report.table import write_table
 from evoae.runs.clock import BLOCK_SIZE, Clock, Pace
 from evoae.runs.config import Grid, RunConfig, grid, setting, to_json
 from evoae.runs.console import new_console
-from evoae.runs.folders import BEST, free_folder, portable, write_settings, writing
-from evoae.runs.judging import measure_error, shown_of
 from evoae.runs.loop import Observer, Progress, interrupts, run_loop
-from evoae.runs.observers.bar import COMPILING, ProgressBar, Status
+from evoae.runs.measuring import measure_error, shown_of
+from evoae.runs.observers.progress_bar import COMPILING, ProgressBar, Status
+from evoae.runs.paths import BEST, free_folder, portable, write_settings, writing
 from evoae.runs.task import Task, first_state, prepare
-from evoae.runs.weights import save_weights
+from evoae.runs.weight_files import save_weights
 from evoae.types import Info, Params
 
 MOST_BYTES = 2**30  # of states at a time; more runs come one part after another

@@ -14,21 +14,22 @@ from evoae import data
 from evoae.encodings import Decoder, Direct, Encoding, decoded
 from evoae.engine import evolve
 from evoae.engine.devices import replicated
-from evoae.engine.evolution import working_mesh
+from evoae.engine.generations import working_mesh
 from evoae.engine.memory import Memory, check_memory, memory_estimate
 from evoae.fitness import Reconstruction
-from evoae.fitness.errors import check_sides
+from evoae.fitness.reconstruction_errors import check_sides
 from evoae.models import Autoencoder, variational
-from evoae.models.held_arrays import HeldArrays
-from evoae.models.networks import applied, random_networks
+from evoae.models.compiled import applied, random_networks
+from evoae.models.fixed_collections import HeldArrays
 from evoae.runs.clock import BLOCK_SIZE, Clock, Pace
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig
-from evoae.runs.folders import IMAGES, read_images
 from evoae.runs.loop import Advance
+from evoae.runs.paths import IMAGES, read_images
 from evoae.strategies import Stacked
 from evoae.types import FitnessFn, Genotype, Info, Params
 
 NUM_SHOWN = 10  # images in the pictures
+MOST_VALIDATION = 1_000  # images kept out of training unless more are asked for
 
 Images = npt.NDArray[Any]
 
@@ -40,6 +41,7 @@ class Task(NamedTuple):
       config: the settings.
       images: uint8 [N, H, W, C]; they stay so on the device, a quarter of floats.
       labels: [N], or None where the source has none.
+      validation: [M, H, W, C], images that are kept out of training; M may be 0.
       model: the autoencoder.
       reconstruction: the error of what it makes of images, of weights.
       fitness: what the search makes smaller, of weights: the same, or the user's own.
@@ -53,6 +55,7 @@ class Task(NamedTuple):
     config: RunConfig
     images: Images
     labels: Images | None
+    validation: Images
     model: nn.Module
     reconstruction: Reconstruction
     fitness: FitnessFn
@@ -101,10 +104,10 @@ def prepare(config: RunConfig, dataset: data.Dataset | None = None) -> Task:
     ((10, 28, 28, 1), 20)
     """
     dataset = dataset or _dataset(config)
-    images = dataset.images
+    images, labels, validation = _parts(config, dataset)
     if config.batch_size is not None and config.batch_size > len(images):
         raise ValueError(
-            f"batch_size must be at most {len(images)}, the number of images; "
+            f"batch_size must be at most {len(images)}, the number of images to learn; "
             f"got {config.batch_size}"
         )
     check_sides(config.error, *images.shape[1:3])
@@ -127,7 +130,8 @@ def prepare(config: RunConfig, dataset: data.Dataset | None = None) -> Task:
     task = Task(
         config=config,
         images=images,
-        labels=dataset.labels,
+        labels=labels,
+        validation=validation,
         model=model,
         reconstruction=reconstruction,
         fitness=fitness,
@@ -174,18 +178,32 @@ def collections_of(
     return HeldArrays.of(variables)
 
 
+class Keys(NamedTuple):
+    """The randomness of a run, a key for each use."""
+
+    weights: jax.Array
+    search: jax.Array
+    genotype: jax.Array
+    strategy: jax.Array
+
+
+def keys_of(seed: int) -> Keys:
+    """The keys of a run, from its seed."""
+    return Keys(*jax.random.split(jax.random.key(seed), 4))
+
+
 def first_state(config: RunConfig, model: nn.Module, images: Images) -> tuple[jax.Array, Any]:
     """The key of the search, and the first state of the strategy."""
-    for_weights, key = jax.random.split(jax.random.key(config.seed))
+    keys = keys_of(config.seed)
     number = config.strategy.num_networks
     if config.independent_population:
         number = config.strategy.population_size
     image = to_floats(images[:1], config.data.low, config.data.high)
-    networks: Any = random_networks(for_weights, model, image, number if number > 1 else None)
-    # The first two of three keys are the two above.
-    for_genes = jax.random.split(jax.random.key(config.seed), 3)[2]
-    genotype = _first_genotype(for_genes, networks, config.encoding, number if number > 1 else None)
-    return key, config.strategy.init(for_weights, Stacked(genotype) if number > 1 else genotype)
+    several = number if number > 1 else None
+    networks: Any = random_networks(keys.weights, model, image, several)
+    genotype = _first_genotype(keys.genotype, networks, config.encoding, several)
+    first = Stacked(genotype) if several else genotype
+    return keys.search, config.strategy.init(keys.strategy, first)
 
 
 @functools.partial(jax.jit, static_argnames=("encoding", "number"))
@@ -196,6 +214,20 @@ def _first_genotype(
     if number is None:
         return encoding.init(key, networks)
     return jax.vmap(encoding.init)(jax.random.split(key, number), networks)
+
+
+def _parts(config: RunConfig, dataset: data.Dataset) -> tuple[Images, Images | None, Images]:
+    """The images to learn, their labels, and the images that are kept out."""
+    images, labels, _ = dataset
+    number = config.data.num_validation
+    if number is None:
+        number = 0 if config.batch_size is None else min(MOST_VALIDATION, len(images) // 10)
+    if number >= len(images):
+        raise ValueError(
+            f"data.num_validation must be below {len(images)}, the number of images; got {number}"
+        )
+    count = len(images) - number
+    return images[:count], labels if labels is None else labels[:count], images[count:]
 
 
 def _dataset(config: RunConfig) -> data.Dataset:

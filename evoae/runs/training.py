@@ -11,12 +11,20 @@ from typing import Any, cast
 import numpy.typing as npt
 from rich.console import Console
 
-from evoae.engine.environment import environment
 from evoae.engine.hosts import check_same, is_first, of_first
+from evoae.engine.versions import environment
 from evoae.report.page.record import CONFIG, METRICS
 from evoae.runs.config import RunConfig, to_json
 from evoae.runs.console import new_console, print_end, print_start
-from evoae.runs.folders import (
+from evoae.runs.folder_lock import locked
+from evoae.runs.loop import Observer, run_loop
+from evoae.runs.measuring import Snapshots, measure_baselines
+from evoae.runs.observers.checkpoints import Checkpoints, identity_of
+from evoae.runs.observers.live_page import Watch, in_notebook
+from evoae.runs.observers.progress_bar import ProgressBar
+from evoae.runs.observers.run_folder import RunFolder
+from evoae.runs.observers.trackers import Trackers, load_trackers
+from evoae.runs.paths import (
     CHECKPOINTS,
     check_dataset,
     free_folder,
@@ -26,14 +34,6 @@ from evoae.runs.folders import (
     write_settings,
     writing,
 )
-from evoae.runs.judging import Snapshots, measure_baselines
-from evoae.runs.lock import locked
-from evoae.runs.loop import Observer, run_loop
-from evoae.runs.observers.bar import ProgressBar
-from evoae.runs.observers.checkpoints import Checkpoints, identity_of
-from evoae.runs.observers.folder import RunFolder
-from evoae.runs.observers.live import Watch, in_notebook
-from evoae.runs.observers.trackers import Trackers, load_trackers
 from evoae.runs.result import Result
 from evoae.runs.resuming import Start, share_start, take_up
 from evoae.runs.task import Task, clock_of, make_advance, prepare
@@ -237,6 +237,7 @@ def _run(
         console,
         error=result.error,
         baselines=baselines,
+        validation_error=result.validation_error,
         absolute_error=folder.numbers["absolute_error"],
         evidence=folder.numbers["evidence"],
         diversity=result.diversity,

@@ -2,12 +2,12 @@
 
 from evoae.strategies.adaptation import GESMR, SAMR, OneFifth
 from evoae.strategies.base import Strategy
-from evoae.strategies.evosax import Evosax
+from evoae.strategies.evosax_adapter import Evosax
 from evoae.strategies.genetic_algorithm import GeneticAlgorithm
 from evoae.strategies.islands import Islands
+from evoae.strategies.populations import Stacked
 from evoae.strategies.probe_evolution import ProbeEvolutionStrategy
 from evoae.strategies.selection import LinearRank, Tournament, Truncation
-from evoae.strategies.shared import Stacked
 from evoae.strategies.successive_halving import SuccessiveHalving
 
 __all__ = [

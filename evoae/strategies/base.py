@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import jax
 
-from evoae.checks import check_instance
+from evoae.checks import Checked, check_instance
 from evoae.types import Hyper, Info, Params, Population
 
 
-class Strategy(abc.ABC):
+class Strategy(Checked, abc.ABC):
     """A frozen description of a search; its arrays live in the state that its methods hand on.
 
     A subclass is a frozen dataclass with `init`, `ask`, `tell`, `express` and a `population_size`,

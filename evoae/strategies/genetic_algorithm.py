@@ -1,16 +1,16 @@
 """The genetic algorithm: elites, and children that are crossed and mutated from them."""
 
 import dataclasses
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from evoae import trees
-from evoae.checks import check_instance, is_number, to_python_numbers
+from evoae.checks import Count, Rule, Several, check_instance
 from evoae.mutations import Mutation, Sparse
-from evoae.strategies import shared
+from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy
 from evoae.strategies.selection import Truncation
 from evoae.types import (
@@ -55,16 +55,11 @@ class State(NamedTuple):
 
 
 class Offspring(NamedTuple):
-    """What makes each candidate of two parents, where more than a mutation does; leaves [P, ...].
+    """What makes a candidate of two parents, where more than a mutation does; leaves [P, ...]."""
 
-    Attributes:
-      mutation: the perturbation of the mutation.
-      crossover: that of the crossover; None without one.
-      rate: the adapted float of the mutation, float32 [P] or [P, L]; None without adaptation.
-    """
-
-    mutation: Perturbation
-    crossover: Perturbation
+    mutation: Perturbation  # the perturbation of the mutation
+    crossover: Perturbation  # that of the crossover; None without one
+    # the adapted float of the mutation, float32 [P] or [P, L]; None without adaptation
     rate: jax.Array | None
 
 
@@ -89,9 +84,9 @@ class GeneticAlgorithm(Strategy):
       adaptation: how the mutation's rate follows from its success; None leaves it as it is. It
         changes one float, which the mutation's documentation names, beginning with its value.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> strategy = GeneticAlgorithm(population_size=8, mutation=evoae.mutations.Gaussian(0.1))
-    >>> state = strategy.init(jax.random.key(0), {"weights": jax.numpy.ones(3)})
+    >>> state = strategy.init(jax.random.key(0), {"weights": jnp.ones(3)})
     >>> population, state = strategy.ask(jax.random.key(1), state)
     >>> candidates = population.dense(strategy)
     >>> errors = (candidates["weights"] ** 2).sum(1)
@@ -100,19 +95,23 @@ class GeneticAlgorithm(Strategy):
     True
     """
 
-    population_size: int = 256
-    num_elites: int = 1
+    population_size: Several = 256
+    num_elites: Count = 1
     mutation: Mutation = Sparse()
     crossover: Crossover | None = None
-    crossover_rate: float = 0.75
+    crossover_rate: Annotated[float, Rule("from 0 to 1", lambda x: 0 <= x <= 1)] = 0.75
     selection: Selection = Truncation()
     adaptation: Adaptation | None = None
 
     takes_migrants: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        to_python_numbers(self)
-        shared.check_population(self, self.population_size, self.num_elites)
+        super().__post_init__()
+        if self.num_elites >= self.population_size:
+            raise ValueError(
+                "GeneticAlgorithm: num_elites must be below population_size = "
+                f"{self.population_size}, got {self.num_elites}"
+            )
         for name, kind, package, optional in (
             ("mutation", Mutation, "evoae.mutations", False),
             ("crossover", Crossover, "evoae.crossovers", True),
@@ -121,10 +120,6 @@ class GeneticAlgorithm(Strategy):
         ):
             value = getattr(self, name)
             check_instance(f"GeneticAlgorithm: {name}", value, kind, package, optional=optional)
-        if not (is_number(self.crossover_rate) and 0 <= self.crossover_rate <= 1):
-            raise ValueError(
-                f"GeneticAlgorithm: crossover_rate must be from 0 to 1, got {self.crossover_rate!r}"
-            )
         if self.crossover is not None and self.num_elites < 2:
             raise ValueError(
                 "GeneticAlgorithm: num_elites must be at least 2 with a crossover, got 1"
@@ -166,7 +161,6 @@ class GeneticAlgorithm(Strategy):
         return Population(state.parents, parent, perturbation), state
 
     def express(self, population: Population, index: jax.Array) -> Params:
-        """Candidate `index` as a whole network."""
         first, second = population.parent_ids[index]
         parent = trees.take(population.parents, first)
         perturbation = trees.take(population.perturbation, index)
@@ -179,7 +173,6 @@ class GeneticAlgorithm(Strategy):
         return jax.tree.map(lambda p, c: jnp.where(copied, p, c), parent, child)
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
-        """See `Strategy`."""
         if self.crossover is not None:
             return None
         perturbation = self._of_mutation(population.perturbation)

@@ -1,29 +1,24 @@
 """Islands: several populations side by side that now and then exchange their best."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from evoae import trees
-from evoae.checks import check_whole, to_python_numbers
-from evoae.strategies import shared
+from evoae.checks import Count, Rule, Several
+from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy, check_strategy
 from evoae.types import Hyper, Info, Params, Population
 
 
 class IslandsState(NamedTuple):
-    """What the next generation needs.
+    """What the next generation needs."""
 
-    Attributes:
-      generation: generations told so far, int32.
-      islands: the states of the strategy on I islands, stacked; leaves [I, ...].
-    """
-
-    generation: jax.Array
-    islands: Any
+    generation: jax.Array  # generations told so far, int32
+    islands: Any  # the states of the strategy on I islands, stacked; leaves [I, ...]
 
     @property
     def hyper(self) -> Hyper:
@@ -70,10 +65,10 @@ class Islands(Strategy):
       migration_interval: generations from one migration to the next, at least 1.
       num_migrants: M, networks that leave each island, from 0 to the size of its population.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> inner = evoae.strategies.GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian(0.1))
     >>> strategy = Islands(inner, num_islands=3, num_migrants=0)
-    >>> state = strategy.init(jax.random.key(0), {"weights": jax.numpy.ones(3)})
+    >>> state = strategy.init(jax.random.key(0), {"weights": jnp.ones(3)})
     >>> population, state = strategy.ask(jax.random.key(1), state)
     >>> errors = (population.dense(strategy)["weights"] ** 2).sum(1)
     >>> state, info = strategy.tell(jax.random.key(2), population, errors, state)
@@ -82,16 +77,13 @@ class Islands(Strategy):
     """
 
     strategy: Strategy
-    num_islands: int = 4
-    migration_interval: int = 20
-    num_migrants: int = 1
+    num_islands: Several = 4
+    migration_interval: Count = 20
+    num_migrants: Annotated[int, Rule("from 0", lambda x: x >= 0)] = 1
 
     def __post_init__(self) -> None:
-        to_python_numbers(self)
+        super().__post_init__()
         check_strategy("Islands: strategy", self.strategy)
-        check_whole("Islands: num_islands", self.num_islands, 2)
-        check_whole("Islands: migration_interval", self.migration_interval, 1)
-        check_whole("Islands: num_migrants", self.num_migrants, 0)
         size = self.strategy.population_size
         if self.num_migrants > size:
             raise ValueError(
@@ -106,16 +98,13 @@ class Islands(Strategy):
 
     @property
     def population_size(self) -> int:
-        """Candidates a generation, of all islands."""
         return self.num_islands * self.strategy.population_size
 
     @property
     def num_networks(self) -> int:
-        """Networks for `init`, so that each island begins with its own."""
         return self.num_islands * self.strategy.num_networks
 
     def fitted_to(self, num_generations: int) -> "Islands":
-        """The same, of strategies fitted to that many generations."""
         return dataclasses.replace(self, strategy=self.strategy.fitted_to(num_generations))
 
     def init(
@@ -131,11 +120,9 @@ class Islands(Strategy):
         return IslandsState(jnp.int32(0), islands)
 
     def has_final_shapes(self, state: IslandsState) -> bool:
-        """See `Strategy`."""
         return self.strategy.has_final_shapes(trees.take(state.islands, 0))
 
     def ask(self, key: jax.Array, state: IslandsState) -> tuple[Population, IslandsState]:
-        """The candidates of all islands."""
         populations, islands = jax.vmap(self.strategy.ask)(self._keys(key), state.islands)
         # Parent s of island i becomes number s * I + i, like the candidates.
         island = jnp.arange(self.num_islands)[:, None, None]
@@ -144,7 +131,6 @@ class Islands(Strategy):
         return jax.tree.map(_joined, population), IslandsState(state.generation, islands)
 
     def express(self, population: Population, index: jax.Array) -> Params:
-        """Candidate `index` as a whole network."""
         return self.strategy.express(population, index)
 
     def tell(

@@ -1,45 +1,36 @@
 """An evolution strategy that probes single weights and recombines what the probes found."""
 
 import dataclasses
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from evoae import trees
-from evoae.checks import is_number, is_positive, to_python_numbers
+from evoae.checks import Positive, Rule, Several
 from evoae.mutations.sparse import Sparse, SparsePerturbation
-from evoae.strategies import shared
+from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy
 from evoae.types import Hyper, Info, Params, Population
 
 FALL = optax.cosine_decay_schedule(1.0, decay_steps=1)
 LAST_RATE, LAST_LENGTH = 0.02, 0.05  # what is left of learning rate and probe length at the end
 
+_Decay = Annotated[float, Rule("from 0 and below 1", lambda x: 0 <= x < 1)]
+
 
 class ProbeState(NamedTuple):
-    """What the next generation needs; D is the number of weights.
+    """What the next generation needs; D is the number of weights."""
 
-    Attributes:
-      generation: generations told so far, int32.
-      centre: the network around which the next candidates are made.
-      slope: running mean of each weight's slope, float32 [D].
-      square: running mean of its square, float32 [D].
-      probes: generations in which each weight was probed, float32 [D].
-      best: the best candidate so far, or the centre last scored where `elitist` is off.
-      best_fitness: its error, float32.
-      hyper: the floats of the strategy.
-    """
-
-    generation: jax.Array
-    centre: Params
-    slope: jax.Array
-    square: jax.Array
-    probes: jax.Array
-    best: Params
-    best_fitness: jax.Array
-    hyper: Hyper
+    generation: jax.Array  # generations told so far, int32
+    centre: Params  # the network around which the next candidates are made
+    slope: jax.Array  # running mean of each weight's slope, float32 [D]
+    square: jax.Array  # running mean of its square, float32 [D]
+    probes: jax.Array  # generations in which each weight was probed, float32 [D]
+    best: Params  # the best candidate so far, or the centre last scored where `elitist` is off
+    best_fitness: jax.Array  # its error, float32
+    hyper: Hyper  # the floats of the strategy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +59,8 @@ class ProbeEvolutionStrategy(Strategy):
         nothing before the decoder has learnt something: at full rate it wanders until its units
         are dead or saturated, and several images share one latent for good.
 
-    >>> import jax
     >>> strategy = ProbeEvolutionStrategy(population_size=4, learning_rate=0.1, horizon=100.0)
-    >>> state = strategy.init(jax.random.key(0), {"weights": jax.numpy.ones(3)})
+    >>> state = strategy.init(jax.random.key(0), {"weights": jnp.ones(3)})
     >>> for generation in range(100):
     ...     population, state = strategy.ask(jax.random.key(generation), state)
     ...     errors = (population.dense(strategy)["weights"] ** 2).sum(1)
@@ -79,28 +69,14 @@ class ProbeEvolutionStrategy(Strategy):
     True
     """
 
-    population_size: int = 256
-    learning_rate: float = 0.01
-    probe_length: float = 0.02
-    momentum: float = 0.9
-    square_decay: float = 0.99
-    horizon: float = 30_000.0
+    population_size: Several = 256
+    learning_rate: Positive = 0.01
+    probe_length: Positive = 0.02
+    momentum: _Decay = 0.9
+    square_decay: _Decay = 0.99
+    horizon: Positive = 30_000.0
     elitist: bool = True
-    encoder_rate: float = 1.0
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        shared.check_population(self, self.population_size, 1)
-        for name in ("learning_rate", "probe_length", "horizon", "encoder_rate"):
-            value = getattr(self, name)
-            if not is_positive(value):
-                raise ValueError(f"ProbeEvolutionStrategy: {name} must be above 0, got {value!r}")
-        for name in ("momentum", "square_decay"):
-            value = getattr(self, name)
-            if not (is_number(value) and 0 <= value < 1):
-                raise ValueError(
-                    f"ProbeEvolutionStrategy: {name} must be from 0 to below 1, got {value!r}"
-                )
+    encoder_rate: Positive = 1.0
 
     def fitted_to(self, num_generations: int) -> "ProbeEvolutionStrategy":
         """The same with its horizon at the end of that many generations."""
@@ -144,12 +120,10 @@ class ProbeEvolutionStrategy(Strategy):
         return Population(parents, parent, perturbation), state
 
     def express(self, population: Population, index: jax.Array) -> Params:
-        """Candidate `index` as a whole network."""
         centre = trees.take(population.parents, population.parent_ids[index, 0])
         return Sparse().apply(centre, trees.take(population.perturbation, index))
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
-        """See `Strategy`."""
         return Sparse().single_changes(population)
 
     def tell(

@@ -1,12 +1,13 @@
 """Which of the elites become parents."""
 
 import dataclasses
+from typing import Annotated
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evoae.checks import check_number, check_whole, to_python_numbers
+from evoae.checks import Checked, Count, Rule
 from evoae.types import Hyper
 
 
@@ -17,7 +18,6 @@ class Truncation:
     With elites that are the best of the population, this is truncation selection (Muehlenbein and
     Schlierkamp-Voosen 1993, "Predictive models for the breeder genetic algorithm").
 
-    >>> import jax
     >>> int(Truncation().select(jax.random.key(0), 1, {}))
     0
     """
@@ -28,7 +28,7 @@ class Truncation:
 
 
 @dataclasses.dataclass(frozen=True)
-class Tournament:
+class Tournament(Checked):
     """The best of `size` elites that are drawn with replacement.
 
     Goldberg and Deb (1991, "A comparative analysis of selection schemes used in genetic
@@ -38,16 +38,11 @@ class Tournament:
     Attributes:
       size: how many compete, at least 1; 1 is `Truncation`.
 
-    >>> import jax
     >>> int(Tournament(size=100).select(jax.random.key(0), 3, {}))
     0
     """
 
-    size: int = 2
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_whole("Tournament: size", self.size, 1)
+    size: Count = 2
 
     def select(self, key: jax.Array, count: int, hyper: Hyper) -> jax.Array:
         """See `evoae.types.Selection`."""
@@ -55,7 +50,7 @@ class Tournament:
 
 
 @dataclasses.dataclass(frozen=True)
-class LinearRank:
+class LinearRank(Checked):
     """An elite's chance falls linearly with its rank.
 
     Elite i of n, from the best, 0, is chosen with probability
@@ -66,18 +61,11 @@ class LinearRank:
       pressure: how often the best is chosen, relative to the mean; from 1, where all are alike, to
         2, where the worst is never chosen; may be changed during a run without compiling again.
 
-    >>> import jax
     >>> int(LinearRank(pressure=2.0).select(jax.random.key(0), 2, {"pressure": 2.0}))
     0
     """
 
-    pressure: float = 2.0
-
-    def __post_init__(self) -> None:
-        to_python_numbers(self)
-        check_number("LinearRank: pressure", self.pressure)
-        if not 1 <= self.pressure <= 2:
-            raise ValueError(f"LinearRank: pressure must be from 1 to 2, got {self.pressure!r}")
+    pressure: Annotated[float, Rule("from 1 to 2", lambda x: 1 <= x <= 2)] = 2.0
 
     def select(self, key: jax.Array, count: int, hyper: Hyper) -> jax.Array:
         """See `evoae.types.Selection`."""

@@ -7,26 +7,19 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import check_whole, to_python_numbers
-from evoae.strategies import shared
+from evoae.checks import Count, Several
+from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy, check_strategy
 from evoae.types import Hyper, Info, Params, Population
 
 
 class SuccessiveHalvingState(NamedTuple):
-    """What the next generation needs.
+    """What the next generation needs."""
 
-    Attributes:
-      generation: generations told so far, int32.
-      starts: the states of the strategy, one a start, stacked; leaves [num_starts, ...].
-      active: the start whose turn it is, int32.
-      decided: whether the race is over, bool.
-    """
-
-    generation: jax.Array
-    starts: Any
-    active: jax.Array
-    decided: jax.Array
+    generation: jax.Array  # generations told so far, int32
+    starts: Any  # the states of the strategy, one a start, stacked; leaves [num_starts, ...]
+    active: jax.Array  # the start whose turn it is, int32
+    decided: jax.Array  # whether the race is over, bool
 
     @property
     def best(self) -> Params:
@@ -62,10 +55,10 @@ class SuccessiveHalving(Strategy):
       num_starts: networks to begin from, at least 2.
       generations_each: generations of each start before one is chosen, at least 1.
 
-    >>> import jax, evoae
+    >>> import evoae
     >>> inner = evoae.strategies.GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian(0.1))
     >>> strategy = SuccessiveHalving(inner, num_starts=2, generations_each=5)
-    >>> networks = evoae.Stacked({"weights": jax.numpy.array([[9.0], [1.0]])})
+    >>> networks = evoae.Stacked({"weights": jnp.array([[9.0], [1.0]])})
     >>> state = strategy.init(jax.random.key(0), networks)
     >>> def error(params, batch):
     ...     return (params["weights"] ** 2).sum()
@@ -75,23 +68,19 @@ class SuccessiveHalving(Strategy):
     """
 
     strategy: Strategy
-    num_starts: int = 4
-    generations_each: int = 1000
+    num_starts: Several = 4
+    generations_each: Count = 1000
 
     def __post_init__(self) -> None:
-        to_python_numbers(self)
+        super().__post_init__()
         check_strategy("SuccessiveHalving: strategy", self.strategy)
-        check_whole("SuccessiveHalving: num_starts", self.num_starts, 2)
-        check_whole("SuccessiveHalving: generations_each", self.generations_each, 1)
 
     @property
     def population_size(self) -> int:
-        """Candidates a generation."""
         return self.strategy.population_size
 
     @property
     def num_networks(self) -> int:
-        """Networks for `init`."""
         return self.num_starts * self.strategy.num_networks
 
     def fitted_to(self, num_generations: int) -> "SuccessiveHalving":
@@ -135,11 +124,9 @@ class SuccessiveHalving(Strategy):
         return population, state._replace(starts=_put(state.starts, search, state.active))
 
     def express(self, population: Population, index: jax.Array) -> Params:
-        """Candidate `index` as a whole network."""
         return self.strategy.express(population, index)
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
-        """See `Strategy`."""
         return self.strategy.single_changes(population)
 
     def tell(

@@ -11,11 +11,11 @@ import evoae
 import evoae.experiments.bench.run
 import evoae.runs.comparison
 import evoae.runs.training
-from evoae.cli.commands import COMMANDS, main
+from evoae.cli.entry_point import COMMANDS, main
 from evoae.crossovers import Uniform
 from evoae.mutations import Gaussian, Sparse
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, to_json
-from evoae.runs.config.command import command
+from evoae.runs.config.command_words import command
 from evoae.strategies import GeneticAlgorithm, Islands, ProbeEvolutionStrategy, SuccessiveHalving
 
 PAPER = ["train", "paper-ten"]
@@ -70,7 +70,7 @@ def configured(monkeypatch):
         ([*PAPER, "--kl-weight", "1", "--error", "rmse"], "error must be one of single images"),
         ([*PAPER, "--model.latent-size", "3"], "model.latent_size must be left out"),
         ([*PAPER, "--strategy.population-size", "1"], "population_size must be"),
-        ([*PAPER, "--strategy.num-elites", "20"], "num_elites must be an int from 1 to"),
+        ([*PAPER, "--strategy.num-elites", "20"], "num_elites must be below population_size = 20"),
         ([*PAPER, "--strategy.mutation.num-weights", "0"], "num_weights must be"),
         ([*PAPER, "--strategy.mutation.scale", "inf"], "scale must be"),
         ([*PAPER, "--strategy.mutation.distribution", "cauchy"], "'cauchy'"),

@@ -14,7 +14,7 @@ import pytest
 
 import evoae
 from evoae import crossovers, encodings, mutations, strategies
-from evoae.engine.evolution import generation
+from evoae.engine.generations import generation
 from evoae.fitness import corruptions
 from evoae.layers import UnitGraph
 from evoae.strategies import GESMR, SAMR, GeneticAlgorithm, LinearRank, OneFifth, Tournament

@@ -59,7 +59,7 @@ def test_uniform_takes_each_weight_by_itself():
 
 def test_one_point_joins_a_first_and_a_last_part():
     perturbation, children = vectors(OnePoint())
-    points = np.asarray(perturbation.point)
+    points = np.asarray(perturbation)
     np.testing.assert_array_equal(children, np.arange(16) >= points[:, None])
     counts = np.bincount(points, minlength=16)
     assert counts[0] == 0  # both parents have their part
@@ -68,8 +68,8 @@ def test_one_point_joins_a_first_and_a_last_part():
 
 def test_by_layer_takes_layers_whole_and_each_by_itself():
     perturbation, children = vectors(ByLayer(0.3))
-    np.testing.assert_array_equal(children, np.asarray(perturbation.from_second)[:, LAYERS])
-    kinds = np.asarray(perturbation.from_second) @ [4, 2, 1]
+    np.testing.assert_array_equal(children, np.asarray(perturbation)[:, LAYERS])
+    kinds = np.asarray(perturbation) @ [4, 2, 1]
     expected = [0.3**k * 0.7 ** (3 - k) for k in map(int.bit_count, range(8))]
     counts = np.bincount(kinds, minlength=8)
     assert scipy.stats.chisquare(counts, COUNT * np.array(expected)).pvalue > 0.01
@@ -77,7 +77,7 @@ def test_by_layer_takes_layers_whole_and_each_by_itself():
 
 def test_arithmetic_lies_on_the_line_between_the_parents():
     perturbation, children = vectors(Arithmetic())
-    np.testing.assert_array_equal(children, np.asarray(perturbation.share)[:, None].repeat(16, 1))
+    np.testing.assert_array_equal(children, np.asarray(perturbation)[:, None].repeat(16, 1))
     assert scipy.stats.kstest(children[:, 0], scipy.stats.uniform.cdf).pvalue > 0.01
 
 
@@ -99,7 +99,7 @@ def test_any_tree_can_be_crossed(params, num_layers):
         child = crossover.apply(params, second, perturbation)
         assert jax.tree.map(jnp.shape, child) == jax.tree.map(jnp.shape, params)
         if isinstance(crossover, ByLayer):
-            assert perturbation.from_second.shape == (num_layers,)
+            assert perturbation.shape == (num_layers,)
 
 
 @every_crossover
@@ -171,8 +171,14 @@ def test_a_crossover_rate_of_zero_leaves_children_of_one_parent(key):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Uniform(0.0), "Uniform: rate must be above 0 and below 1, got 0.0"),
-        (lambda: ByLayer(1.0), "ByLayer: rate must be above 0 and below 1, got 1.0"),
+        (
+            lambda: Uniform(0.0),
+            "Uniform: rate must be a finite number above 0 and below 1, got 0.0",
+        ),
+        (
+            lambda: ByLayer(1.0),
+            "ByLayer: rate must be a finite number above 0 and below 1, got 1.0",
+        ),
         (lambda: Uniform("half"), "Uniform: rate must be .* got 'half'"),
         (
             lambda: GeneticAlgorithm(8, crossover=Uniform()),
@@ -184,7 +190,7 @@ def test_a_crossover_rate_of_zero_leaves_children_of_one_parent(key):
         ),
         (
             lambda: GeneticAlgorithm(8, 2, crossover=Uniform(), crossover_rate=1.5),
-            "GeneticAlgorithm: crossover_rate must be from 0 to 1, got 1.5",
+            "GeneticAlgorithm: crossover_rate must be a finite number from 0 to 1, got 1.5",
         ),
     ],
 )

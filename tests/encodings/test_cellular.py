@@ -485,15 +485,15 @@ def test_a_run_leaves_trees_among_its_genes(config, tmp_path):
         (lambda: written("END END", 9), "the tree ends before 'END'"),
         (lambda: written("seq", 9), "a tree is made of SEQ, PAR, .* got 'seq'"),
         (lambda: written("WAIT(3) END", 9), r"with a number for WEIGHT\(x\) .* got 'WAIT\(3\)'"),
-        (lambda: UnitGraph(2, 0), "UnitGraph: num_units must be a positive int, got 0"),
+        (lambda: UnitGraph(2, 0), "UnitGraph: num_units must be a whole number from 1, got 0"),
         (lambda: UnitGraph(2, 3, "step"), "unit_activation must be one of .* got 'step'"),
         (
             lambda: crossovers.SubtreeCrossover(1.0),
-            "SubtreeCrossover: rate must be above 0 and below 1, got 1.0",
+            "SubtreeCrossover: rate must be a finite number above 0 and below 1, got 1.0",
         ),
         (
             lambda: mutations.SubtreeMutation(rate=0),
-            "SubtreeMutation: rate must be above 0 and below 1, got 0",
+            "SubtreeMutation: rate must be a finite number above 0 and below 1, got 0",
         ),
         (
             lambda: mutations.SubtreeMutation(None),

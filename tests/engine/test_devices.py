@@ -18,7 +18,7 @@ import dataclasses, functools, hashlib, json, pathlib, sys, tempfile
 import jax, numpy as np
 import evoae
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig
-from evoae.engine.evolution import block, working_mesh
+from evoae.engine.generations import block, working_mesh
 from evoae.mutations import Gaussian, Sparse
 from evoae.runs import resume, train
 from evoae.engine.devices import population_mesh, replicated

@@ -205,7 +205,7 @@ def test_without_a_cluster_the_options_must_be_given():
     ],
 )
 def test_wrong_options_are_refused(words, message, capsys):
-    from evoae.cli.commands import main
+    from evoae.cli.entry_point import main
 
     assert main(["train", *words]) == 2
     assert message in capsys.readouterr().err

@@ -10,7 +10,7 @@ import pytest
 import evoae
 import evoae.engine.memory
 import evoae.runs.comparison
-from evoae.engine.evolution import block
+from evoae.engine.generations import block
 from evoae.engine.memory import Memory, check_memory, memory_estimate
 from evoae.mutations import Gaussian, Sparse
 from evoae.runs import train
@@ -45,6 +45,7 @@ def test_it_is_a_lower_bound_of_what_xla_takes(key, mutation, batch_size):
         assert needed.total > taken / 5
     assert needed.batch >= images.nbytes + 4 * 144 * (batch_size or 64)
     assert needed.state >= 2 * 4 * evoae.trees.size(params)
+    assert needed.activations > 0
 
 
 def test_a_larger_chunk_needs_more():

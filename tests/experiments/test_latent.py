@@ -10,7 +10,7 @@ from rich.console import Console
 
 import evoae
 from evoae import data, trees
-from evoae.cli.commands import main
+from evoae.cli.entry_point import main
 from evoae.experiments.paper import latent, latent_figures, latent_networks, latent_rules
 from evoae.experiments.paper.conduct import conduct
 from evoae.experiments.paper.full_mnist import evolve_parts, run_name

@@ -13,7 +13,7 @@ from PIL import Image
 from rich.console import Console
 
 from evoae import encodings
-from evoae.cli.commands import main
+from evoae.cli.entry_point import main
 from evoae.experiments.paper import (
     claim_rules,
     encoding_rules,

@@ -12,14 +12,15 @@ import pytest
 import evoae
 from evoae import encodings
 from evoae.cli.options import parse_run
-from evoae.engine.evolution import generation
+from evoae.engine.generations import generation
 from evoae.fitness import Reconstruction
 from evoae.fitness.batches import prepared
 from evoae.fitness.corruptions import GaussianNoise, MaskingNoise, SaltAndPepperNoise
 from evoae.report import draw_gallery
-from evoae.runs import Clock, backprop, compare, judging, task, train
+from evoae.runs import Clock, backprop, compare, task, train
+from evoae.runs import measuring as judging
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, to_json
-from evoae.runs.judging import measure_by_level
+from evoae.runs.measuring import measure_by_level
 from evoae.strategies import GeneticAlgorithm
 from tests.blocks import Blocks
 from tests.numpy_reference import FORMULAS

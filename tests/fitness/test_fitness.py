@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import evoae
-from evoae.fitness.errors import ERRORS
-from evoae.runs import judging
+from evoae.fitness.reconstruction_errors import ERRORS
+from evoae.runs import measuring as judging
 from evoae.runs.task import prepare
 from tests.numpy_reference import FORMULAS
 

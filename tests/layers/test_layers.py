@@ -254,10 +254,10 @@ def test_reshape_places_value_c_h_w_channel_by_channel():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Conv(0, 3), "Conv: features must be a positive int, got 0"),
-        (lambda: Conv(1, 3.0), "Conv: kernel_size must be a positive int, got 3.0"),
-        (lambda: Conv(1, 3, stride=-1), "Conv: stride must be a positive int, got -1"),
-        (lambda: Conv(1, 3, group=0), "Conv: group must be a positive int, got 0"),
+        (lambda: Conv(0, 3), "Conv: features must be a whole number from 1, got 0"),
+        (lambda: Conv(1, 3.0), "Conv: kernel_size must be a whole number from 1, got 3.0"),
+        (lambda: Conv(1, 3, stride=-1), "Conv: stride must be a whole number from 1, got -1"),
+        (lambda: Conv(1, 3, group=0), "Conv: group must be None or a whole number from 1, got 0"),
         (
             lambda: Conv(1, 3, padding="full"),
             "Conv: padding must be one of valid, same; got 'full'",
@@ -265,9 +265,9 @@ def test_reshape_places_value_c_h_w_channel_by_channel():
         (lambda: Dense(3, activation="softmax"), "Dense: activation must be one of .*'softmax'"),
         (lambda: ConvTranspose(1, 3, padding="valid"), "ConvTranspose: padding .*full.*'valid'"),
         (lambda: ConvTranspose(1, 3, stride=2, unpool=2), "ConvTranspose: unpool .*stride 2"),
-        (lambda: MaxPool(True), "MaxPool: size must be a positive int, got True"),
-        (lambda: Unpool(0), "Unpool: size must be a positive int, got 0"),
-        (lambda: Reshape(1, 0, 3), "Reshape: height must be a positive int, got 0"),
+        (lambda: MaxPool(True), "MaxPool: size must be a whole number from 1, got True"),
+        (lambda: Unpool(0), "Unpool: size must be a whole number from 1, got 0"),
+        (lambda: Reshape(1, 0, 3), "Reshape: height must be a whole number from 1, got 0"),
         (lambda: Conv(1, 5).output_shape((1, 4, 9)), "5x5 kernel does not fit into 4x9 pixels"),
         (lambda: Conv(1, 3, group=2).output_shape((3, 9, 9)), "group 2 does not divide the 3"),
         (lambda: Conv(1, 3).output_shape((9,)), r"Conv needs an image .*got \(9,\)"),

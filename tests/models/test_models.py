@@ -284,8 +284,8 @@ def test_lists_that_do_not_fit_name_the_layer_its_index_and_the_shapes(
         ),
         (lambda: evoae.Autoencoder(FITS[0], [3]), r"decoder_layers\[0\] must be a layer, got 3"),
         (lambda: evoae.Autoencoder(*FITS, initializer="xavier"), "initializer .*he; got 'xavier'"),
-        (lambda: evoae.models.conv16(0), "latent_size must be a positive int, got 0"),
-        (lambda: evoae.models.mlp(2.5), "latent_size must be a positive int, got 2.5"),
+        (lambda: evoae.models.conv16(0), "latent_size must be a whole number from 1, got 0"),
+        (lambda: evoae.models.mlp(2.5), "latent_size must be a whole number from 1, got 2.5"),
     ],
 )
 def test_errors_at_construction(make, message):

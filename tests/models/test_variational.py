@@ -12,7 +12,7 @@ import scipy.stats
 import evoae
 from evoae import encodings, trees
 from evoae.cli.options import parse_run
-from evoae.engine.evolution import generation
+from evoae.engine.generations import generation
 from evoae.fitness import Reconstruction
 from evoae.fitness.batches import prepared
 from evoae.layers import Dense, GaussianLatent, Reshape, UnitGraph
@@ -20,7 +20,7 @@ from evoae.models import variational
 from evoae.mutations import Gaussian, Sparse
 from evoae.runs import Clock, backprop, compare, resume, train
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, to_json
-from evoae.runs.judging import measure_evidence
+from evoae.runs.measuring import measure_evidence
 from evoae.strategies import GeneticAlgorithm
 from tests.blocks import Blocks
 

@@ -224,7 +224,7 @@ def test_changes_of_single_weights_are_known_as_such(mutation, known):
 def test_zeroing_sets_the_named_weights_to_zero_and_no_others():
     params = jax.tree.map(lambda leaf: leaf + 3.0, NETWORK)
     perturbation, children = ask(Zeroing(2.5, max_weights=6), population_size=1500, params=params)
-    positions = np.asarray(perturbation.positions[1:])
+    positions = np.asarray(perturbation[1:])
     used = positions < SIZE
     assert positions.max() == SIZE  # which names no weight
     np.testing.assert_allclose(used.sum(1).mean(), 2.5, rtol=0.05)
@@ -294,7 +294,10 @@ def test_weights_keep_their_type(mutation, dtype):
         (lambda: Binomial(9, max_weights=8), "rate must be from 1 to max_weights=8, got 9"),
         (lambda: Zeroing(True), "Zeroing: rate must be a finite number, got True"),
         (lambda: Zeroing(max_weights=0), "Zeroing: max_weights must be a whole number .* got 0"),
-        (lambda: HeavyTailed(exponent=1), "HeavyTailed: exponent must be above 1, got 1"),
+        (
+            lambda: HeavyTailed(exponent=1),
+            "HeavyTailed: exponent must be a finite number above 1, got 1",
+        ),
         (lambda: Gaussian("0.1"), "Gaussian: scale must be a finite .* got '0.1'"),
     ],
 )

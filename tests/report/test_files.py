@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from evoae import report
-from evoae.report.files import check_destination, replacing
+from evoae.report.output_files import check_destination, replacing
 from evoae.report.table import print_table, write_table
 
 

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evoae.cli.commands import main
+from evoae.cli.entry_point import main
+from evoae.report.film import Frame
 from evoae.report.page import Record, images, read_record, render
 from evoae.report.page.chart import BOTTOM, LEFT, NUM_POINTS, RIGHT, TOP, Line, lay_out_chart
 from evoae.report.page.html import _source
-from evoae.report.page.latent import lay_out_latents
+from evoae.report.page.latent_map import lay_out_latents
 from evoae.report.page.record import write_pictures, write_result
 from evoae.report.page.weights import MOST_TILES, colour_tiles, draw_weights
-from evoae.report.recorder import Frame
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 EVIL = """</script><script>alert("'&amp;")</script>"""

@@ -14,10 +14,10 @@ from PIL import Image
 import evoae
 from evoae.mutations import Gaussian
 from evoae.runs import compare
-from evoae.runs import contenders as training
+from evoae.runs import compared_methods as training
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig, from_json
-from evoae.runs.judging import measure_error
 from evoae.runs.loop import Observer
+from evoae.runs.measuring import measure_error
 from evoae.runs.task import prepare
 from evoae.strategies import GeneticAlgorithm
 

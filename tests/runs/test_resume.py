@@ -18,16 +18,17 @@ import pytest
 from PIL import Image
 
 import evoae
-from evoae.cli.commands import main
+from evoae.cli.entry_point import main
 from evoae.mutations import Gaussian
-from evoae.report.recorder import FrameRecorder
-from evoae.runs import checkpoint, resume, resuming, task, train
+from evoae.report.film import FrameRecorder
+from evoae.runs import checkpoint_files as checkpoint
+from evoae.runs import resume, resuming, task, train
 from evoae.runs.clock import Pace
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig, to_json
-from evoae.runs.folders import read_config
-from evoae.runs.lock import locked
+from evoae.runs.folder_lock import locked
 from evoae.runs.loop import Progress
 from evoae.runs.observers import checkpoints
+from evoae.runs.paths import read_config
 from evoae.strategies import GeneticAlgorithm
 
 END = 60

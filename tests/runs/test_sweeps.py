@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import evoae
-from evoae.cli.commands import main
+from evoae.cli.entry_point import main
 from evoae.cli.options import parse_sweep
 from evoae.mutations import Gaussian, Sparse
 from evoae.report.sensitivity import Setting, draw_heatmap, draw_sensitivity

@@ -21,13 +21,13 @@ from PIL import Image
 from rich.console import Console
 
 import evoae
-import evoae.runs.folders
-from evoae.engine.environment import unused_accelerator
+import evoae.runs.paths
+from evoae.engine.versions import unused_accelerator
 from evoae.mutations import Gaussian
 from evoae.report.page import read_record, write_page
 from evoae.runs import load_weights, task, train
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig, from_json, to_json
-from evoae.runs.observers.bar import ProgressBar, Status
+from evoae.runs.observers.progress_bar import ProgressBar, Status
 from evoae.strategies import GeneticAlgorithm
 
 FILES = [
@@ -262,10 +262,10 @@ def test_runs_of_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch
             return cls(2026, 1, 2, 3, 4, 5)
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(evoae.runs.folders.dt, "datetime", Clock)
+    monkeypatch.setattr(evoae.runs.paths.dt, "datetime", Clock)
     found = []
     for _ in range(3):
-        found.append(evoae.runs.folders.free_folder(None, "test"))
+        found.append(evoae.runs.paths.free_folder(None, "test"))
         found[-1].mkdir(parents=True)
     names = ["test-20260102-030405", "test-20260102-030405-2", "test-20260102-030405-3"]
     assert found == [Path("runs") / name for name in names]
@@ -380,7 +380,7 @@ def test_weights_of_any_model_come_back(tmp_path, key):
     images = np.zeros((2, 9, 7, 3), np.float32)
     params = ModelConfig("mlp", latent_size=3).build((9, 7, 3)).init(key, images)["params"]
     path = tmp_path / "best.npz"
-    evoae.runs.weights.save_weights(path, params)
+    evoae.runs.weight_files.save_weights(path, params)
     loaded = load_weights(path)
     assert str(loaded.keys()) == str(params.keys())
     np.testing.assert_equal(loaded, dict(params))
@@ -388,7 +388,7 @@ def test_weights_of_any_model_come_back(tmp_path, key):
 
 def test_damaged_weights_are_refused(tmp_path, key):
     path = tmp_path / "best.npz"
-    evoae.runs.weights.save_weights(path, {"a": {"kernel": np.ones(1_000)}})
+    evoae.runs.weight_files.save_weights(path, {"a": {"kernel": np.ones(1_000)}})
     whole = path.read_bytes()
     for content in (whole[:-30], whole[: len(whole) // 2], b"", b"text"):
         path.write_bytes(content)

@@ -250,11 +250,14 @@ class Custom(Mutation):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: OneFifth(1.0), "OneFifth: target must be above 0 and below 1, got 1.0"),
+        (
+            lambda: OneFifth(1.0),
+            "OneFifth: target must be a finite number above 0 and below 1, got 1.0",
+        ),
         (lambda: OneFifth(speed=0), "OneFifth: speed must be a finite number above 0, got 0"),
         (lambda: SAMR(float("nan")), "SAMR: speed must be a finite number above 0, got nan"),
         (lambda: GESMR(1), "GESMR: num_groups must be a whole number from 2, got 1"),
-        (lambda: GESMR(spread=1.0), "GESMR: spread must be above 1, got 1.0"),
+        (lambda: GESMR(spread=1.0), "GESMR: spread must be a finite number above 1, got 1.0"),
         (lambda: algorithm(GESMR), "GeneticAlgorithm: adaptation must be None or .* got <class"),
         (
             lambda: algorithm(SAMR(), Custom()),

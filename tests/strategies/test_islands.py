@@ -10,7 +10,7 @@ import pytest
 from jax import lax
 
 import evoae
-from evoae.engine.evolution import generation
+from evoae.engine.generations import generation
 from evoae.mutations import Gaussian, Sparse
 from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy
 from evoae.strategies.islands import Islands
@@ -247,7 +247,7 @@ def test_how_many_networks_it_begins_with(key):
 
 def test_any_strategy_of_evosax_on_islands(key):
     pytest.importorskip("evosax")
-    from evoae.strategies.evosax import Evosax
+    from evoae.strategies.evosax_adapter import Evosax
 
     strategy = Islands(Evosax("MR15_GA", 8, parameters={"std_init": 0.1}), 2, num_migrants=0)
     state, trace = run(strategy, strategy.init(key, networks(16)), 30)

@@ -64,8 +64,14 @@ def test_the_worst_is_never_chosen_at_the_highest_pressure():
     [
         (lambda: Tournament(0), "Tournament: size must be a whole number from 1, got 0"),
         (lambda: Tournament(2.0), "Tournament: size must be a whole number from 1, got 2.0"),
-        (lambda: LinearRank(2.5), "LinearRank: pressure must be from 1 to 2, got 2.5"),
-        (lambda: LinearRank(0.5), "LinearRank: pressure must be from 1 to 2, got 0.5"),
+        (
+            lambda: LinearRank(2.5),
+            "LinearRank: pressure must be a finite number from 1 to 2, got 2.5",
+        ),
+        (
+            lambda: LinearRank(0.5),
+            "LinearRank: pressure must be a finite number from 1 to 2, got 0.5",
+        ),
         (
             lambda: GeneticAlgorithm(8, selection="best"),
             "GeneticAlgorithm: selection must be .* got 'best'",

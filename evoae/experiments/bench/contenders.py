@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 
 from evoae import data
-from evoae.engine.evolution import evolve
+from evoae.engine.generations import evolve
 from evoae.experiments.bench.cases import EVOSAX, FLAX, GAUSSIAN_SCALE, LOOP, NETWORKS, Case
 from evoae.fitness import Reconstruction
 from evoae.types import Params

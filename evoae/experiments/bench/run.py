@@ -12,7 +12,7 @@ import jax
 from rich.console import Console
 
 from evoae import trees
-from evoae.engine.environment import environment
+from evoae.engine.versions import environment
 from evoae.experiments.bench.cases import CASES, NETWORKS, QUICK_CASES, Case
 from evoae.experiments.bench.contenders import CONTENDERS, EVOAE, missing
 from evoae.experiments.bench.measure import (
@@ -22,11 +22,11 @@ from evoae.experiments.bench.measure import (
     peak_memory,
     product_rate,
 )
-from evoae.report.files import replacing
+from evoae.report.output_files import replacing
 from evoae.report.table import print_table
 from evoae.report.throughput import Other, Throughput, draw_throughput, format_markdown, tabulate
 from evoae.runs.console import new_console
-from evoae.runs.folders import free_folder, writing
+from evoae.runs.paths import free_folder, writing
 
 LARGE = 256  # populations whose memory is worth a process of its own
 

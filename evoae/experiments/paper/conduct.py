@@ -13,14 +13,14 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from evoae.engine.environment import environment
+from evoae.engine.versions import environment
 from evoae.experiments.paper.experiment import Experiment
 from evoae.experiments.paper.page import markdown
 from evoae.experiments.paper.parts import Parts, read_arrays, write_arrays
 from evoae.experiments.paper.verdicts import Claim
-from evoae.report.files import replacing
+from evoae.report.output_files import replacing
 from evoae.report.table import print_table, write_table
-from evoae.runs.folders import write_settings, writing
+from evoae.runs.paths import write_settings, writing
 
 SETTINGS, PARTS = "experiment.json", "parts"
 

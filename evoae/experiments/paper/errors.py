@@ -14,7 +14,7 @@ from evoae.experiments.paper.parts import Arrays, Parts
 from evoae.experiments.paper.pictures import image_rows, median_run, save_both
 from evoae.experiments.paper.verdicts import Claim, Statement, share, smaller, spread
 from evoae.fitness import compute_baselines, compute_error
-from evoae.fitness.errors import ERRORS
+from evoae.fitness.reconstruction_errors import ERRORS
 from evoae.report import style
 from evoae.report.labels import Label, label_right_edge
 from evoae.report.words import COLLAPSED

@@ -14,7 +14,7 @@ from evoae.experiments.paper.experiment import Experiment, Table
 from evoae.experiments.paper.parts import Arrays, Parts, of_networks
 from evoae.experiments.paper.pictures import image_rows, save_both
 from evoae.experiments.paper.verdicts import Claim, Statement, share
-from evoae.models.networks import random_networks
+from evoae.models.compiled import random_networks
 from evoae.runs.config import PRESETS
 from evoae.runs.task import prepare
 from evoae.types import Params

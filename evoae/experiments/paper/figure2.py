@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from evoae import data
-from evoae.engine.side_by_side import evolve_runs
+from evoae.engine.many_runs import evolve_runs
 from evoae.experiments.paper.experiment import Experiment, Table
 from evoae.experiments.paper.parts import Arrays, Parts
 from evoae.experiments.paper.pictures import image_rows, median_run, save_both

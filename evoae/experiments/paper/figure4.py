@@ -17,11 +17,16 @@ from evoae.experiments.paper.pictures import image_rows, median_run, save_both
 from evoae.experiments.paper.verdicts import Claim, Statement, spread
 from evoae.fitness import Reconstruction
 from evoae.fitness.baselines import compute_baselines
-from evoae.models.networks import applied
+from evoae.models.compiled import applied
 from evoae.report.comparison import Course, draw_comparison
 from evoae.report.words import COLLAPSED, ERROR_NAMES
+from evoae.runs.compared_methods import (
+    Trained,
+    train_by_adam,
+    train_by_evolution,
+    tune_learning_rate,
+)
 from evoae.runs.config import PRESETS, RunConfig
-from evoae.runs.contenders import Trained, train_by_adam, train_by_evolution, tune_learning_rate
 from evoae.runs.task import Task, prepare
 
 PAPER, OURS, ADAM = "paper", "default", "adam"

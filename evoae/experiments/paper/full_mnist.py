@@ -9,11 +9,11 @@ import numpy as np
 
 from evoae import data
 from evoae.checks import check_choice, check_whole
-from evoae.engine.evolution import evolve
+from evoae.engine.generations import evolve
 from evoae.fitness import Reconstruction
 from evoae.models import MODELS
-from evoae.models.networks import random_networks
-from evoae.runs import checkpoint
+from evoae.models.compiled import random_networks
+from evoae.runs import checkpoint_files as checkpoint
 from evoae.runs.clock import Clock, Pace
 from evoae.runs.loop import Observer, Progress, run_loop
 from evoae.runs.task import Images

@@ -12,11 +12,11 @@ from evoae.experiments.paper.latent_figures import Array, Coder, flat, sklearn
 from evoae.experiments.paper.parts import Arrays, Parts
 from evoae.fitness import Reconstruction
 from evoae.models import Autoencoder
-from evoae.models.networks import applied, random_networks
+from evoae.models.compiled import applied, random_networks
 from evoae.runs.backprop import descend
 from evoae.runs.clock import Clock
 from evoae.runs.loop import Observer, Progress
-from evoae.runs.observers.bar import ProgressBar, Status
+from evoae.runs.observers.progress_bar import ProgressBar, Status
 from evoae.strategies import Stacked
 
 MODEL = "varadi2021"

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from rich.console import Console
 
 from evoae import trees
-from evoae.report.files import replacing
+from evoae.report.output_files import replacing
 from evoae.runs.config import RunConfig
-from evoae.runs.folders import CHECKPOINTS
-from evoae.runs.observers.bar import ProgressBar
+from evoae.runs.observers.progress_bar import ProgressBar
+from evoae.runs.paths import CHECKPOINTS
 from evoae.runs.sweeps import sweep
 from evoae.runs.task import Task
 from evoae.runs.training import Result, resume, train

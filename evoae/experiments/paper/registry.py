@@ -22,7 +22,7 @@ from evoae.experiments.paper.processes import measure_quick
 from evoae.experiments.paper.vae import VAE
 from evoae.experiments.paper.verdicts import Claim
 from evoae.runs.console import new_console
-from evoae.runs.folders import free_folder
+from evoae.runs.paths import free_folder
 
 EXPERIMENTS = {
     its.name: its

@@ -16,10 +16,15 @@ from evoae.experiments.paper.parts import Arrays, Parts
 from evoae.experiments.paper.pictures import image_rows, median_run, save_both
 from evoae.experiments.paper.verdicts import Claim, Statement, smaller, spread
 from evoae.fitness.baselines import compute_baselines
-from evoae.models.networks import applied
+from evoae.models.compiled import applied
+from evoae.runs.compared_methods import (
+    Trained,
+    train_by_adam,
+    train_by_evolution,
+    tune_learning_rate,
+)
 from evoae.runs.config import PRESETS
-from evoae.runs.contenders import Trained, train_by_adam, train_by_evolution, tune_learning_rate
-from evoae.runs.judging import Evidence, draw_prior_samples, measure_evidence
+from evoae.runs.measuring import Evidence, draw_prior_samples, measure_evidence
 from evoae.runs.task import Task, prepare
 from evoae.trees import take
 

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.ticker import MaxNLocator
 
+from evoae.report.axis_scales import is_long, is_wide, locate_decades
 from evoae.report.labels import spread
-from evoae.report.scales import is_long, is_wide, locate_decades
 
 NUM_POINTS = 400  # of a line; more would not be seen
 TOP, BOTTOM, LEFT, RIGHT = 14, 46, 58, 14  # margins
@@ -28,27 +28,18 @@ class Line(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """A line or a baseline on the picture.
-
-    Attributes:
-      name, rank, faint: as they came; a baseline has rank None.
-      last: the last value.
-      end: its height in the picture.
-      label: the height at which its name is written.
-      x, y: of the points in the picture, [T].
-      generations, values: of the same points.
-    """
+    """A line or a baseline on the picture, whose rank is None."""
 
     name: str
     rank: int | None
     faint: bool
-    last: float
-    end: float
-    label: float
-    x: list[float]
-    y: list[float]
-    generations: list[int]
-    values: list[float]
+    last: float  # the last value
+    end: float  # its height in the picture
+    label: float  # the height at which its name is written
+    x: Sequence[float] = ()  # of the points in the picture, [T]
+    y: Sequence[float] = ()
+    generations: Sequence[int] = ()  # of the same points
+    values: Sequence[float] = ()
 
 
 class Chart(NamedTuple):
@@ -78,15 +69,8 @@ def lay_out_chart(
 ) -> Chart | None:
     """Lays out the picture; None where there is no finite value to draw.
 
-    The axes are logarithmic where those of `evoae.report.draw_curve` are.
-
-    Args:
-      lines: values by generation, increasing; those that are not finite are left out.
-      baselines: errors by name.
-      ylabel: what the errors are.
-      width: of the picture, in CSS pixels.
-      height: of the picture.
-      labelled: whether names stand at the right end of the lines.
+    The axes are logarithmic where those of `evoae.report.draw_curve` are. Width and height are in
+    CSS pixels; `labelled`, names stand at the right end of the lines.
     """
     lines = [_chosen(line) for line in lines]
     lines = [line for line in lines if line.values.size]
@@ -101,28 +85,15 @@ def lay_out_chart(
     x = _Axis(steps.min(), steps.max(), is_long(steps), left, right)
     y = _Axis(errors.min() - margin, errors.max() + margin, wide, bottom, top)
 
-    drawn = [_baseline(name, value, float(y(value))) for name, value in baselines.items()]
+    heights = {name: float(y(value)) for name, value in baselines.items()}
+    drawn = [Drawn(n, None, False, baselines[n], at, at) for n, at in heights.items()]
     drawn += [_line(line, x(line.generations), y(line.values)) for line in lines]
-    heights = np.array([(bottom - item.end) / (bottom - top) for item in drawn])
-    labels = bottom - (bottom - top) * spread(heights, LABEL_HEIGHT / (bottom - top))
+    ends = np.array([(bottom - item.end) / (bottom - top) for item in drawn])
+    labels = bottom - (bottom - top) * spread(ends, LABEL_HEIGHT / (bottom - top))
     drawn = [item._replace(label=float(p)) for item, p in zip(drawn, labels, strict=True)]
-    return Chart(
-        width,
-        height,
-        left,
-        right,
-        top,
-        bottom,
-        labelled,
-        ylabel,
-        x.ticks((right - left) // 80, whole=True),
-        y.ticks((bottom - top) // 40),
-        drawn,
-    )
-
-
-def _baseline(name: str, value: float, height: float) -> Drawn:
-    return Drawn(name, None, False, value, height, height, [], [], [], [])
+    x_ticks, y_ticks = x.ticks((right - left) // 80, whole=True), y.ticks((bottom - top) // 40)
+    sides = left, right, top, bottom
+    return Chart(width, height, *sides, labelled, ylabel, x_ticks, y_ticks, drawn)
 
 
 def _line(line: Line, x: Array, y: Array) -> Drawn:

@@ -10,10 +10,10 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from evoae.report.files import replacing
+from evoae.report.output_files import replacing
 from evoae.report.page.chart import Line, lay_out_chart
 from evoae.report.page.images import encode_png, encode_sheet
-from evoae.report.page.latent import lay_out_latents
+from evoae.report.page.latent_map import lay_out_latents
 from evoae.report.page.record import Record
 from evoae.report.words import COLLAPSED, ERROR_NAMES, describe_bound, describe_error, name_error
 
@@ -69,20 +69,17 @@ def render(
     ]
     several = len(runs) > 1
     title = f"{len(runs)} runs side by side" if several else runs[0]["name"]
-    return (
-        _templates()
-        .get_template(template)
-        .render(
-            title=title,
-            runs=runs,
-            several=several,
-            charts=charts,
-            status=", ".join(status.split("  ")),
-            poll_seconds=poll_seconds,
-            mark=MARK,
-            differences=_differences(runs) if several else [],
-            source=_source,
-        )
+    page = _templates().get_template(template)
+    return page.render(
+        title=title,
+        runs=runs,
+        several=several,
+        charts=charts,
+        status=", ".join(status.split("  ")),
+        poll_seconds=poll_seconds,
+        mark=MARK,
+        differences=_differences(runs) if several else [],
+        source=_source,
     )
 
 
@@ -121,11 +118,9 @@ def _lines(records: Sequence[Record]) -> list[Line]:
             Line(name, steps, best, 0),
             Line("mean", steps, record.columns["mean_fitness"], 1, faint=True),
         ]
-        lines += [
-            Line(key.replace("_", " "), steps, values, 2)
-            for key, values in record.columns.items()
-            if key.startswith("validation")
-        ]
+        if record.validation:
+            kept_out = record.validation
+            lines.append(Line("validation", kept_out["generation"], kept_out["error"], 2))
     return lines
 
 
@@ -134,7 +129,7 @@ def _run(record: Record, rank: int) -> dict[str, Any]:
     settings, name = record.settings, "error"
     if settings.get("error") in ERROR_NAMES:
         name = name_error(settings["error"], settings.get("kl_weight"), settings.get("fitness"))
-    baselines = result.get("baselines", {})
+    baselines, latent = result.get("baselines", {}), pictures.get("latent")
     return {
         "name": record.name,
         "rank": rank % 6,
@@ -148,16 +143,12 @@ def _run(record: Record, rank: int) -> dict[str, Any]:
         "settings": _flat(record.settings),
         "environment": list(record.environment.items()),
         "film": _film(pictures) if "frames" in pictures else None,
-        "latent": lay_out_latents(pictures["latent"], pictures.get("labels"))
-        if "latent" in pictures
-        else None,
+        "latent": lay_out_latents(latent, pictures.get("labels")) if latent is not None else None,
         "backdrop": encode_png(pictures["backdrop"]) if "backdrop" in pictures else "",
-        "samples": [encode_png(sample) for sample in pictures["samples"]]
-        if "samples" in pictures
-        else [],
-        "layers": _layers(pictures) if "layer_names" in pictures else [],
-        "weights": _weights(pictures) if "weight_names" in pictures else [],
-        "architecture": pictures["architecture"].tolist() if "architecture" in pictures else [],
+        "samples": [encode_png(sample) for sample in pictures.get("samples", ())],
+        "layers": _layers(pictures),
+        "weights": _weights(pictures),
+        "architecture": list(pictures.get("architecture", ())),
     }
 
 
@@ -188,6 +179,8 @@ def _figures(record: Record) -> list[tuple[str, str]]:
         found.insert(0, (ERROR_NAMES["mae"], describe_error(*result["absolute_error"])))
     if result.get("evidence") is not None:
         found.append(("evidence lower bound", describe_bound(**result["evidence"])))
+    if result.get("validation_error") is not None:
+        found.append(("error of images kept out", f"{result['validation_error']:.4f}"))
     if result["diversity"] is not None:
         found.append(("diversity of the outputs", f"{result['diversity']:.2f} of the images'"))
     minutes, seconds = divmod(round(result["seconds"]), 60)
@@ -233,7 +226,7 @@ def _film(pictures: Mapping[str, Any]) -> dict[str, Any]:
 
 def _layers(pictures: Mapping[str, Any]) -> list[dict[str, Any]]:
     layers = []
-    for index, name in enumerate(pictures["layer_names"]):
+    for index, name in enumerate(pictures.get("layer_names", ())):
         maps = pictures[f"layer_{index}"]
         images, number, height, width = maps.shape
         low, high = pictures["layer_ranges"][index]
@@ -254,7 +247,7 @@ def _layers(pictures: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _weights(pictures: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = []
-    for index, name in enumerate(pictures["weight_names"]):
+    for index, name in enumerate(pictures.get("weight_names", ())):
         pair = pictures[f"weight_{index}"]
         height, width = pair.shape[1:3]
         scale = max(2, min(WEIGHT_SCALE, round(WEIGHT_WIDTH / width)))

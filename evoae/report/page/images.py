@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from evoae.report.film import Frame
 from evoae.report.gallery import to_levels
-from evoae.report.recorder import Frame
 
 LARGEST_SIDE = 64  # of an image on the page; larger ones are averaged over blocks
 FILM_BYTES = 2_500_000  # of all frames together, so that a page stays below 5 MB
@@ -48,11 +48,8 @@ def thin_frames(frames: Sequence[Frame]) -> list[Frame]:
 def draw_maps(values: npt.NDArray[np.floating]) -> tuple[Bytes, float, float]:
     """Draws the output of one layer as bytes, and tells the values that are black and white.
 
-    Args:
-      values: [N, H, W, maps], or [N, units], where every unit is a map of one pixel.
-
-    Returns:
-      [N, maps, H, W], for as many of the images as a page has room for.
+    [N, H, W, maps], or [N, units], where every unit is a map of one pixel, become [N, maps, H, W],
+    for as many of the images as a page has room for.
     """
     if values.ndim == 2:
         values = values[:, None, None, :]

@@ -1,6 +1,7 @@
 """All that a page shows of one run, and how it is read from the run's folder."""
 
 import json
+import types
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from evoae.report.files import replacing
 from evoae.report.metrics import read_metrics
+from evoae.report.output_files import replacing
 
 CONFIG, RESULT, METRICS = "config.json", "result.json", "metrics.csv"
+VALIDATION = "validation.csv"
 PICTURES = "report.npz"
 PAGE = "report.html"
 """The name of the page in the folder of its run."""
@@ -27,6 +29,7 @@ class Record(NamedTuple):
       columns: numbers by generation, arrays [G] by the names of metrics.csv; may be empty.
       result: what result.json holds; empty before the end of a run.
       pictures: the arrays of report.npz; empty where there are none.
+      validation: "generation" and "error" of images that are kept out, [T]; empty where none are.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Record(NamedTuple):
     columns: Mapping[str, npt.NDArray[Any]]
     result: Mapping[str, Any]
     pictures: Mapping[str, npt.NDArray[Any]]
+    validation: Mapping[str, npt.NDArray[Any]] = types.MappingProxyType({})
 
 
 def read_record(folder: Path) -> Record:
@@ -58,6 +62,7 @@ def read_record(folder: Path) -> Record:
         columns=_read_columns(folder / METRICS),
         result=_read_json(folder / RESULT),
         pictures=_read_pictures(folder / PICTURES),
+        validation=_read_columns(folder / VALIDATION),
     )
 
 

@@ -60,15 +60,10 @@ def colour_tiles(weights: npt.NDArray[Any]) -> tuple[Bytes, float]:
 def draw_weights(
     pairs: Mapping[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]],
 ) -> dict[str, npt.NDArray[Any]]:
-    """Draws the weights of a network beside random ones: the arrays that a page shows.
+    """Draws random weights and those that genes make, by names such as "encoder/0_Conv/kernel".
 
-    Args:
-      pairs: random weights, and those that genes make, of the same shape, by their names, such as
-        "encoder/0_Conv/kernel"; arrays of fewer than two axes are left out.
-
-    Returns:
-      "weight_names" [K], "weight_sizes" float64 [K, 2], the largest of each array, and "weight_0"
-      .. (uint8 [2, H, W, 4]), the random weights and those that are made.
+    Arrays of fewer than two axes are left out. A page shows "weight_names" [K], "weight_sizes"
+    float64 [K, 2], the largest of each array, and "weight_0" .. (uint8 [2, H, W, 4]), the pairs.
     """
     found: dict[str, npt.NDArray[Any]] = {}
     names: list[str] = []

@@ -18,7 +18,7 @@ from evoae.checks import (
     check_whole,
 )
 from evoae.encodings import Direct, Encoding
-from evoae.fitness.errors import ERRORS, ErrorName
+from evoae.fitness.reconstruction_errors import ERRORS, ErrorName
 from evoae.models import MODELS, Autoencoder
 from evoae.report.words import name_error
 from evoae.strategies import GeneticAlgorithm, Strategy
@@ -37,6 +37,8 @@ class DataConfig:
       high: the value of white, above low.
       num_samples: take the first ones, this many; None takes all.
       digit: take only the first image with this label; None takes any label.
+      num_validation: images at the end that are kept out of training, and whose error is followed;
+        None keeps out a tenth, 1,000 at most, where `batch_size` makes minibatches, and else none.
     """
 
     source: str = "digits10"
@@ -45,6 +47,7 @@ class DataConfig:
     high: float = 1.0
     num_samples: int | None = None
     digit: int | None = None
+    num_validation: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.source, str) or not self.source:
@@ -55,6 +58,7 @@ class DataConfig:
             object.__setattr__(self, name, float(getattr(self, name)))
         check_whole("data.num_samples", self.num_samples, 1, optional=True)
         check_whole("data.digit", self.digit, 0, optional=True)
+        check_whole("data.num_validation", self.num_validation, 0, optional=True)
 
 
 @dataclasses.dataclass(frozen=True)

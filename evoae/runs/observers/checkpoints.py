@@ -5,10 +5,10 @@ import time
 from typing import Any
 
 from evoae.report.page.record import METRICS
-from evoae.runs import checkpoint
-from evoae.runs.folders import CHECKPOINTS, settings_of, writing
+from evoae.runs import checkpoint_files as checkpoint
 from evoae.runs.loop import Observer, Progress
-from evoae.runs.observers.folder import RunFolder
+from evoae.runs.observers.run_folder import RunFolder
+from evoae.runs.paths import CHECKPOINTS, settings_of, writing
 from evoae.runs.task import Images, Task
 
 SAVE_COST = 0.02  # of the time at most: where a checkpoint takes longer, they become rarer

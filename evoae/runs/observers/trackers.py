@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from evoae.report.gallery import draw_gallery
-from evoae.runs.folders import settings_of
-from evoae.runs.judging import Snapshots
 from evoae.runs.loop import Observer, Progress
+from evoae.runs.measuring import Snapshots
+from evoae.runs.paths import settings_of
 from evoae.runs.task import Task
 
 PACKAGES: dict[str, str] = {

@@ -1,0 +1,173 @@
+"""Many runs side by side as one program: their keys and states are stacked along a first axis."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from evoae import trees
+from evoae.checks import check_whole
+from evoae.engine.evaluation import equal_size
+from evoae.engine.generations import DEFAULT_BLOCK_SIZE, block, generation
+from evoae.strategies import Strategy
+from evoae.strategies.base import check_strategy
+from evoae.types import Batch, FitnessFn, Info
+
+# Runs that one device works at together, by `vmap`. A CPU is at work with one, and loses what
+# `lax.switch` and loops of a length of their own spare a single run; see docs/performance.md.
+RUNS_AT_ONCE = {"cpu": 1}
+RUNS_AT_ONCE_ELSEWHERE = 16
+
+EACH_RUN, SHARED = PartitionSpec("runs"), PartitionSpec()
+
+
+def evolve_runs(
+    keys: jax.Array,
+    strategy: Strategy,
+    fitness: FitnessFn,
+    batch: Batch,
+    states: Any,
+    *,
+    num_generations: int,
+    batch_size: int | None = None,
+    chunk_size: int | None = None,
+    block_size: int = DEFAULT_BLOCK_SIZE,
+    runs_at_once: int | None = None,
+) -> tuple[Any, Info]:
+    """Runs a strategy R times side by side, as one program: `evolve` for stacked keys and states.
+
+    Each run is what `evolve` makes of its key and state: to the last bit on a CPU with one run at
+    a time, to rounding otherwise. The floats of the strategy may differ from run to run, as they
+    are part of the state; what is static is the same for all. With several devices each takes an
+    equal part of the runs.
+
+    Args:
+      keys: the randomness of each run, [R].
+      strategy: one of `evoae.strategies`, or any `evoae.Strategy`.
+      fitness: (params, batch) -> error, hashable.
+      batch: what the fitness reads, shared by all runs.
+      states: from `strategy.init`, or from an earlier call; leaves [R, ...].
+      num_generations: how many, at least 1.
+      batch_size: as for `evolve`; each run draws its own.
+      chunk_size: as for `evolve`.
+      block_size: as for `evolve`.
+      runs_at_once: runs that a device works at together, in as much more memory; None takes 1 on a
+        CPU, where more are slower, and 16 elsewhere.
+
+    Returns:
+      The last states, and the trace: scalars by run and generation, NumPy arrays [R, G]. A
+      generation without a finite error does not end a run; it is an infinite `best_fitness`.
+
+    Raises:
+      ValueError: an argument that does not fit.
+
+    >>> import evoae
+    >>> strategy = evoae.strategies.GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian())
+    >>> def begin(scale):
+    ...     params = {"weights": jnp.ones(3)}
+    ...     return strategy.init(jax.random.key(0), params, {"mutation": {"scale": scale}})
+    >>> states = jax.vmap(begin)(jnp.array([1e-6, 0.1]))
+    >>> def error(params, batch):
+    ...     return (params["weights"] ** 2).sum()
+    >>> keys = jax.random.split(jax.random.key(1), 2)
+    >>> states, trace = evolve_runs(keys, strategy, error, None, states, num_generations=30)
+    >>> trace.best_fitness.shape, trace.best_fitness[:, -1].round().tolist()
+    ((2, 30), [3.0, 0.0])
+    """
+    count = _count(keys, states)
+    check_strategy("strategy", strategy)
+    for name, value in (("num_generations", num_generations), ("block_size", block_size)):
+        check_whole(name, value, 1)
+    check_whole("runs_at_once", runs_at_once, 1, optional=True)
+
+    devices = jax.local_devices()[:count]
+    on_each = -(-count // len(devices))
+    most = runs_at_once or RUNS_AT_ONCE.get(devices[0].platform, RUNS_AT_ONCE_ELSEWHERE)
+    together = equal_size(on_each, most)
+    rows = len(devices) * together * -(-on_each // together)
+    if rows > count:  # the last run fills up what is left over
+        keys, states = trees.take((keys, states), np.minimum(np.arange(rows), count - 1))
+    mesh = Mesh(np.array(devices), ("runs",))
+    keys, states = jax.device_put((keys, states), NamedSharding(mesh, EACH_RUN))
+    batch = jax.device_put(batch, NamedSharding(mesh, SHARED))
+
+    traces: list[Info] = []
+    done, one = 0, True
+    while done < num_generations:
+        # While the state changes its shapes, each generation is compiled by itself.
+        one = one and not strategy.has_final_shapes(trees.take(states, 0))
+        now = 1 if one else min(block_size, num_generations - done)
+        states, trace = _generations(
+            keys,
+            batch,
+            states,
+            jnp.int32(now),
+            strategy=strategy,
+            fitness=fitness,
+            block_size=None if one else block_size,
+            batch_size=batch_size,
+            chunk_size=chunk_size,
+            mesh=mesh,
+            together=together,
+        )
+        traces.append(jax.tree.map(lambda leaf, now=now: np.asarray(leaf)[:count, :now], trace))
+        done += now
+    if rows > count:
+        states = jax.tree.map(lambda leaf: leaf[:count], states)
+    return states, jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *traces)
+
+
+@functools.partial(
+    jax.jit,
+    static_argnames=(
+        *("strategy", "fitness", "block_size", "batch_size", "chunk_size"),
+        *("mesh", "together"),
+    ),
+)
+def _generations(
+    keys: jax.Array,
+    batch: Batch,
+    states: Any,
+    num_generations: jax.Array,
+    *,
+    block_size: int | None,
+    mesh: Mesh,
+    together: int,
+    **settings: Any,
+) -> tuple[Any, Info]:
+    """A block of generations of all runs; with block_size None a single generation."""
+
+    def of_device(
+        keys: jax.Array, batch: Batch, states: Any, num_generations: jax.Array
+    ) -> tuple[Any, Info]:
+        def of_run(run: tuple[jax.Array, Any]) -> tuple[Any, Info]:
+            key, state = run
+            if block_size is None:
+                state, info, _ = generation(key, batch=batch, state=state, **settings)
+                return state, jax.tree.map(lambda leaf: leaf[None], info)
+            return block(key, batch, state, num_generations, block_size=block_size, **settings)
+
+        return lax.map(of_run, (keys, states), batch_size=together if together > 1 else None)
+
+    return jax.shard_map(
+        of_device,
+        mesh=mesh,
+        in_specs=(EACH_RUN, SHARED, EACH_RUN, SHARED),
+        out_specs=EACH_RUN,
+        check_vma=False,
+    )(keys, batch, states, num_generations)
+
+
+def _count(keys: jax.Array, states: Any) -> int:
+    """R, the number of runs."""
+    shapes = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves((keys, states))}
+    if len(shapes) != 1 or () in shapes or (0,) in shapes:
+        raise ValueError(
+            "keys and states must be stacked along a first axis of the same length, one a run; "
+            f"got lengths {sorted(shapes)}"
+        )
+    return int(next(iter(shapes))[0])

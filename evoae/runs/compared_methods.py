@@ -1,0 +1,148 @@
+"""The two ways to train a task, side by side: by its strategy, and by Adam from several starts."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import numpy.typing as npt
+
+from evoae.fitness.batches import prepared
+from evoae.models.compiled import random_networks
+from evoae.runs.backprop import descend
+from evoae.runs.clock import Clock
+from evoae.runs.loop import Observer, Progress, run_loop
+from evoae.runs.observers.progress_bar import COMPILING, Status
+from evoae.runs.task import Images, Task, clock_of, keys_of, make_advance
+from evoae.strategies import Stacked
+from evoae.types import FitnessFn, Params
+
+LEARNING_RATES = (0.001, 0.003, 0.01, 0.03)
+TUNING_STARTS = 2  # for each of them
+GRADIENT_COST = 3  # in evaluations: a forward pass, and a backward one that costs about two
+NUM_FOLLOWED = 1_000  # images on which errors are followed
+FOLLOW_EVERY = 1.05  # by what factor the time grows until they are computed again
+
+
+class Trained(NamedTuple):
+    """Networks that were trained side by side, and how their errors fell.
+
+    Attributes:
+      networks: leaves [S, ...].
+      evaluations: of one network on one image, so far; a gradient counts as three; [T].
+      seconds: so far, [T].
+      errors: on the first `NUM_FOLLOWED` images, infinite where they are invalid, [T, S].
+    """
+
+    networks: Params
+    evaluations: npt.NDArray[np.int64]
+    seconds: npt.NDArray[np.float64]
+    errors: npt.NDArray[np.float64]
+
+
+class Course(Observer):
+    """Computes errors of networks in training now and then, which costs no time of it.
+
+    Args:
+      task: what is trained.
+      networks_of: from a state to its networks, leaves [S, ...].
+      evaluations_an_image: of one network, in a step.
+      judge: the error that is followed; None follows the one that is learnt from.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        networks_of: Callable[[Any], Params],
+        evaluations_an_image: int,
+        judge: FitnessFn | None,
+    ) -> None:
+        self._networks_of, self._judge = networks_of, judge or task.fitness
+        self._evaluations = evaluations_an_image * (task.config.batch_size or len(task.images))
+        self._images = task.images[:NUM_FOLLOWED]
+        self._points: list[tuple[int, float, npt.NDArray[np.float64]]] = []
+        self._due = 0.0
+
+    def block(self, progress: Progress) -> None:
+        """Computes the errors, if it is time to or no other block follows."""
+        pace = progress.pace
+        if pace.seconds >= self._due or progress.is_last:
+            self._due = FOLLOW_EVERY * pace.seconds
+            errors = finite(_errors(self._judge, self._networks_of(progress.state), self._images))
+            self._points.append((pace.steps * self._evaluations, pace.seconds, errors))
+
+    def end(self, progress: Progress) -> None:
+        """Puts together what there is."""
+        if self._points:
+            points = map(np.array, zip(*self._points, strict=True))
+            self.result = Trained(self._networks_of(progress.state), *points)
+
+
+def train_by_evolution(task: Task, bar: Observer, judge: FitnessFn | None = None) -> Trained:
+    """The best network that the task's strategy finds, S = 1.
+
+    `judge` is the error that is followed; None follows the one that is learnt from.
+    """
+    advance = make_advance(task)
+    run_loop(advance, task.state, Clock(COMPILING))  # the time of neither way has that in it
+    best_of = lambda state: jax.tree.map(lambda leaf: leaf[None], task.network(state.best))  # noqa: E731
+    course = Course(task, best_of, task.population_size, judge)
+    run_loop(advance, task.state, clock_of(task.config), [bar, course])
+    return course.result
+
+
+def train_by_adam(
+    task: Task,
+    number: int,
+    learning_rate: npt.ArrayLike,
+    seconds: float,
+    bar: Observer,
+    judge: FitnessFn | None = None,
+) -> Trained:
+    """Random networks, S = `number`, that Adam trained for some seconds of computing.
+
+    `judge` is the error that is followed; None follows the one that is learnt from.
+    """
+    keys = keys_of(task.config.seed)
+    course = Course(task, lambda state: state.params, GRADIENT_COST * number, judge)
+    descend(
+        keys.search,
+        task.fitness,
+        jax.device_put(task.images),
+        Stacked(random_networks(keys.weights, task.model, task.pixels(1), number)),
+        learning_rate=learning_rate,
+        clock=Clock(minutes=seconds / 60),
+        batch_size=task.config.batch_size,
+        observers=[bar, course],
+    )
+    return course.result
+
+
+def describe_descent(progress: Progress) -> Status:
+    """What is shown of Adam's steps."""
+    errors, pace = progress.trace[-1], progress.pace
+    best, mean = float(errors.min()), float(errors.mean())
+    return Status(pace.done, pace.steps, best, mean, pace.speed, pace.seconds_left, "step")
+
+
+def tune_learning_rate(task: Task, seconds: float, bar: Observer) -> float:
+    """The rate of `LEARNING_RATES` whose short runs, all side by side, reach the smallest error."""
+    rates = np.repeat(LEARNING_RATES, TUNING_STARTS)
+    errors = train_by_adam(task, len(rates), rates, seconds, bar).errors[-1]
+    return float(rates[np.argmin(errors)])
+
+
+def finite(errors: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Errors in which an invalid one counts as infinite.
+
+    >>> finite([0.5, float("nan")]).tolist()
+    [0.5, inf]
+    """
+    return np.nan_to_num(np.asarray(errors, np.float64), nan=np.inf, neginf=np.inf, posinf=np.inf)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _errors(fitness: FitnessFn, networks: Params, images: Images) -> jax.Array:
+    batch = prepared(fitness, images, jax.random.key(0))
+    return jax.lax.map(lambda params: fitness(params, batch), networks)

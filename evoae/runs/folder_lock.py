@@ -1,0 +1,38 @@
+"""One process at a time in the folder of a run."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+
+from evoae.runs.paths import writing
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder; the lock ends with the process, however that ends.
+
+    Raises:
+        ValueError: another one is at work there.
+        OSError: nothing can be written there.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, locked(Path(folder)):
+    ...     with locked(Path(folder)):
+    ...         pass  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: folder: another process is at work in ...
+    """
+    # A soft lock, which filelock would take where the system has none, outlives its process.
+    lock = filelock.FileLock(folder / ".lock", blocking=False, fallback_to_soft=False)
+    with writing(folder):
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise ValueError(f"folder: another process is at work in {str(folder)!r}") from None
+    try:
+        yield
+    finally:
+        lock.release()

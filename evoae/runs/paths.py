@@ -1,0 +1,195 @@
+"""Where runs are written: a new folder, that of a run, and what is said of one that is neither."""
+
+import dataclasses
+import datetime as dt
+import json
+import types
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evoae import data
+from evoae.engine.versions import environment
+from evoae.report.output_files import replacing
+from evoae.report.page.record import CONFIG
+from evoae.runs.config import DataConfig, RunConfig, from_json, to_json
+
+BEST, GENOTYPE, IMAGES = "best.npz", "genotype.npz", "images.npz"
+CHECKPOINTS, FRAMES = "checkpoints", "frames.npz"
+
+
+def free_folder(out: Path | None, name: str) -> Path:
+    """Return a folder that does not exist or is empty, so that nothing the user had is lost.
+
+    Args:
+        out: the wanted one; None takes "runs/NAME-DATE-TIME", with a number where that exists.
+        name: the name.
+
+    Raises:
+        ValueError: `out` is a file, or has files in it.
+    """
+    if out is not None:
+        if out.exists() and not out.is_dir():
+            raise ValueError(f"out must be a folder, got the file {str(out)!r}")
+        if out.is_dir() and not _is_free(out):
+            raise ValueError(f"out must be a new or an empty folder, {str(out)!r} has files")
+        return out
+    name = f"{name}-{dt.datetime.now():%Y%m%d-%H%M%S}"
+    candidates = [Path("runs") / name, *(Path("runs") / f"{name}-{i}" for i in range(2, 100))]
+    return next(path for path in candidates if not path.exists())
+
+
+def _is_free(folder: Path) -> bool:
+    """Whether a folder has no files but the lock of a run that was killed before it wrote any."""
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")} <= {
+        CHECKPOINTS,
+        f"{CHECKPOINTS}/.lock",
+    }
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Make an OSError say which folder could not be written."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"out: {str(folder)!r} cannot be written: {reason}") from error
+
+
+def write_settings(folder: Path, settings: Mapping[str, Any], name: str = CONFIG) -> None:
+    """Make the folder, and write JSON values to a file in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / name) as temporary:
+        temporary.write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def settings_of(config: RunConfig, images: npt.NDArray[Any]) -> dict[str, Any]:
+    """What config.json holds: the settings, the versions, the device, the shape of an image."""
+    return {
+        "config": to_json(portable(config)),
+        "environment": environment(),
+        "image_shape": list(images.shape[1:]),
+    }
+
+
+def read_config(folder: Path, given: Mapping[str, Any] = types.MappingProxyType({})) -> RunConfig:
+    """The settings of the run in a folder, with those that are given in place of what is written.
+
+    Raises:
+      ValueError: it is not the folder of a run, or its settings are damaged.
+    """
+    settings = _read_settings(folder)
+    try:
+        written = {name: its for name, its in settings["config"].items() if name not in given}
+        config = dataclasses.replace(from_json(written), **given)
+        if config.data.source == IMAGES:
+            config = _with_source(config, str(folder / IMAGES))
+        return config
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"folder: {str(folder / CONFIG)!r} cannot be read: {error}") from error
+
+
+def read_image_shape(folder: Path) -> tuple[int, ...]:
+    """The (height, width, channels) of the images of the run in a folder.
+
+    Raises:
+      ValueError: it is not the folder of a run, or its settings are damaged.
+    """
+    shape = _read_settings(folder).get("image_shape")
+    if not isinstance(shape, list) or [type(side) for side in shape] != [int] * 3:
+        raise ValueError(f"folder: {str(folder / CONFIG)!r} names no image_shape, it has {shape!r}")
+    return tuple(shape)
+
+
+def _read_settings(folder: Path) -> dict[str, Any]:
+    if not (folder / CONFIG).is_file():
+        raise ValueError(f"folder must be that of a run, with {CONFIG}; got {str(folder)!r}")
+    try:
+        settings = json.loads((folder / CONFIG).read_text("utf-8"))
+        if isinstance(settings, dict):
+            return settings
+    except ValueError as error:
+        raise ValueError(f"folder: {str(folder / CONFIG)!r} cannot be read: {error}") from error
+    raise ValueError(f"folder: {str(folder / CONFIG)!r} cannot be read: it holds no object")
+
+
+def portable(config: RunConfig) -> RunConfig:
+    """The settings with a path that is right from any working folder, where the data have one."""
+    source = config.data.source
+    if source in {info.name for info in data.available()}:
+        return config
+    path = Path(source).expanduser().absolute()
+    if config.out is not None and path == Path(config.out).absolute() / IMAGES:
+        return _with_source(config, IMAGES)  # so that the folder may be moved
+    return _with_source(config, str(path))
+
+
+def _with_source(config: RunConfig, source: str) -> RunConfig:
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, source=source))
+
+
+def check_dataset(
+    images: npt.ArrayLike, labels: npt.ArrayLike | None, config: DataConfig
+) -> data.Dataset:
+    """The user's own images and labels as a data set.
+
+    Raises:
+      ValueError: images that are not uint8 or floats in data.low..data.high, or labels that are not
+        one integer an image.
+    """
+    pixels = np.asarray(images)
+    if pixels.ndim == 3:
+        pixels = pixels[..., None]
+    if pixels.ndim != 4 or pixels.size == 0 or pixels.dtype.kind not in "uf":
+        raise ValueError(
+            "images must be uint8 or floats [N, H, W, C] or [N, H, W] and not empty, got "
+            f"{pixels.dtype} {list(pixels.shape)}"
+        )
+    if pixels.dtype.kind == "f":
+        pixels = pixels.astype(np.float32)
+        if not (pixels >= config.low - 1e-5).all() or not (pixels <= config.high + 1e-5).all():
+            raise ValueError(
+                f"images must be finite floats in data.low..data.high, {config.low:g}.."
+                f"{config.high:g}; got {pixels.min():g}..{pixels.max():g}"
+            )
+    elif pixels.dtype != np.uint8:
+        raise ValueError(f"images must be uint8 or floats, got {pixels.dtype}")
+    if labels is None:
+        return data.Dataset(pixels, None, IMAGES)
+    numbers = np.asarray(labels)
+    if numbers.shape != (len(pixels),) or numbers.dtype.kind not in "iu":
+        raise ValueError(
+            f"labels must be {len(pixels)} integers, one an image, got {numbers.dtype} "
+            f"{list(numbers.shape)}"
+        )
+    return data.Dataset(pixels, numbers.astype(np.int32), IMAGES)
+
+
+def keep_images(folder: Path, config: RunConfig, dataset: data.Dataset) -> RunConfig:
+    """Writes images to the folder of their run; returns the settings that name them."""
+    labels: dict[str, Any] = {} if dataset.labels is None else {"labels": dataset.labels}
+    with replacing(folder / IMAGES) as temporary, temporary.open("wb") as opened:
+        np.savez_compressed(opened, images=dataset.images, **labels)
+    return _with_source(dataclasses.replace(config, out=folder), str(folder / IMAGES))
+
+
+def read_images(path: Path) -> data.Dataset:
+    """The images that `keep_images` wrote.
+
+    Raises:
+      OSError: the file cannot be read.
+      ValueError: it is damaged.
+    """
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            labels = arrays["labels"] if "labels" in arrays.files else None
+            return data.Dataset(arrays["images"], labels, IMAGES)
+    except OSError:
+        raise
+    except Exception as error:  # a damaged archive makes its readers raise almost anything
+        raise ValueError(f"data.source: {str(path)!r} is damaged: {error}") from error

@@ -1,0 +1,81 @@
+"""Weights and genes as plain arrays in an .npz file."""
+
+import os
+from typing import Any
+
+import flax.traverse_util
+import jax
+import numpy as np
+
+from evoae.report.output_files import check_destination, replacing
+from evoae.types import Genotype, Params
+
+
+def save_weights(path: str | os.PathLike[str], params: Params) -> None:
+    """Write the weights of one network under the names of their layers.
+
+    Args:
+        path: a file name that ends in .npz.
+        params: as from `model.init(...)["params"]`; an array's name is its path, such as
+            "encoder/0_Conv/kernel".
+
+    Raises:
+        ValueError: another ending, or a folder that does not exist.
+    """
+    _save(path, flax.traverse_util.flatten_dict(params, sep="/"))
+
+
+def save_genotype(path: str | os.PathLike[str], genotype: Genotype) -> None:
+    """Write the genes of one network, each array under its path in the tree.
+
+    Args:
+        path: a file name that ends in .npz.
+        genotype: as from an encoding's `init`; any pytree of arrays.
+
+    Raises:
+        ValueError: another ending, or a folder that does not exist.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = pathlib.Path(folder) / "genotype.npz"
+    ...     save_genotype(file, {"coordinates": np.ones(3), "scales": np.ones(1)})
+    ...     np.load(file).files
+    ['coordinates', 'scales']
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(genotype)
+    name = lambda keys: jax.tree_util.keystr(keys, simple=True, separator="/")  # noqa: E731
+    _save(path, {name(keys) or "genes": leaf for keys, leaf in leaves})
+
+
+def _save(path: str | os.PathLike[str], arrays: dict[str, Any]) -> None:
+    file = check_destination(path, ".npz")
+    with replacing(file) as temporary, temporary.open("wb") as opened:
+        np.savez(opened, **arrays)
+
+
+def load_weights(path: str | os.PathLike[str]) -> Params:
+    """Return the weights that a run wrote to its best.npz, the "params" of `model.apply`.
+
+    Args:
+        path: the file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, or another kind of file.
+
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = pathlib.Path(folder) / "best.npz"
+    ...     save_weights(file, {"encoder": {"0_Dense": {"bias": np.ones(2)}}})
+    ...     load_weights(file)
+    {'encoder': {'0_Dense': {'bias': array([1., 1.])}}}
+    """
+    try:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+        return flax.traverse_util.unflatten_dict(found, sep="/")
+    except OSError:
+        raise
+    # A damaged archive makes its readers raise almost anything.
+    except Exception as error:
+        raise ValueError(f"path: {str(path)!r} holds no weights, or is damaged: {error}") from error
