@@ -37,6 +37,5 @@ class ByLayer(Checked):
         return drawn < hyper["rate"]
 
     def apply(self, first: Params, second: Params, perturbation: jax.Array) -> Params:
-        """The child."""
         chosen = trees.of_leaves("perturbation", perturbation, first)
         return jax.tree.map(lambda a, b, take: jnp.where(take, b, a), first, second, chosen)

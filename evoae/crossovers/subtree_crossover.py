@@ -62,7 +62,6 @@ class SubtreeCrossover(Checked):
     def apply(
         self, first: Genotype, second: Genotype, perturbation: SubtreeCrossoverPerturbation
     ) -> Genotype:
-        """The child."""
 
         def cross(number: int, tree: Genotype, donor: Genotype) -> Genotype:
             own, other = (sizes_of(symbols_of(one["symbols"])) for one in (tree, donor))

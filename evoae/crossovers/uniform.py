@@ -43,7 +43,6 @@ class Uniform(Checked):
         return UniformPerturbation(jax.random.fold_in(key, index), jnp.float32(hyper["rate"]))
 
     def apply(self, first: Params, second: Params, perturbation: UniformPerturbation) -> Params:
-        """The child."""
         return jax.tree.map(
             lambda a, b, key: jnp.where(
                 jax.random.bernoulli(key, perturbation.rate, a.shape), b, a

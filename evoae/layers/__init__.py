@@ -18,11 +18,10 @@ from evoae.layers.base import (
     materialize,
 )
 from evoae.layers.change import Change, activation_change, cut, spans
-from evoae.layers.chosen_activation import ChosenActivation
 from evoae.layers.conv import Conv
 from evoae.layers.conv_transpose import ConvTranspose
 from evoae.layers.gaussian_latent import GaussianLatent
-from evoae.layers.simple import Dense, MaxPool, Reshape, Unpool
+from evoae.layers.simple import ChosenActivation, Dense, MaxPool, Reshape, Unpool
 from evoae.layers.unit_graph import UnitActivation, UnitGraph
 
 __all__ = [

@@ -54,7 +54,6 @@ class OneFifth(Checked):
         rates: jax.Array,
         hyper: Hyper,
     ) -> jax.Array:
-        """See `evoae.types.Adaptation`."""
         share = (improvement[survivors.shape[0] :] < 0).mean(dtype=jnp.float32)
         target = hyper["target"]
         return rates * jnp.exp(hyper["speed"] * (share - target) / (1 - target))
@@ -155,7 +154,6 @@ class GESMR(Checked):
         rates: jax.Array,
         hyper: Hyper,
     ) -> jax.Array:
-        """See `evoae.types.Adaptation`."""
         for_parent, for_change = jax.random.split(key)
         index = jnp.arange(improvement.shape[0])
         of_children = jnp.where(index < survivors.shape[0], jnp.inf, improvement)

@@ -23,7 +23,6 @@ class Truncation:
     """
 
     def select(self, key: jax.Array, count: int, hyper: Hyper) -> jax.Array:
-        """See `evoae.types.Selection`."""
         return jax.random.randint(key, (), 0, count)
 
 
@@ -45,7 +44,6 @@ class Tournament(Checked):
     size: Count = 2
 
     def select(self, key: jax.Array, count: int, hyper: Hyper) -> jax.Array:
-        """See `evoae.types.Selection`."""
         return jax.random.randint(key, (self.size,), 0, count).min()
 
 
@@ -68,7 +66,6 @@ class LinearRank(Checked):
     pressure: Annotated[float, Rule("from 1 to 2", lambda x: 1 <= x <= 2)] = 2.0
 
     def select(self, key: jax.Array, count: int, hyper: Hyper) -> jax.Array:
-        """See `evoae.types.Selection`."""
         # From 1 for the best to -1 for the worst.
         slope = jnp.asarray(1 - 2 * np.arange(count) / max(count - 1, 1), jnp.float32)
         up_to = jnp.cumsum(1 + (hyper["pressure"] - 1) * slope)
