@@ -16,15 +16,7 @@ from jax import lax
 
 from evoae import trees
 from evoae.fitness.parent_activations import ParentActivations, PixelError
-from evoae.layers import (
-    Change,
-    Dense,
-    Weights,
-    activate,
-    activation_change,
-    cut,
-    spans,
-)
+from evoae.layers import Change, Dense, Weights, activate, activation_change, cut, spans
 from evoae.models import Autoencoder
 
 # Children evaluated at a time, where each changes a weight of its own: on a CPU what a core's
