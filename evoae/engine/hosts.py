@@ -82,14 +82,6 @@ def of_first(value: Value) -> Value:
     return value if is_first() else pickle.loads(received.astype(np.uint8).tobytes())
 
 
-def seconds_of_first(seconds: float) -> float:
-    """The time that the first process has measured, so that all go on alike."""
-    if jax.process_count() == 1:
-        return seconds
-    with explained():
-        return float(multihost_utils.broadcast_one_to_all(np.float32(seconds)))
-
-
 def any_of(flag: bool) -> bool:
     """Whether it is so in any process."""
     if jax.process_count() == 1:

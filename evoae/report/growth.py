@@ -72,11 +72,8 @@ def draw_growth(path: str | os.PathLike[str], growth: Growth) -> Figure:
     shown.
 
     Args:
-      path: a file name that ends in .png; 200 dots an inch.
+      path: a file name that ends in .png, at 200 dots an inch; the figure is returned, too.
       growth: from `evoae.encodings.record_growth`.
-
-    Returns:
-      The figure, for a notebook or a change.
 
     Raises:
       ValueError: another ending of the name, or a folder that does not exist.

@@ -48,16 +48,13 @@ def draw_latent_map(
     """Writes a PNG that shows where the encoder puts each sample, as the digit of its label.
 
     Args:
-      path: a file name that ends in .png; 200 dots an inch.
+      path: a file name that ends in .png, at 200 dots an inch; the figure is returned, too.
       latent: [N, 2], what the encoder makes of N samples.
       labels: [N], whole numbers from 0; told apart by their digits, helped by colour.
       decode: turns latents [225, 2], float32, into grey images [225, H, W, 1], which are
         drawn pale behind the samples, at their places on an even grid, inked on white.
       low: the value of the images that is drawn white.
       high: the value of the images that is drawn darkest.
-
-    Returns:
-      The figure, for a notebook or a change.
 
     Raises:
       ValueError: shapes that do not match, NaN or infinite values, labels that are no whole
