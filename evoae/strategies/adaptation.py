@@ -25,9 +25,7 @@ class OneFifth(Checked):
       speed: the logarithm of the growth where all children are better, above 0.
 
     >>> import evoae
-    >>> strategy = evoae.strategies.GeneticAlgorithm(
-    ...     population_size=8, mutation=evoae.mutations.Gaussian(0.1), adaptation=OneFifth()
-    ... )
+    >>> strategy = evoae.strategies.GeneticAlgorithm(8, adaptation=OneFifth())
     """
 
     target: Fraction = 0.2
@@ -74,9 +72,7 @@ class SAMR(Checked):
       per_layer: a rate for each layer, each changed by itself.
 
     >>> import evoae
-    >>> strategy = evoae.strategies.GeneticAlgorithm(
-    ...     population_size=8, mutation=evoae.mutations.Gaussian(0.1), adaptation=SAMR()
-    ... )
+    >>> strategy = evoae.strategies.GeneticAlgorithm(8, adaptation=SAMR())
     """
 
     speed: Positive = 0.5
@@ -126,9 +122,7 @@ class GESMR(Checked):
       per_layer: a rate for each layer, each changed by itself.
 
     >>> import evoae
-    >>> strategy = evoae.strategies.GeneticAlgorithm(
-    ...     population_size=32, mutation=evoae.mutations.Gaussian(0.1), adaptation=GESMR()
-    ... )
+    >>> strategy = evoae.strategies.GeneticAlgorithm(32, adaptation=GESMR())
     """
 
     num_groups: Several = 8
