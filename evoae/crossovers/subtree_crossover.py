@@ -37,7 +37,7 @@ class SubtreeCrossover(Checked):
     child within the array; so no child is cut off. All other genes are the first parent's.
 
     Attributes:
-      rate: above 0 and below 1; may be changed during a run without compiling again.
+      rate: above 0 and below 1.
 
     >>> from evoae.encodings.grammar_tree import read, written
     >>> first, second = written("SEQ END REC", 6), written("PAR WAIT END END", 6)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from evoae.engine.device_errors import explained
+from evoae.engine.devices import explained
 
 Value = TypeVar("Value")
 

@@ -57,7 +57,7 @@ class LinearRank(Checked):
 
     Attributes:
       pressure: how often the best is chosen, relative to the mean; from 1, where all are alike, to
-        2, where the worst is never chosen; may be changed during a run without compiling again.
+        2, where the worst is never chosen.
 
     >>> int(LinearRank(pressure=2.0).select(jax.random.key(0), 2, {"pressure": 2.0}))
     0
