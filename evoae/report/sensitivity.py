@@ -157,14 +157,8 @@ def draw_heatmap(
             column, row, text, color=color, ha="center", va="center", fontsize=style.FONT_SIZE
         )
     row, column = np.unravel_index(np.nanargmin(table), table.shape)
-    frame = Rectangle(
-        (float(column) - 0.46, float(row) - 0.44),
-        *(0.92, 0.88),
-        fill=False,
-        edgecolor=style.PALETTE[1],
-        linewidth=2,
-    )
-    axes.add_patch(frame)
+    corner, edge = (float(column) - 0.46, float(row) - 0.44), style.PALETTE[1]
+    axes.add_patch(Rectangle(corner, 0.92, 0.88, fill=False, edgecolor=edge, linewidth=2))
     style.save(figure, file)
     return figure
 
