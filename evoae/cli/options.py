@@ -106,7 +106,7 @@ def parse(
         raise ValueError(_in_one_line(box.getvalue())) from None
 
 
-def parse_run(preset: RunConfig, arguments: Sequence[str]) -> RunConfig:
+def parse_run(preset: RunConfig, arguments: Sequence[str], **settings: Any) -> RunConfig:
     """The settings of a preset with those of the command line in their place; see `parse_query`.
 
     >>> from evoae.runs.config import PRESETS
@@ -114,7 +114,7 @@ def parse_run(preset: RunConfig, arguments: Sequence[str]) -> RunConfig:
     >>> parse_run(PRESETS["paper-ten"], words).strategy.mutation.scale
     0.5
     """
-    return parse_query(RunQuery, preset, arguments).config
+    return parse_query(RunQuery, preset, arguments, **settings).config
 
 
 def parse_query(

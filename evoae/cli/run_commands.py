@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from evoae.cli.options import Distributed, RunQuery, parse, parse_query, parse_sweep
+from evoae.cli.options import Distributed, RunQuery, parse, parse_query, parse_run, parse_sweep
 from evoae.runs.config import DEFAULT_PRESET, DESCRIPTIONS, PRESETS
 
 Live = Annotated[
@@ -82,10 +82,10 @@ def resume(arguments: list[str]) -> int:
 def compare(arguments: list[str]) -> int:
     """Evolves an autoencoder, and trains the same one by backpropagation in the same time."""
     name, arguments = _preset(arguments)
-    query = parse_query(RunQuery, PRESETS[name], arguments, **_texts("compare", name))
+    config = parse_run(PRESETS[name], arguments, **_texts("compare", name))
     from evoae.runs.comparison import compare as run
 
-    run(query.config)
+    run(config)
     return 0
 
 

@@ -20,7 +20,7 @@ class ByLayer(Checked):
     stands together under one node of the tree, such as kernel and bias.
 
     Attributes:
-      rate: above 0 and below 1; may be changed during a run without compiling again.
+      rate: above 0 and below 1.
 
     >>> first = {"a": {"kernel": jnp.zeros(2)}, "b": {"kernel": jnp.zeros(1)}}
     >>> second = jax.tree.map(jnp.ones_like, first)
@@ -37,6 +37,5 @@ class ByLayer(Checked):
         return drawn < hyper["rate"]
 
     def apply(self, first: Params, second: Params, perturbation: jax.Array) -> Params:
-        """The child."""
         chosen = trees.of_leaves("perturbation", perturbation, first)
         return jax.tree.map(lambda a, b, take: jnp.where(take, b, a), first, second, chosen)

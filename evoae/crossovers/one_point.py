@@ -28,6 +28,5 @@ class OnePoint:
         return jax.random.randint(jax.random.fold_in(key, index), (), 1, last)
 
     def apply(self, first: Params, second: Params, perturbation: jax.Array) -> Params:
-        """The child."""
         a, b = trees.ravel(first), trees.ravel(second)
         return trees.unravel(jnp.where(jnp.arange(a.size) < perturbation, a, b), first)

@@ -37,7 +37,7 @@ class SubtreeCrossover(Checked):
     child within the array; so no child is cut off. All other genes are the first parent's.
 
     Attributes:
-      rate: above 0 and below 1; may be changed during a run without compiling again.
+      rate: above 0 and below 1.
 
     >>> from evoae.encodings.grammar_tree import read, written
     >>> first, second = written("SEQ END REC", 6), written("PAR WAIT END END", 6)
@@ -62,7 +62,6 @@ class SubtreeCrossover(Checked):
     def apply(
         self, first: Genotype, second: Genotype, perturbation: SubtreeCrossoverPerturbation
     ) -> Genotype:
-        """The child."""
 
         def cross(number: int, tree: Genotype, donor: Genotype) -> Genotype:
             own, other = (sizes_of(symbols_of(one["symbols"])) for one in (tree, donor))

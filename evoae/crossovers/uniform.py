@@ -26,7 +26,7 @@ class Uniform(Checked):
     arXiv 1806.09819) train networks of 92,000 weights so. A child is described by its key alone.
 
     Attributes:
-      rate: above 0 and below 1; may be changed during a run without compiling again.
+      rate: above 0 and below 1.
 
     >>> first, second = {"bias": jnp.zeros(99)}, {"bias": jnp.ones(99)}
     >>> perturbation = Uniform().sample(jax.random.key(0), 1, first, {"rate": 0.5})
@@ -43,7 +43,6 @@ class Uniform(Checked):
         return UniformPerturbation(jax.random.fold_in(key, index), jnp.float32(hyper["rate"]))
 
     def apply(self, first: Params, second: Params, perturbation: UniformPerturbation) -> Params:
-        """The child."""
         return jax.tree.map(
             lambda a, b, key: jnp.where(
                 jax.random.bernoulli(key, perturbation.rate, a.shape), b, a

@@ -1,4 +1,4 @@
-"""Where each weight stands: the coordinates of its two ends, its kernel offset and its layer."""
+"""Where each weight stands: on a grid, at its two ends, in its kernel and in its layer."""
 
 import math
 
@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from evoae.encodings.grid import split
 from evoae.trees import layer_of_leaves
 from evoae.types import Params
 
+LONGEST = 64  # a longer axis is split: such as 784 units, which are more of a 28 x 28 image
 ENDS = 4  # columns: row and column of the one end, and of the other
 
 
@@ -53,3 +53,22 @@ def coordinates(like: Params) -> npt.NDArray[np.float32]:
 def _centred(places: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.float64]:
     """0 .. length - 1 as -1 .. 1; 0 where there is one place only."""
     return 2 * places / max(length - 1, 1) - float(length > 1)
+
+
+def split(length: int) -> tuple[int, ...]:
+    """A long axis as rows and columns, of factors as equal as may be; a short one as it is.
+
+    >>> split(784), split(10), split(160), split(67)
+    ((28, 28), (10,), (10, 16), (67,))
+    """
+    rows = max(n for n in range(1, math.isqrt(length) + 1) if length % n == 0)
+    return (length,) if length <= LONGEST or rows == 1 else (rows, length // rows)
+
+
+def grid(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of an array with its long axes split.
+
+    >>> grid((784, 10)), grid((8, 4, 3, 3)), grid(())
+    ((28, 28, 10), (8, 4, 3, 3), (1,))
+    """
+    return sum(map(split, shape), ()) or (1,)

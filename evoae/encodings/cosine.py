@@ -13,7 +13,7 @@ from jax import lax
 
 from evoae.checks import Count, Rule
 from evoae.encodings.base import Encoding
-from evoae.encodings.grid import grid
+from evoae.encodings.coordinates import grid
 from evoae.types import Genotype, Params
 
 

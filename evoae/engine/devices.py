@@ -1,7 +1,9 @@
-"""A population spread over devices: each evaluates a part, and only the errors are exchanged."""
+"""A population spread over devices, each of which evaluates a part; what is said if one fails."""
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -16,6 +18,8 @@ from evoae.checks import check_whole
 
 AXIS = "population"
 EVERYWHERE = PartitionSpec()
+# What XLA, Gloo, NCCL and JAX's coordination service say of a process that is gone.
+_OF_OTHERS = ("gloo", "nccl", "coordination", "peer", "heartbeat", "barrier")
 MOST_CORES = 4  # on more than two nothing has been measured
 
 
@@ -150,3 +154,32 @@ def local(arrays: Any, mesh: Mesh | None) -> Any:
     if mesh is None:
         return arrays
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), arrays)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raises a `MemoryError` or a `ConnectionError` in place of XLA's own error of that kind.
+
+    >>> with explained():
+    ...     raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory.")
+    Traceback (most recent call last):
+        ...
+    MemoryError: the device has too little memory for the run; choose a smaller chunk_size, ...
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:  # XLA's own comes as either
+        text = " ".join(str(error).split())
+        if not re.match(r"[A-Z_]+: ", text):  # the codes with which XLA's begin
+            raise
+        if "RESOURCE_EXHAUSTED" in text:
+            raise MemoryError(
+                "the device has too little memory for the run; choose a smaller chunk_size, "
+                f"batch_size or population_size (XLA: {text[:200]})"
+            ) from error
+        if jax.process_count() > 1 and any(word in text.lower() for word in _OF_OTHERS):
+            raise ConnectionError(
+                "another process of this run has stopped or cannot be reached; start all of them "
+                f"again, by evoae resume where there is a checkpoint (XLA: {text[:200]})"
+            ) from error
+        raise

@@ -11,8 +11,7 @@ from jax import lax
 from jax.sharding import Mesh
 
 from evoae.checks import check_whole
-from evoae.engine.device_failures import explained
-from evoae.engine.devices import local, population_mesh, replicated
+from evoae.engine.devices import explained, local, population_mesh, replicated
 from evoae.engine.evaluation import evaluate, evaluate_parent, num_units, single_changes
 from evoae.fitness.batches import drawn, is_noisy, prepared
 from evoae.strategies import Strategy

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from evoae.engine.device_failures import explained
+from evoae.engine.devices import explained
 
 Value = TypeVar("Value")
 
@@ -80,14 +80,6 @@ def of_first(value: Value) -> Value:
             padded[:] = content
         received: Any = multihost_utils.broadcast_one_to_all(padded)
     return value if is_first() else pickle.loads(received.astype(np.uint8).tobytes())
-
-
-def seconds_of_first(seconds: float) -> float:
-    """The time that the first process has measured, so that all go on alike."""
-    if jax.process_count() == 1:
-        return seconds
-    with explained():
-        return float(multihost_utils.broadcast_one_to_all(np.float32(seconds)))
 
 
 def any_of(flag: bool) -> bool:

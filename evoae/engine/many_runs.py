@@ -45,18 +45,10 @@ def evolve_runs(
     are part of the state; what is static is the same for all. With several devices each takes an
     equal part of the runs.
 
-    Args:
-      keys: the randomness of each run, [R].
-      strategy: one of `evoae.strategies`, or any `evoae.Strategy`.
-      fitness: (params, batch) -> error, hashable.
-      batch: what the fitness reads, shared by all runs.
-      states: from `strategy.init`, or from an earlier call; leaves [R, ...].
-      num_generations: how many, at least 1.
-      batch_size: as for `evolve`; each run draws its own.
-      chunk_size: as for `evolve`.
-      block_size: as for `evolve`.
-      runs_at_once: runs that a device works at together, in as much more memory; None takes 1 on a
-        CPU, where more are slower, and 16 elsewhere.
+    The arguments are those of `evolve`, with keys [R] and states with leaves [R, ...]; all runs
+    share the batch, of which each draws its own minibatches. A device works at `runs_at_once` of
+    them together, in as much more memory; None takes 1 on a CPU, where more are slower, and 16
+    elsewhere.
 
     Returns:
       The last states, and the trace: scalars by run and generation, NumPy arrays [R, G]. A

@@ -34,7 +34,6 @@ class GaussianNoise(Checked):
     highest: ClassVar[float] = math.inf
 
     def apply(self, key: jax.Array, images: jax.Array, low: float, high: float) -> jax.Array:
-        """The noisy images."""
         noise = jax.random.normal(key, images.shape, jnp.float32)
         return images + (self.level * (high - low) * noise).astype(images.dtype)
 
@@ -56,7 +55,6 @@ class MaskingNoise(Checked):
     highest: ClassVar[float] = 1.0
 
     def apply(self, key: jax.Array, images: jax.Array, low: float, high: float) -> jax.Array:
-        """The noisy images."""
         hit = _of_pixels(key, images) < self.level
         return jnp.where(hit, jnp.asarray(low, images.dtype), images)
 
@@ -79,7 +77,6 @@ class SaltAndPepperNoise(Checked):
     highest: ClassVar[float] = 1.0
 
     def apply(self, key: jax.Array, images: jax.Array, low: float, high: float) -> jax.Array:
-        """The noisy images."""
         drawn = _of_pixels(key, images)
         black, white = jnp.asarray(low, images.dtype), jnp.asarray(high, images.dtype)
         spoiled = jnp.where(drawn < self.level / 2, black, white)

@@ -16,15 +16,7 @@ from jax import lax
 
 from evoae import trees
 from evoae.fitness.parent_activations import ParentActivations, PixelError
-from evoae.layers import (
-    Change,
-    Dense,
-    Weights,
-    activate,
-    activation_change,
-    cut,
-    spans,
-)
+from evoae.layers import Change, Dense, Weights, activate, activation_change, cut, spans
 from evoae.models import Autoencoder
 
 # Children evaluated at a time, where each changes a weight of its own: on a CPU what a core's
@@ -82,7 +74,6 @@ class DeltaEvaluation:
     def of_shared_position(self, position: jax.Array, deltas: jax.Array) -> jax.Array:
         """Summed errors [C] of C children: weight `position` changes by deltas [C]."""
         layer, index = self._locate(position)
-
         branches = [self._of_layer(first) for first in self.weighted]
         return lax.switch(layer, branches, index, deltas)
 
@@ -113,34 +104,29 @@ class DeltaEvaluation:
         def in_tiles(function, size, begin, end, results, *arrays):  # type: ignore[no-untyped-def]
             def one_tile(i, results):  # type: ignore[no-untyped-def]
                 at = begin + i * size
-                cut = (lax.dynamic_slice_in_dim(array, at, size) for array in arrays)
+                found = function(*(lax.dynamic_slice_in_dim(array, at, size) for array in arrays))
                 # What a tile writes beyond its layer's end, the next layer overwrites.
-                found = function(*cut)
                 return lax.dynamic_update_slice_in_dim(results, found, at, 0)
 
             return lax.fori_loop(0, -(-(end - begin) // size), one_tile, results)
+
+        def of_layer(n, function, results):  # type: ignore[no-untyped-def]
+            each = jax.vmap(functools.partial(function, self.weighted[n], each=True))
+            return in_tiles(each, self._tile(n), starts[n], ends[n], results, index, deltas)
 
         errors = jnp.zeros(rows, jnp.float32)
         meeting, before = self.meeting, [n for n, i in enumerate(self.weighted) if i < self.meeting]
         if before:
             met = jnp.zeros((rows, *self.stages[meeting].pre.shape), errors.dtype)
             for n in before:
-                head = functools.partial(
-                    self._pre_activation, self.weighted[n], until=meeting, each=True
-                )
-                met = in_tiles(
-                    jax.vmap(head), self._tile(n), starts[n], ends[n], met, index, deltas
-                )
+                met = of_layer(n, functools.partial(self._pre_activation, until=meeting), met)
 
             def tail(pre: jax.Array) -> jax.Array:
                 return self._errors_of_pre_activations(meeting, jnp.moveaxis(pre, 0, -2))
 
             errors = in_tiles(tail, self.tile // 4, 0, ends[before[-1]], errors, met)
         for n in range(len(before), len(self.weighted)):
-            one = functools.partial(self._error, self.weighted[n], each=True)
-            errors = in_tiles(
-                jax.vmap(one), self._tile(n), starts[n], ends[n], errors, index, deltas
-            )
+            errors = of_layer(n, self._error, errors)
         return jnp.zeros(count, jnp.float32).at[sort].set(errors[:count])
 
     def _locate(self, position: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -3,14 +3,14 @@
 import contextlib
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from evoae.checks import check_choice, check_corruption, check_kl_weight, check_range
+from evoae.checks import Checked, check_corruption, check_kl_weight, check_range
 from evoae.data import scale
 from evoae.fitness.batches import CorruptedBatch, PreparedBatch
 from evoae.fitness.delta_evaluation import DeltaEvaluation
@@ -31,7 +31,7 @@ TARGET_MARGIN, OUTPUT_MARGIN = 0.01, 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
-class Reconstruction:
+class Reconstruction(Checked):
     """The fitness of an autoencoder: the error of its reconstructions, smaller is better.
 
     A hashable function (params, images) -> error, a float32 scalar.
@@ -97,11 +97,8 @@ class Reconstruction:
     def __post_init__(self) -> None:
         if not isinstance(self.model, nn.Module):
             raise ValueError(f"model must be a Flax Linen module, got {self.model!r}")
-        check_choice("error", self.error, ERRORS)
-        check_choice("precision", self.precision, get_args(Precision))
+        super().__post_init__()
         check_range(self.low, self.high)
-        object.__setattr__(self, "low", float(self.low))
-        object.__setattr__(self, "high", float(self.high))
         check_corruption("corruption", self.corruption)
         object.__setattr__(self, "collections", _held(self.collections))
         check_kl_weight(self.kl_weight, self.error)

@@ -17,11 +17,10 @@ from evoae.layers.base import (
     initial_weights,
     materialize,
 )
-from evoae.layers.chosen_activation import ChosenActivation
 from evoae.layers.conv import Conv
 from evoae.layers.conv_transpose import ConvTranspose
 from evoae.layers.delta import Change, activation_change, cut, spans
-from evoae.layers.dense_and_pooling import Dense, MaxPool, Reshape, Unpool
+from evoae.layers.dense_and_pooling import ChosenActivation, Dense, MaxPool, Reshape, Unpool
 from evoae.layers.gaussian_latent import GaussianLatent
 from evoae.layers.unit_graph import UnitActivation, UnitGraph
 

@@ -7,13 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from evoae.layers.base import (
-    Shape,
-    Weights,
-    add_bias,
-    image_shape,
-    materialize,
-)
+from evoae.layers.base import Shape, Weights, add_bias, image_shape, materialize
 from evoae.layers.delta import Change, widen
 from evoae.layers.kernels import Kernels
 

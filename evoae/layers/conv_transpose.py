@@ -14,13 +14,7 @@ import numpy as np
 from jax import lax
 
 from evoae.checks import Count
-from evoae.layers.base import (
-    Shape,
-    Weights,
-    add_bias,
-    image_shape,
-    materialize,
-)
+from evoae.layers.base import Shape, Weights, add_bias, image_shape, materialize
 from evoae.layers.delta import Change, fit
 from evoae.layers.kernels import Kernels
 

@@ -1,4 +1,4 @@
-"""Layers that are small in themselves: dense, reshape, max pool, unpool."""
+"""Layers that are small in themselves: dense, reshape, max pool, unpool, chosen activation."""
 
 import dataclasses
 import functools
@@ -10,6 +10,7 @@ from jax import lax
 
 from evoae.checks import Count
 from evoae.layers.base import (
+    ACTIVATIONS,
     Activation,
     Layer,
     Shape,
@@ -189,3 +190,30 @@ class Unpool(Layer):
         after = self.pre_activation(weights, change.values)
         channel, row, column = change.start
         return Change(after, (channel, row * self.size, column * self.size))
+
+
+@dataclasses.dataclass(frozen=True)
+class ChosenActivation(Layer):
+    """The activation whose number of four is the largest, behind a layer that is linear.
+
+    Its weights are "choice" [4], for linear, relu, sigmoid and tanh; all are computed, and one is
+    taken, so that networks of different activations are one program. The choice has no slope:
+    gradients leave it as it is. Children of one changed weight are evaluated as whole networks
+    where a model has such a layer.
+
+    >>> import jax.numpy as jnp
+    >>> x = jnp.array([[-1.0], [2.0]])
+    >>> ChosenActivation().pre_activation({"choice": jnp.array([0.0, 1.0, 0.0, 0.5])}, x).tolist()
+    [[0.0], [2.0]]
+    """
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def weight_shapes(self, shape: Shape) -> dict[str, Shape]:
+        return {"choice": (len(ACTIVATIONS),)}
+
+    def pre_activation(self, weights: Weights, x: jax.Array) -> jax.Array:
+        return lax.select_n(
+            weights["choice"].argmax(), *(activation(x) for activation in ACTIVATIONS.values())
+        )

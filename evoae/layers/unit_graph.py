@@ -10,15 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from evoae.checks import Count
-from evoae.layers.base import (
-    ACTIVATIONS,
-    Activation,
-    Layer,
-    Shape,
-    Weights,
-    add_bias,
-    materialize,
-)
+from evoae.layers.base import ACTIVATIONS, Activation, Layer, Shape, Weights, add_bias, materialize
 
 UnitActivation = Literal["linear", "relu", "sigmoid", "tanh", "threshold"]
 """What a unit of a graph does to its sum; "threshold" is 1 above 0, and 0 elsewhere."""

@@ -30,9 +30,7 @@ def _initialise(keys: jax.Array, image: ArrayLike, model: nn.Module) -> Params:
 # Compiled once for all equal models. It runs once as well: LLVM's third level takes longer than all
 # else, and gives the same bits.
 _initialised = jax.jit(
-    _initialise,
-    static_argnames="model",
-    compiler_options={"xla_backend_optimization_level": 2},
+    _initialise, static_argnames="model", compiler_options={"xla_backend_optimization_level": 2}
 )
 
 

@@ -72,9 +72,9 @@ class Binomial(RandomNumber):
     change during a run, by hand or by self-adaptation.
 
     Attributes:
-      rate: the expected number of draws a child, from 1 to max_weights; may be changed during a run
-        without compiling again. What self-adaptation changes.
-      scale: values come from U(-scale, scale); above 0; may be changed likewise.
+      rate: the expected number of draws a child, from 1 to max_weights. What self-adaptation
+        changes.
+      scale: values come from U(-scale, scale); above 0.
       max_weights: the most draws a child, at least 1: a child is described by so many pairs.
 
     >>> mutation = Binomial(rate=3.0, max_weights=5)

@@ -33,8 +33,7 @@ class Gaussian(Mutation):
     costs no memory.
 
     Attributes:
-      scale: the standard deviation, above 0; may be changed during a run without compiling again.
-        What self-adaptation changes.
+      scale: the standard deviation, above 0. What self-adaptation changes.
       layer_scales: what `scale` is multiplied by in each layer, in the order of `jax.tree.leaves`
         (weights under one node, such as kernel and bias, are a layer); None for 1 in all.
 

@@ -24,9 +24,8 @@ class HeavyTailed(Mutation):
     right: all occur, the small ones most often. Draws may repeat a weight, and then add up.
 
     Attributes:
-      scale: half of all steps are shorter; above 0; may be changed during a run without compiling
-        again. What self-adaptation changes.
-      exponent: of the power law, above 1; may be changed likewise. The paper recommends 1.5.
+      scale: half of all steps are shorter; above 0. What self-adaptation changes.
+      exponent: of the power law, above 1. The paper recommends 1.5.
       max_weights: the most draws a child, at least 1: a child is described by so many pairs. With
         1, children of one parent are evaluated from its activations, like those of `Sparse`.
 

@@ -25,8 +25,7 @@ class LowRank(Mutation):
     A child is described by its key alone; `apply` draws the factors again.
 
     Attributes:
-      scale: the standard deviation, above 0; may be changed during a run without compiling again.
-        What self-adaptation changes.
+      scale: the standard deviation, above 0. What self-adaptation changes.
       rank: r, at least 1.
 
     >>> params = {"kernel": jnp.zeros((6, 8))}

@@ -35,8 +35,8 @@ class Sparse(Mutation):
 
     Attributes:
       num_weights: draws a child, at least 1.
-      scale: values come from U(-scale, scale), or from N(0, scale^2); above 0, and may be changed
-        during a run without compiling again. What self-adaptation changes.
+      scale: values come from U(-scale, scale), or from N(0, scale^2); above 0. What
+        self-adaptation changes.
       distribution: "uniform" or "normal".
       replace: replace the weight by the value instead of adding it.
       shared_positions: all children of a generation change the same positions, each by values of

@@ -42,7 +42,7 @@ class SubtreeMutation(Mutation):
 
     Attributes:
       mutation: of all genes, after the trees.
-      rate: above 0 and below 1; may be changed during a run without compiling again.
+      rate: above 0 and below 1.
       max_new_nodes: the most symbols of a new branch, at least 1.
 
     >>> from evoae.encodings.grammar_tree import sizes_of, symbols_of, written

@@ -20,8 +20,8 @@ class Zeroing(RandomNumber):
     is drawn as in `Binomial`.
 
     Attributes:
-      rate: the expected number of draws a child, from 1 to max_weights; may be changed during a run
-        without compiling again. What self-adaptation changes.
+      rate: the expected number of draws a child, from 1 to max_weights. What self-adaptation
+        changes.
       max_weights: the most draws a child, at least 1.
 
     >>> mutation = Zeroing(rate=2.0, max_weights=8)

@@ -51,13 +51,10 @@ def draw_comparison(
     at the right edge, as the baselines do.
 
     Args:
-      path: a file name that ends in .png; 200 dots an inch.
+      path: a file name that ends in .png, at 200 dots an inch; the figure is returned, too.
       courses: one to six.
       baselines: named finite errors, drawn as dashed lines; may be empty.
       ylabel: what the errors are, such as "mean absolute error per pixel".
-
-    Returns:
-      The figure, for a notebook or a change.
 
     Raises:
       ValueError: no courses, or too many.

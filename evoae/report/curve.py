@@ -35,7 +35,7 @@ def draw_curve(
     when the last is over 1,000 times the first (0 counting as 1), as progress is fast at first.
 
     Args:
-      path: a file name that ends in .png; 200 dots an inch.
+      path: a file name that ends in .png, at 200 dots an inch; the figure is returned, too.
       generations: [G], from 0, increasing.
       series: one to six named arrays [G], such as best, mean and validation error. NaN or
         infinite values are left out and the line drawn across; a series with nothing else
@@ -43,9 +43,6 @@ def draw_curve(
       baselines: named finite errors, drawn as dashed lines; may be empty.
       ylabel: what the errors are, such as "mean absolute error per pixel".
       title: a line of text above the axes.
-
-    Returns:
-      The figure, for a notebook or a change.
 
     Raises:
       ValueError: lengths that do not match, nothing to draw, generations that do not increase.

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import os
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -72,11 +73,8 @@ def draw_growth(path: str | os.PathLike[str], growth: Growth) -> Figure:
     shown.
 
     Args:
-      path: a file name that ends in .png; 200 dots an inch.
+      path: a file name that ends in .png, at 200 dots an inch; the figure is returned, too.
       growth: from `evoae.encodings.record_growth`.
-
-    Returns:
-      The figure, for a notebook or a change.
 
     Raises:
       ValueError: another ending of the name, or a folder that does not exist.
@@ -169,14 +167,8 @@ def _draw_tree(axes: Axes, program: Program) -> None:
         x = float(np.mean(branches)) if branches else float(next(leaves))
         for end in branches:
             axes.plot([x, end], [depth, depth + 1], color=style.MUTED, linewidth=0.8, zorder=1)
-        axes.text(
-            *(x, depth, _label(program, place)),
-            ha="center",
-            va="center",
-            fontsize=FONT,
-            color=style.INK,
-            bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": style.MUTED},
-        )
+        box = {"boxstyle": "round,pad=0.25", "edgecolor": style.MUTED}
+        _write(axes, (x, depth), _label(program, place), FONT, **box)
         return x
 
     draw(0, 0)
@@ -195,6 +187,8 @@ def _draw_cells(
     receivers = np.concatenate([places, [(middle, root_height + 0.8)]])
     number, font = len(descents), FONT if large else FONT - 1.5
     links = cells.links[[*range(number), -1]]
+    small = {"mutation_scale": 5, "linewidth": 0.6, "shrinkA": 4, "shrinkB": 4}
+    arrow = {"mutation_scale": 7, "linewidth": 0.9, "shrinkA": 6, "shrinkB": 6} if large else small
     for to, come in zip(*np.nonzero(links), strict=True):
         weight = float(cells.weights[to if to < number else -1, come])
         (x1, y1), (x2, y2) = senders[come], receivers[to]
@@ -206,56 +200,38 @@ def _draw_cells(
             (x1, y1),
             arrowprops={
                 "arrowstyle": "-|>",
-                "mutation_scale": 7 if large else 5,
                 "color": color,
                 "linestyle": "--" if negative else "-",
-                "linewidth": 0.9 if large else 0.6,
-                "shrinkA": 6 if large else 4,
-                "shrinkB": 6 if large else 4,
+                **arrow,
             },
             zorder=1,
         )
         if large and weight != 1:
-            axes.text(
-                *(0.35 * x1 + 0.65 * x2, 0.35 * y1 + 0.65 * y2, f"{weight:.2g}"),
-                ha="center",
-                va="center",
-                fontsize=font,
-                color=color,
-                bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"},
-            )
+            place = 0.35 * x1 + 0.65 * x2, 0.35 * y1 + 0.65 * y2
+            _write(axes, place, f"{weight:.2g}", font, color=color)
     for (x, y), head, bias in zip(places, cells.head, cells.bias, strict=False):
         ended = head == len(program.symbols)
-        axes.scatter(
-            *(x, y),
-            s=90 if large else 35,
-            color="#D9D9D9" if ended else "white",
-            edgecolors=style.INK,
-            linewidths=0.8,
-            zorder=2,
-        )
+        size, color = 90 if large else 35, "#D9D9D9" if ended else "white"
+        axes.scatter(x, y, size, color, edgecolors=style.INK, linewidths=0.8, zorder=2)
         if not ended and not large:
-            _beside(axes, (x, y), _label(program, head), font, 4.5)
+            _write(axes, (x, y), _label(program, head), font, gap=4.5, alpha=0.8)
         elif large and bias:
-            _beside(axes, (x, y), f"{bias:.2g}", font, 6.5)
+            _write(axes, (x, y), f"{bias:.2g}", font, gap=6.5, alpha=0.8)
     for x, y in (senders[0], receivers[-1]):
         axes.scatter(x, y, marker="v", s=60 if large else 25, color=style.INK, zorder=2)
     axes.set(xlim=(-0.6, root_width + 0.6), ylim=(root_height + 1.3, -1.3))
 
 
-def _beside(axes: Axes, place: tuple[float, float], text: str, font: float, gap: float) -> None:
-    """Text to the right of a place, `gap` points from it."""
+def _write(axes: Axes, place: tuple[float, float], text: str, font: float, **look: Any) -> None:
+    """Text in a white box in the middle of a place, or `gap` points to the right of it."""
+    gap, color = look.pop("gap", 0), look.pop("color", style.INK)
     axes.annotate(
         *(text, place, (gap, 0)),
         textcoords="offset points",
+        ha="left" if gap else "center",
         va="center",
         fontsize=font,
-        color=style.INK,
-        bbox={
-            "boxstyle": "square,pad=0.1",
-            "facecolor": "white",
-            "edgecolor": "none",
-            "alpha": 0.8,
-        },
+        color=color,
+        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", **look},
         zorder=3,
     )

@@ -1,7 +1,7 @@
 """Names written beside lines instead of in a legend."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,23 +36,9 @@ def label_right_edge(axes: Axes, labels: Sequence[Label]) -> None:
     line_height = 1.35 * style.FONT_SIZE / 72 / axes.bbox.height * axes.figure.dpi
     places = spread(heights, line_height)
     for label, height, place in zip(labels, heights, places, strict=True):
-        axes.plot(
-            (1.0, 1.03),
-            (height, place),
-            transform=axes.transAxes,
-            color=label.color,
-            linewidth=0.7,
-            clip_on=False,
-        )
-        axes.text(
-            1.04,
-            place,
-            label.text,
-            transform=axes.transAxes,
-            color=label.color,
-            fontsize=style.FONT_SIZE,
-            verticalalignment="center",
-        )
+        look: dict[str, Any] = {"transform": axes.transAxes, "color": label.color}
+        axes.plot((1.0, 1.03), (height, place), linewidth=0.7, clip_on=False, **look)
+        axes.text(1.04, place, label.text, fontsize=style.FONT_SIZE, va="center", **look)
 
 
 def spread(heights: npt.NDArray[np.floating], gap: float) -> npt.NDArray[np.float64]:

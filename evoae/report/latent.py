@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,16 +49,13 @@ def draw_latent_map(
     """Writes a PNG that shows where the encoder puts each sample, as the digit of its label.
 
     Args:
-      path: a file name that ends in .png; 200 dots an inch.
+      path: a file name that ends in .png, at 200 dots an inch; the figure is returned, too.
       latent: [N, 2], what the encoder makes of N samples.
       labels: [N], whole numbers from 0; told apart by their digits, helped by colour.
       decode: turns latents [225, 2], float32, into grey images [225, H, W, 1], which are
         drawn pale behind the samples, at their places on an even grid, inked on white.
       low: the value of the images that is drawn white.
       high: the value of the images that is drawn darkest.
-
-    Returns:
-      The figure, for a notebook or a change.
 
     Raises:
       ValueError: shapes that do not match, NaN or infinite values, labels that are no whole
@@ -91,26 +89,14 @@ def draw_latent_map(
             raise ValueError(f"decode must make images of shape {allowed}, got {images.shape}")
         height, width = images.shape[1:3]
         mosaic = images.reshape(GRID, GRID, height, width).swapaxes(1, 2)
-        axes.imshow(
-            mosaic.reshape(GRID * height, GRID * width),
-            cmap="Greys",
-            vmin=low,
-            vmax=high,
-            alpha=0.35,
-            extent=(left, right, bottom, top),
-            aspect="auto",
-        )
+        whole = mosaic.reshape(GRID * height, GRID * width)
+        place: dict[str, Any] = {"extent": (left, right, bottom, top), "aspect": "auto"}
+        axes.imshow(whole, cmap="Greys", vmin=low, vmax=high, alpha=0.35, **place)
+    size = 90 if len(points) <= 100 else 30
     for rank, digit in enumerate(np.unique(digits)):
-        chosen = points[digits == digit]
-        axes.scatter(
-            chosen[:, 0],
-            chosen[:, 1],
-            marker=f"${digit}$",
-            s=90 if len(points) <= 100 else 30,
-            color=style.PALETTE[rank % len(style.PALETTE)],
-            linewidths=0.3,
-            zorder=2,
-            clip_on=False,
-        )
+        x, y = points[digits == digit].T
+        color = style.PALETTE[rank % len(style.PALETTE)]
+        look: dict[str, Any] = {"linewidths": 0.3, "zorder": 2, "clip_on": False}
+        axes.scatter(x, y, size, color=color, marker=f"${digit}$", **look)
     style.save(figure, file)
     return figure

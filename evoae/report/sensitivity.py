@@ -50,16 +50,13 @@ def draw_sensitivity(
     finite error are left out, also of the range; they count for the median.
 
     Args:
-      path: a file name that ends in .png; 200 dots an inch.
+      path: a file name that ends in .png, at 200 dots an inch; the figure is returned, too.
       setting: with V values.
       errors: [V, R], of R runs for each value.
       ylabel: what the errors are, such as "mean absolute error per pixel".
       ends: the names of the smallest and the largest.
       linear: keep the axis of the errors linear and let it begin at 0; otherwise it is
         logarithmic where they differ more than tenfold.
-
-    Returns:
-      The figure, for a notebook or a change.
 
     Raises:
       ValueError: another shape, or no finite error.
@@ -115,14 +112,11 @@ def draw_heatmap(
     """Writes a PNG of an error for each pair of values, written into its cell; the best is framed.
 
     Args:
-      path: a file name that ends in .png; 200 dots an inch.
+      path: a file name that ends in .png, at 200 dots an inch; the figure is returned, too.
       down: the setting of the rows, with V values.
       across: that of the columns, with W values.
       errors: [V, W]; cells of NaN stay empty, those of infinity grey.
       title: what the errors are, above the map.
-
-    Returns:
-      The figure, for a notebook or a change.
 
     Raises:
       ValueError: another shape, or no finite error.
@@ -163,14 +157,8 @@ def draw_heatmap(
             column, row, text, color=color, ha="center", va="center", fontsize=style.FONT_SIZE
         )
     row, column = np.unravel_index(np.nanargmin(table), table.shape)
-    frame = Rectangle(
-        (float(column) - 0.46, float(row) - 0.44),
-        *(0.92, 0.88),
-        fill=False,
-        edgecolor=style.PALETTE[1],
-        linewidth=2,
-    )
-    axes.add_patch(frame)
+    corner, edge = (float(column) - 0.46, float(row) - 0.44), style.PALETTE[1]
+    axes.add_patch(Rectangle(corner, 0.92, 0.88, fill=False, edgecolor=edge, linewidth=2))
     style.save(figure, file)
     return figure
 

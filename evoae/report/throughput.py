@@ -15,6 +15,7 @@ from evoae.report.output_files import check_destination
 WIDTH = 4.6  # of the axes, in inches
 BAR = 0.19  # from one bar to the next, in inches
 OURS = "evoae"
+SMALL = style.FONT_SIZE - 1
 
 NOTES = """\
 - Evaluations are of one network on one image: candidates times images. Speeds are medians over
@@ -100,11 +101,8 @@ def draw_throughput(path: str | os.PathLike[str], cases: Sequence[Throughput]) -
     """Writes a PNG of evaluations a second, on a logarithmic axis: our bars and those of others.
 
     Args:
-      path: a file name that ends in .png; 200 dots an inch.
+      path: a file name that ends in .png, at 200 dots an inch; the figure is returned, too.
       cases: those without others are left out, unless none has any.
-
-    Returns:
-      The figure, for a notebook or a change.
 
     Raises:
       ValueError: no cases.
@@ -133,14 +131,8 @@ def draw_throughput(path: str | os.PathLike[str], cases: Sequence[Throughput]) -
         bars += [(o.name, o.evaluations_per_second, _relation(o.ratio)) for o in case.others]
         for row, (name, value, note) in enumerate(bars, start):
             axes.barh(row, value, 0.86, color=colors[name])
-            axes.text(
-                value * 1.06,
-                row,
-                _short(value) + note,
-                color=style.INK,
-                fontsize=style.FONT_SIZE - 1,
-                verticalalignment="center",
-            )
+            text = _short(value) + note
+            axes.text(1.06 * value, row, text, color=style.INK, fontsize=SMALL, va="center")
             slowest = min(slowest, value)
     axes.set_xscale("log")
     axes.set_xlim(left=slowest / 4)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from evoae.engine import InvalidFitnessError
-from evoae.engine.hosts import any_of, seconds_of_first
+from evoae.engine.hosts import any_of, of_first
 from evoae.runs.clock import Clock, Pace
 
 Advance = Callable[[Any, int, Pace], tuple[Any, Any]]
@@ -117,7 +117,7 @@ def _block(
         state, trace = advance(before.state, count, before.pace)
     except InvalidFitnessError as error:
         state, trace, failure = error.state, error.trace, error
-    seconds = max(seconds_of_first(time.perf_counter() - begun), 1e-9)
+    seconds = max(of_first(time.perf_counter() - begun), 1e-9)
     stopped = failure is None and any_of(interrupted.is_set())
     return Progress(state, trace, clock.after(before.pace, count, seconds), stopped, failure)
 

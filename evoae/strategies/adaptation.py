@@ -25,9 +25,7 @@ class OneFifth(Checked):
       speed: the logarithm of the growth where all children are better, above 0.
 
     >>> import evoae
-    >>> strategy = evoae.strategies.GeneticAlgorithm(
-    ...     population_size=8, mutation=evoae.mutations.Gaussian(0.1), adaptation=OneFifth()
-    ... )
+    >>> strategy = evoae.strategies.GeneticAlgorithm(8, adaptation=OneFifth())
     """
 
     target: Fraction = 0.2
@@ -54,7 +52,6 @@ class OneFifth(Checked):
         rates: jax.Array,
         hyper: Hyper,
     ) -> jax.Array:
-        """See `evoae.types.Adaptation`."""
         share = (improvement[survivors.shape[0] :] < 0).mean(dtype=jnp.float32)
         target = hyper["target"]
         return rates * jnp.exp(hyper["speed"] * (share - target) / (1 - target))
@@ -75,9 +72,7 @@ class SAMR(Checked):
       per_layer: a rate for each layer, each changed by itself.
 
     >>> import evoae
-    >>> strategy = evoae.strategies.GeneticAlgorithm(
-    ...     population_size=8, mutation=evoae.mutations.Gaussian(0.1), adaptation=SAMR()
-    ... )
+    >>> strategy = evoae.strategies.GeneticAlgorithm(8, adaptation=SAMR())
     """
 
     speed: Positive = 0.5
@@ -127,9 +122,7 @@ class GESMR(Checked):
       per_layer: a rate for each layer, each changed by itself.
 
     >>> import evoae
-    >>> strategy = evoae.strategies.GeneticAlgorithm(
-    ...     population_size=32, mutation=evoae.mutations.Gaussian(0.1), adaptation=GESMR()
-    ... )
+    >>> strategy = evoae.strategies.GeneticAlgorithm(32, adaptation=GESMR())
     """
 
     num_groups: Several = 8
@@ -155,7 +148,6 @@ class GESMR(Checked):
         rates: jax.Array,
         hyper: Hyper,
     ) -> jax.Array:
-        """See `evoae.types.Adaptation`."""
         for_parent, for_change = jax.random.split(key)
         index = jnp.arange(improvement.shape[0])
         of_children = jnp.where(index < survivors.shape[0], jnp.inf, improvement)

@@ -15,7 +15,8 @@ class Strategy(Checked, abc.ABC):
     A subclass is a frozen dataclass with `init`, `ask`, `tell`, `express` and a `population_size`,
     a field or a property; all else has a default. Its state is a `NamedTuple` that has at least
     `generation` (int32), `best` (Params) and `best_fitness` (float32), and `hyper`, what
-    `evoae.trees.hyperparameters` finds in the description.
+    `evoae.trees.hyperparameters` finds in the description: all floats, also those of operators,
+    which may be changed during a run without compiling again.
     """
 
     takes_migrants: ClassVar[bool] = False

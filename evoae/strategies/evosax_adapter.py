@@ -217,14 +217,9 @@ class Evosax(Strategy):
 
         index = jnp.argmin(ranked)
         limit = state.best_fitness if self.elitist else jnp.float32(jnp.inf)
-        better = ranked[index] < limit
         found = trees.take(candidates, index)
-        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), found, state.best)
-        best_fitness = jnp.minimum(ranked[index], limit)
-        return (
-            EvosaxState(state.generation + 1, search, worst, best, best_fitness, state.hyper),
-            info,
-        )
+        best, least = shared.better_of(found, ranked[index], state.best, limit)
+        return EvosaxState(state.generation + 1, search, worst, best, least, state.hyper), info
 
     def _made_for(self, params: Params) -> tuple[Any, Any]:
         leaves, structure = jax.tree.flatten(params)

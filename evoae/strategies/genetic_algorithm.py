@@ -78,8 +78,8 @@ class GeneticAlgorithm(Strategy):
       mutation: how a child differs from its parent.
       crossover: how a child is put together from two parents, of which there must be two; None for
         children of one parent.
-      crossover_rate: the probability that a child is crossed, from 0 to 1; may be changed during a
-        run without compiling again. Prellberg and Kramer (2018, arXiv 1806.09819) found 0.75.
+      crossover_rate: the probability that a child is crossed, from 0 to 1. Prellberg and Kramer
+        (2018, arXiv 1806.09819) found 0.75.
       selection: which elites become parents; all alike unless given.
       adaptation: how the mutation's rate follows from its success; None leaves it as it is. It
         changes one float, which the mutation's documentation names, beginning with its value.

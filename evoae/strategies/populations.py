@@ -85,6 +85,14 @@ def ranked_fitness(fitness: jax.Array, population_size: int) -> tuple[jax.Array,
     return fitness, info
 
 
+def better_of(
+    new: Params, error: jax.Array, old: Params, least: jax.Array
+) -> tuple[Params, jax.Array]:
+    """The new network where its error is below the least so far, else the old one; its error."""
+    best = jax.tree.map(lambda a, b: jnp.where(error < least, a, b), new, old)
+    return best, jnp.minimum(error, least)
+
+
 def best_errors(states: Any) -> jax.Array:
     """The best error of each of several states of one strategy, stacked; float32 [S]."""
     return jax.vmap(lambda state: state.best_fitness)(states)

@@ -155,25 +155,22 @@ class ProbeEvolutionStrategy(Strategy):
 
         if self.elitist:
             index = jnp.argmin(ranked)
-            found = self.express(population, index)
-            better = ranked[index] < state.best_fitness
-            best = jax.tree.map(lambda new, old: jnp.where(better, new, old), found, state.best)
-            best_fitness = jnp.minimum(ranked[index], state.best_fitness)
+            best, best_fitness = shared.better_of(
+                self.express(population, index), ranked[index], state.best, state.best_fitness
+            )
         else:
             best, best_fitness = centre, ranked[0]
-        return (
-            ProbeState(
-                generation=state.generation + 1,
-                centre=trees.unravel(moved, centre),
-                slope=slope,
-                square=square,
-                probes=times,
-                best=best,
-                best_fitness=best_fitness,
-                hyper=state.hyper,
-            ),
-            info,
+        after = ProbeState(
+            generation=state.generation + 1,
+            centre=trees.unravel(moved, centre),
+            slope=slope,
+            square=square,
+            probes=times,
+            best=best,
+            best_fitness=best_fitness,
+            hyper=state.hyper,
         )
+        return after, info
 
     def _falling(self, state: ProbeState) -> jax.Array:
         """From 1 in generation 0 down to 0 at the horizon, float32."""

@@ -23,7 +23,6 @@ class Truncation:
     """
 
     def select(self, key: jax.Array, count: int, hyper: Hyper) -> jax.Array:
-        """See `evoae.types.Selection`."""
         return jax.random.randint(key, (), 0, count)
 
 
@@ -45,7 +44,6 @@ class Tournament(Checked):
     size: Count = 2
 
     def select(self, key: jax.Array, count: int, hyper: Hyper) -> jax.Array:
-        """See `evoae.types.Selection`."""
         return jax.random.randint(key, (self.size,), 0, count).min()
 
 
@@ -59,7 +57,7 @@ class LinearRank(Checked):
 
     Attributes:
       pressure: how often the best is chosen, relative to the mean; from 1, where all are alike, to
-        2, where the worst is never chosen; may be changed during a run without compiling again.
+        2, where the worst is never chosen.
 
     >>> int(LinearRank(pressure=2.0).select(jax.random.key(0), 2, {"pressure": 2.0}))
     0
@@ -68,7 +66,6 @@ class LinearRank(Checked):
     pressure: Annotated[float, Rule("from 1 to 2", lambda x: 1 <= x <= 2)] = 2.0
 
     def select(self, key: jax.Array, count: int, hyper: Hyper) -> jax.Array:
-        """See `evoae.types.Selection`."""
         # From 1 for the best to -1 for the worst.
         slope = jnp.asarray(1 - 2 * np.arange(count) / max(count - 1, 1), jnp.float32)
         up_to = jnp.cumsum(1 + (hyper["pressure"] - 1) * slope)

@@ -16,8 +16,7 @@ import evoae
 from evoae import encodings
 from evoae.cli.options import parse_run
 from evoae.encodings import CPPN, Cosine, Direct, EvolvedCPPN, Kitano, RandomSubspace
-from evoae.encodings.coordinates import coordinates
-from evoae.encodings.grid import grid
+from evoae.encodings.coordinates import coordinates, grid
 from evoae.encodings.random_subspace import hadamard_product
 from evoae.runs import load_weights, resume, train
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig, to_json

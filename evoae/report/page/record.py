@@ -2,7 +2,7 @@
 
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,15 +54,15 @@ def read_record(folder: Path) -> Record:
     """
     if not (folder / CONFIG).is_file():
         raise ValueError(f"RUN must be the folder of a run, with its {CONFIG}; got {str(folder)!r}")
-    written = _read_json(folder / CONFIG)
+    written = _read(folder / CONFIG, _load_json)
     return Record(
         name=folder.resolve().name,
         settings=written.get("config", {}),
         environment=written.get("environment", {}),
-        columns=_read_columns(folder / METRICS),
-        result=_read_json(folder / RESULT),
-        pictures=_read_pictures(folder / PICTURES),
-        validation=_read_columns(folder / VALIDATION),
+        columns=_read(folder / METRICS, read_metrics),
+        result=_read(folder / RESULT, _load_json),
+        pictures=_read(folder / PICTURES, _load_pictures),
+        validation=_read(folder / VALIDATION, read_metrics),
     )
 
 
@@ -79,31 +79,22 @@ def write_result(path: Path, result: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
+def _read(path: Path, load: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    """What a file holds; nothing where there is none."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"RUN: {str(path)!r} is damaged: {error}") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"RUN: {str(path)!r} is damaged: it holds no object")
-    return values
-
-
-def _read_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
-    try:
-        return read_metrics(path) if path.exists() else {}
-    except ValueError as error:
-        raise ValueError(f"RUN: {str(path)!r} is damaged: {error}") from error
-
-
-def _read_pictures(path: Path) -> dict[str, npt.NDArray[Any]]:
-    if not path.exists():
-        return {}
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        return load(path) if path.exists() else {}
     # A damaged archive makes its readers raise almost anything.
     except Exception as error:
         raise ValueError(f"RUN: {str(path)!r} is damaged: {error}") from error
+
+
+def _load_json(path: Path) -> dict[str, Any]:
+    values = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(values, dict):
+        raise ValueError("it holds no object")
+    return values
+
+
+def _load_pictures(path: Path) -> dict[str, npt.NDArray[Any]]:
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
+        return dict(arrays)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evoae.encodings.grid import split
+from evoae.encodings.coordinates import split
 from evoae.report.page.images import Bytes
 
 MOST_TILES = 16  # of an array in its picture
