@@ -6,7 +6,7 @@ import numbers
 import types
 import typing
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,7 @@ class Rule(NamedTuple):
 
 Positive = Annotated[float, Rule("above 0", lambda x: x > 0)]
 Fraction = Annotated[float, Rule("above 0 and below 1", lambda x: 0 < x < 1)]
+Number = Annotated[int, Rule("from 0", lambda x: x >= 0)]
 Count = Annotated[int, Rule("from 1", lambda x: x >= 1)]
 Several = Annotated[int, Rule("from 2", lambda x: x >= 2)]
 
@@ -59,14 +60,18 @@ class Checked:
     ValueError: Sparse: num_weights must be a whole number from 1, got 0
     """
 
+    prefix: ClassVar[str | None] = None
+    """What messages have before the name of a field; None takes the name of the class."""
+
     def __post_init__(self) -> None:
+        prefix = f"{type(self).__name__}: " if self.prefix is None else self.prefix
         for name, annotation in field_types(type(self), include_extras=True).items():
             is_union = typing.get_origin(annotation) in (types.UnionType, typing.Union)
             parts = typing.get_args(annotation) if is_union else (annotation,)
             for part in parts:
                 value, optional = getattr(self, name), type(None) in parts
                 if not (optional and value is None):
-                    where, none = f"{type(self).__name__}: {name}", "None or " if optional else ""
+                    where, none = f"{prefix}{name}", "None or " if optional else ""
                     object.__setattr__(self, name, _checked(where, part, value, none))
 
 

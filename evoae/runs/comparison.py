@@ -25,7 +25,7 @@ from evoae.runs.measuring import DENOISING, measure_by_level, measure_error, mea
 from evoae.runs.observers.progress_bar import ProgressBar
 from evoae.runs.paths import free_folder, settings_of, write_settings, writing
 from evoae.runs.task import Images, Task, prepare, to_floats
-from evoae.trees import size, take
+from evoae.trees import take
 
 NUM_STARTS = 8  # of Adam, side by side
 TUNING_TIME = 0.1  # of the evolution's
@@ -100,16 +100,7 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
     folder = free_folder(config.out, f"compare-{config.preset}")
     task = prepare(config)
     tested, missing = _test_images(config.data)
-    print_start(
-        console,
-        source=config.data.source,
-        image_shape=task.images.shape,
-        model=config.model_name,
-        num_weights=size(task.decoder.like),
-        num_genes=size(task.state.best),
-        baselines=_yardsticks(task, task.images),
-        error_name=config.error_name,
-    )
+    print_start(console, task, _yardsticks(task, task.images))
     console.print(f"test images  {f'none: {missing}' if tested is None else f'{len(tested):,}'}")
     with writing(folder):
         write_settings(folder, settings_of(config, task.images))

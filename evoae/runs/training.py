@@ -37,7 +37,6 @@ from evoae.runs.paths import (
 from evoae.runs.result import Result
 from evoae.runs.resuming import Start, share_start, take_up
 from evoae.runs.task import Task, clock_of, make_advance, prepare
-from evoae.trees import size
 
 
 def train(
@@ -205,19 +204,10 @@ def _run(
     task, config = start.task, start.task.config
     _agree(task)
     baselines = {} if config.fitness else measure_baselines(task, config.error)
-    print_start(
-        console,
-        source=config.data.source,
-        image_shape=task.images.shape,
-        model=config.model_name + ", variational" * (config.kl_weight is not None),
-        num_weights=size(task.decoder.like),
-        num_genes=size(task.state.best),
-        baselines=baselines,
-        error_name=config.error_name,
-    )
+    print_start(console, task, baselines)
     snapshots = Snapshots(task)
     folder = RunFolder(path, task, snapshots, baselines, start.num_bytes)
-    progress = run_loop(
+    run_loop(
         make_advance(task),
         task.state,
         clock_of(config),
@@ -233,20 +223,7 @@ def _run(
         seconds=start.pace.seconds,
     )
     result = cast(Result, folder.result)
-    print_end(
-        console,
-        error=result.error,
-        baselines=baselines,
-        validation_error=result.validation_error,
-        absolute_error=folder.numbers["absolute_error"],
-        evidence=folder.numbers["evidence"],
-        diversity=result.diversity,
-        num_generations=progress.pace.steps,
-        num_evaluations=result.num_evaluations,
-        seconds=result.seconds,
-        folder=path,
-        stopped=result.stopped,
-    )
+    print_end(console, result, folder.numbers)
     return of_first(result)
 
 

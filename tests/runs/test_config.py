@@ -90,9 +90,9 @@ def test_wrong_json_says_what_is_wrong(change, message):
     ("settings", "message"),
     [
         ({"minutes": None}, "num_generations or minutes must be given"),
-        ({"minutes": 0}, "minutes must be a finite number above 0, got 0"),
-        ({"minutes": float("nan")}, "minutes must be a finite number above 0, got nan"),
-        ({"minutes": "2"}, "minutes must be a finite number above 0, got '2'"),
+        ({"minutes": 0}, "minutes must be None or a finite number above 0, got 0"),
+        ({"minutes": float("nan")}, "minutes must be None or a finite number above 0, got nan"),
+        ({"minutes": "2"}, "minutes must be None or a finite number above 0, got '2'"),
         ({"num_generations": 0}, "num_generations must be None or a whole number from 1, got 0"),
         ({"num_generations": 1.0}, "num_generations must be .* got 1.0"),
         ({"num_generations": True}, "num_generations must be .* got True"),
@@ -118,7 +118,7 @@ def test_a_wrong_setting_is_named(settings, message):
     [
         (lambda: DataConfig(""), "data.source must be a name or a path, got ''"),
         (lambda: DataConfig(split="valid"), "data.split must be one of train, test; got 'valid'"),
-        (lambda: DataConfig(low=1), "data.low must be below data.high, got 1 and 1.0"),
+        (lambda: DataConfig(low=1), "data.low must be below data.high, got 1.0 and 1.0"),
         (lambda: DataConfig(high=float("inf")), "data.high must be a finite number, got inf"),
         (lambda: DataConfig(num_samples=0), "data.num_samples must be .* got 0"),
         (lambda: DataConfig(digit=-1), "data.digit must be .* got -1"),

@@ -3,17 +3,20 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import flax.linen as nn
 import tyro
 
 from evoae.checks import (
+    Checked,
+    Count,
+    Number,
+    Positive,
     check_choice,
     check_corruption,
     check_instance,
     check_kl_weight,
-    check_positive,
     check_range,
     check_whole,
 )
@@ -27,7 +30,7 @@ from evoae.types import Corruption, FitnessFn, LoggerName
 
 
 @dataclasses.dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Checked):
     """The images to learn.
 
     Attributes:
@@ -45,24 +48,21 @@ class DataConfig:
     split: Literal["train", "test"] = "train"
     low: float = 0.0
     high: float = 1.0
-    num_samples: int | None = None
-    digit: int | None = None
-    num_validation: int | None = None
+    num_samples: Count | None = None
+    digit: Number | None = None
+    num_validation: Number | None = None
+
+    prefix: ClassVar[str] = "data."
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not isinstance(self.source, str) or not self.source:
             raise ValueError(f"data.source must be a name or a path, got {self.source!r}")
-        check_choice("data.split", self.split, ("train", "test"))
         check_range(self.low, self.high, prefix="data.")
-        for name in ("low", "high"):
-            object.__setattr__(self, name, float(getattr(self, name)))
-        check_whole("data.num_samples", self.num_samples, 1, optional=True)
-        check_whole("data.digit", self.digit, 0, optional=True)
-        check_whole("data.num_validation", self.num_validation, 0, optional=True)
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(Checked):
     """The autoencoder.
 
     Attributes:
@@ -72,11 +72,12 @@ class ModelConfig:
     """
 
     name: Literal["varadi2021", "conv16", "graph", "mlp"] = "varadi2021"
-    latent_size: int | None = None
+    latent_size: Count | None = None
+
+    prefix: ClassVar[str] = "model."
 
     def __post_init__(self) -> None:
-        check_choice("model.name", self.name, MODELS)
-        check_whole("model.latent_size", self.latent_size, 1, optional=True)
+        super().__post_init__()
         if self.name == "varadi2021" and self.latent_size is not None:
             raise ValueError(
                 f"model.latent_size must be left out with varadi2021, which has 2; "
@@ -110,7 +111,7 @@ class ModelConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class RunConfig:
+class RunConfig(Checked):
     """One run: the data, the model, the search and where it ends.
 
     Attributes:
@@ -161,23 +162,25 @@ class RunConfig:
     encoding: Encoding = Direct()
     strategy: Strategy = GeneticAlgorithm()
     independent_population: bool = False
-    batch_size: int | None = None
-    chunk_size: int | None = None
-    num_devices: int | None = None
-    num_generations: int | None = None
-    minutes: float | None = None
-    seed: int = 0
+    batch_size: Count | None = None
+    chunk_size: Count | None = None
+    num_devices: Count | None = None
+    num_generations: Count | None = None
+    minutes: Positive | None = None
+    seed: Number = 0
     out: Path | None = None
     log: tuple[LoggerName, ...] = ()
 
+    prefix: ClassVar[str] = ""
+
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not isinstance(self.data, DataConfig):
             raise ValueError(f"data must be a DataConfig, got {self.data!r}")
         if not isinstance(self.model, ModelConfig | nn.Module):
             raise ValueError(f"model must be a ModelConfig or a Flax module, got {self.model!r}")
         if self.fitness is not None and not callable(self.fitness):
             raise ValueError(f"fitness must be a function or None, got {self.fitness!r}")
-        check_choice("error", self.error, ERRORS)
         within = 0 <= self.data.low < self.data.high <= 1
         if ERRORS[self.error].in_unit_interval and not within:
             raise ValueError(
@@ -186,21 +189,11 @@ class RunConfig:
             )
         check_corruption("corruption", self.corruption)
         check_kl_weight(self.kl_weight, self.error)
-        if self.kl_weight is not None:
-            object.__setattr__(self, "kl_weight", float(self.kl_weight))
         check_instance("encoding", self.encoding, Encoding, "evoae.encodings")
         check_strategy("strategy", self.strategy)
-        check_whole("batch_size", self.batch_size, 1, optional=True)
-        check_whole("chunk_size", self.chunk_size, 1, optional=True)
-        check_whole("num_devices", self.num_devices, 1, optional=True)
-        check_whole("num_generations", self.num_generations, 1, optional=True)
-        check_whole("seed", self.seed, 0)
         if self.seed >= 2**32:
             raise ValueError(f"seed must be below 2**32, got {self.seed}")
-        if self.minutes is not None:
-            check_positive("minutes", self.minutes)
-            object.__setattr__(self, "minutes", float(self.minutes))
-        elif self.num_generations is None:
+        if self.minutes is None and self.num_generations is None:
             raise ValueError("num_generations or minutes must be given, got None for both")
         if self.out is not None and not isinstance(self.out, Path):
             raise ValueError(f"out must be a pathlib.Path or None, got {self.out!r}")
