@@ -243,7 +243,7 @@ def rewrite(path, old, new):
         (None, {"num_generations": 29}, "num_generations must be at least 30"),
         (None, {"num_generations": 0}, "num_generations must be None or a whole number from 1"),
         (None, {"minutes": 1e-9}, "minutes must be at least"),
-        (None, {"minutes": -1.0}, "minutes must be a finite number above 0"),
+        (None, {"minutes": -1.0}, "minutes must be None or a finite number above 0"),
         (None, {"chunk_size": 0}, "chunk_size must be"),
         (
             lambda folder: rewrite(folder / "config.json", '"seed": 0', '"seed": 7'),
