@@ -1,9 +1,14 @@
-"""Strict settings for all tests; XLA optimises little, since compiling takes most of their time."""
+"""Strict settings for all tests, and as little compiling as can be: it takes most of their time."""
 
 import os
+import tempfile
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # one for all processes of these tests
+    PROGRAMS = tempfile.TemporaryDirectory(prefix="evoae-programs-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = PROGRAMS.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 import jax
 import numpy as np

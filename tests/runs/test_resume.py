@@ -33,11 +33,13 @@ from evoae.strategies import GeneticAlgorithm
 
 END = 60
 CHILD = """if True:
-    import json, sys
+    import functools, json, sys
+    from evoae.models import named
     from evoae.runs import training as run
     from evoae.runs.config import from_json
     from evoae.runs.observers import checkpoints
     checkpoints.SAVE_COST = float("inf")
+    named.MODELS["mlp"] = functools.partial(named.mlp, hidden=(8,))
     run.train(from_json(json.loads(sys.argv[1])), progress=False)
 """
 
