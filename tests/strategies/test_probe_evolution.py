@@ -48,5 +48,7 @@ def test_the_centre_moves_by_adams_rule_on_the_probed_weights(encoder_rate):
 
 @pytest.mark.parametrize("encoder_rate", [0.0, -1.0, float("nan"), "slow"])
 def test_a_rate_is_above_zero(encoder_rate):
-    with pytest.raises(ValueError, match="ProbeEvolutionStrategy: encoder_rate must be above 0"):
+    with pytest.raises(
+        ValueError, match="ProbeEvolutionStrategy: encoder_rate must be a finite number above 0"
+    ):
         ProbeEvolutionStrategy(encoder_rate=encoder_rate)
