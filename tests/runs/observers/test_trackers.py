@@ -180,7 +180,7 @@ def test_a_run_that_fails_still_finishes_its_trackers(task, monkeypatch):
 
 
 def test_without_trackers_no_picture_is_drawn(task, monkeypatch):
-    monkeypatch.setattr(trackers, "gallery", lambda *_, **__: pytest.fail("drawn"))
+    monkeypatch.setattr(trackers, "draw_gallery", lambda *_, **__: pytest.fail("drawn"))
     tell(task, [], 0, [1, 3])
 
 
