@@ -94,13 +94,7 @@ batches, judge = jax.device_put(train), jax.jit(error)
 training, validated, best = [], [], None
 for _ in range(num_rounds):
     state, trace = evoae.evolve(
-        for_run,
-        strategy,
-        error,
-        batches,
-        state,
-        num_generations=generations_each,
-        batch_size=64,
+        for_run, strategy, error, batches, state, num_generations=generations_each, batch_size=64
     )
     training.append(trace.best_fitness.mean())
     validated.append(float(judge(state.best, validation)))

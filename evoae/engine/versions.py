@@ -21,11 +21,7 @@ def device() -> str:
 
 
 def unused_accelerator(folder: str | os.PathLike[str] = "/dev") -> str | None:
-    """Return how to use the accelerator of this machine where JAX computes on the CPU, or None.
-
-    Args:
-        folder: where the device files are.
-    """
+    """Return how to use the accelerator of this machine where JAX computes on the CPU, or None."""
     if jax.default_backend() != "cpu":
         return None
     for kind, pattern, extra in _ACCELERATORS:

@@ -9,19 +9,15 @@ from evoae.types import Batch, FitnessFn
 
 
 class PreparedBatch(NamedTuple):
-    """A batch in the form that all candidates share.
+    """A batch in the form that all candidates share."""
 
-    Attributes:
-      inputs: what `Autoencoder.prepare` makes of the images.
-      images: what the model is given, with any corruption, as [channels, height, width, N].
-      targets: what outputs are compared with: the clean images so, or their logits for an error of
-        logits.
-      latent_noise: standard normal, [latent size, N]; None where the latent is not sampled.
-    """
-
-    inputs: jax.Array
+    inputs: jax.Array  # what `Autoencoder.prepare` makes of the images
+    # What the model is given, with any corruption, as [channels, height, width, N]
     images: jax.Array
+    # What outputs are compared with: the clean images so, or their logits for an error of
+    # logits
     targets: jax.Array
+    # Standard normal, [latent size, N]; None where the latent is not sampled
     latent_noise: jax.Array | None = None
 
 

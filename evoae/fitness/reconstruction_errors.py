@@ -17,25 +17,20 @@ SMALLEST_VARIANCE = 1e-8
 
 
 class Error(NamedTuple):
-    """An error in two steps: values, whose mean is finished.
+    """An error in two steps: values, whose mean is finished."""
 
-    Attributes:
-      values: (output, target) -> a value for each pixel, of the same shape; where `of_pixels` is
-        off, [channels, height, width, N] -> any number of values.
-      finish: the mean of these values -> the error.
-      in_unit_interval: whether pixels must be in 0..1.
-      of_logits: whether `values` takes logits. Those of an output that a sigmoid ends are what goes
-        into the sigmoid, and are read there.
-      of_pixels: whether each value is that of one pixel: where few pixels change, few values do.
-      smallest_side: of the images, in pixels.
-    """
-
+    # (output, target) -> a value for each pixel, of the same shape; where `of_pixels` is off,
+    # [channels, height, width, N] -> any number of values
     values: Callable[[jax.Array, jax.Array], jax.Array]
+    # The mean of these values -> the error
     finish: Callable[[jax.Array], jax.Array] = lambda mean: mean
-    in_unit_interval: bool = False
+    in_unit_interval: bool = False  # whether pixels must be in 0..1
+    # Whether `values` takes logits. Those of an output that a sigmoid ends are what goes into
+    # the sigmoid, and are read there.
     of_logits: bool = False
+    # Whether each value is that of one pixel: where few pixels change, few values do
     of_pixels: bool = True
-    smallest_side: int = 1
+    smallest_side: int = 1  # of the images, in pixels
 
 
 def _cross_entropy(output: jax.Array, target: jax.Array) -> jax.Array:

@@ -21,19 +21,12 @@ _ADAM: Any = optax.scale_by_adam()
 
 
 class State(NamedTuple):
-    """What the next step needs, of S networks that are trained side by side.
+    """What the next step needs, of S networks that are trained side by side."""
 
-    Attributes:
-      step: steps taken so far, int32.
-      params: the weights; leaves [S, ...].
-      moments: of Adam; leaves [S, ...].
-      learning_rate: each network's, before the schedule; float32 [S].
-    """
-
-    step: jax.Array
-    params: Params
-    moments: Any
-    learning_rate: jax.Array
+    step: jax.Array  # steps taken so far, int32
+    params: Params  # the weights; leaves [S, ...]
+    moments: Any  # of Adam; leaves [S, ...]
+    learning_rate: jax.Array  # each network's, before the schedule; float32 [S]
 
 
 def init(networks: Stacked, learning_rate: npt.ArrayLike) -> State:

@@ -25,18 +25,12 @@ MANIFEST, ARRAYS = "manifest.json", "arrays.bin"
 
 
 class Checkpoint(NamedTuple):
-    """A checkpoint whose files were found to be what was written.
+    """A checkpoint whose files were found to be what was written."""
 
-    Attributes:
-      path: its folder.
-      step: how far the work was.
-      record: the JSON values that were saved with it.
-      leaves: type and shape of each array, such as "float32[3,25]", by its path in the tree.
-    """
-
-    path: Path
-    step: int
-    record: dict[str, Any]
+    path: Path  # its folder
+    step: int  # how far the work was
+    record: dict[str, Any]  # the JSON values that were saved with it
+    # Type and shape of each array, such as "float32[3,25]", by its path in the tree
     leaves: dict[str, str]
 
 

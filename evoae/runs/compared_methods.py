@@ -26,18 +26,13 @@ FOLLOW_EVERY = 1.05  # by what factor the time grows until they are computed aga
 
 
 class Trained(NamedTuple):
-    """Networks that were trained side by side, and how their errors fell.
+    """Networks that were trained side by side, and how their errors fell."""
 
-    Attributes:
-      networks: leaves [S, ...].
-      evaluations: of one network on one image, so far; a gradient counts as three; [T].
-      seconds: so far, [T].
-      errors: on the first `NUM_FOLLOWED` images, infinite where they are invalid, [T, S].
-    """
-
-    networks: Params
+    networks: Params  # leaves [S, ...]
+    # Of one network on one image, so far; a gradient counts as three; [T]
     evaluations: npt.NDArray[np.int64]
-    seconds: npt.NDArray[np.float64]
+    seconds: npt.NDArray[np.float64]  # so far, [T]
+    # On the first `NUM_FOLLOWED` images, infinite where they are invalid, [T, S]
     errors: npt.NDArray[np.float64]
 
 

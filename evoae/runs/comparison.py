@@ -34,21 +34,14 @@ ADAM_BEST, ADAM_MEDIAN = f"Adam (best of {NUM_STARTS})", f"Adam (median of {NUM_
 
 
 class Row(NamedTuple):
-    """One line of the table.
+    """One line of the table."""
 
-    Attributes:
-      name: the way of training, or the baseline.
-      error: on all images that were learnt.
-      test_error: on those of the test split; None where there is no such split.
-      evaluations: of one network on one image; a gradient counts as three. None for a baseline.
-      seconds: of training, without compiling; None for a baseline.
-    """
-
-    name: str
-    error: float
-    test_error: float | None
+    name: str  # the way of training, or the baseline
+    error: float  # on all images that were learnt
+    test_error: float | None  # on those of the test split; None where there is no such split
+    # Of one network on one image; a gradient counts as three. None for a baseline.
     evaluations: int | None
-    seconds: float | None
+    seconds: float | None  # of training, without compiling; None for a baseline
 
 
 class Comparison(NamedTuple):

@@ -62,16 +62,11 @@ def measure_input_error(fitness: Reconstruction, images: Images) -> float:
 
 
 class Snapshot(NamedTuple):
-    """What the best of a state is.
+    """What the best of a state is."""
 
-    Attributes:
-      genotype: as the search sees it.
-      network: the weights that they decode to.
-      outputs: what the network makes of the images of the pictures, [N, H, W, C].
-    """
-
-    genotype: Genotype
-    network: Params
+    genotype: Genotype  # as the search sees it
+    network: Params  # the weights that they decode to
+    # What the network makes of the images of the pictures, [N, H, W, C]
     outputs: npt.NDArray[np.floating]
 
 
@@ -96,15 +91,10 @@ class Snapshots:
 
 
 class Shown(NamedTuple):
-    """The images of the pictures, floats [N, H, W, C].
+    """The images of the pictures, floats [N, H, W, C]."""
 
-    Attributes:
-      targets: the first images, as they are.
-      inputs: as the network is given them.
-    """
-
-    targets: npt.NDArray[np.floating]
-    inputs: npt.NDArray[np.floating]
+    targets: npt.NDArray[np.floating]  # the first images, as they are
+    inputs: npt.NDArray[np.floating]  # as the network is given them
 
 
 def shown_of(task: Task) -> Shown:
@@ -127,15 +117,11 @@ def _mean_error(fitness: Reconstruction, of_parts: list[float], parts: list[Imag
 
 
 class Evidence(NamedTuple):
-    """The evidence lower bound of an image in its two parts, mean over images, negative.
+    """The evidence lower bound of an image in its two parts, mean over images, negative."""
 
-    Attributes:
-      reconstruction: the error summed over pixels, of one sample of each latent; in nats for "bce".
-      divergence: Kullback-Leibler, of the latent from N(0, 1), in nats.
-    """
-
+    # The error summed over pixels, of one sample of each latent; in nats for "bce"
     reconstruction: float
-    divergence: float
+    divergence: float  # Kullback-Leibler, of the latent from N(0, 1), in nats
 
 
 def measure_evidence(fitness: Reconstruction, params: Params, images: Images) -> Evidence:

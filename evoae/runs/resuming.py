@@ -30,19 +30,12 @@ _FREE: dict[str, Any] = {
 
 
 class Start(NamedTuple):
-    """Where a run begins, or begins again.
+    """Where a run begins, or begins again."""
 
-    Attributes:
-      task: what runs, with the state that it begins from.
-      pace: its generations and seconds so far.
-      num_bytes: of metrics.csv, up to there; None for a new run.
-      warnings: what the user should know.
-    """
-
-    task: Task
-    pace: Pace = Pace()
-    num_bytes: int | None = None
-    warnings: tuple[str, ...] = ()
+    task: Task  # what runs, with the state that it begins from
+    pace: Pace = Pace()  # its generations and seconds so far
+    num_bytes: int | None = None  # of metrics.csv, up to there; None for a new run
+    warnings: tuple[str, ...] = ()  # what the user should know
 
     @property
     def is_new(self) -> bool:

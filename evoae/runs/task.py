@@ -35,35 +35,21 @@ Images = npt.NDArray[Any]
 
 
 class Task(NamedTuple):
-    """A run that may begin.
+    """A run that may begin."""
 
-    Attributes:
-      config: the settings.
-      images: uint8 [N, H, W, C]; they stay so on the device, a quarter of floats.
-      labels: [N], or None where the source has none.
-      validation: [M, H, W, C], images that are kept out of training; M may be 0.
-      model: the autoencoder.
-      reconstruction: the error of what it makes of images, of weights.
-      fitness: what the search makes smaller, of weights: the same, or the user's own.
-      fitness_of_genotype: the same of a genotype; `fitness` itself with the direct encoding.
-      decoder: genes -> weights.
-      key: the randomness of the search.
-      state: the first one of the strategy.
-      population_size: candidates a generation.
-    """
-
-    config: RunConfig
-    images: Images
-    labels: Images | None
-    validation: Images
-    model: nn.Module
-    reconstruction: Reconstruction
-    fitness: FitnessFn
+    config: RunConfig  # the settings
+    images: Images  # uint8 [N, H, W, C]; they stay so on the device, a quarter of floats
+    labels: Images | None  # [N], or None where the source has none
+    validation: Images  # [M, H, W, C], images that are kept out of training; M may be 0
+    model: nn.Module  # the autoencoder
+    reconstruction: Reconstruction  # the error of what it makes of images, of weights
+    fitness: FitnessFn  # what the search makes smaller, of weights: the same, or the user's own
+    # The same of a genotype; `fitness` itself with the direct encoding
     fitness_of_genotype: FitnessFn
-    decoder: Decoder
-    key: jax.Array
-    state: Any
-    population_size: int
+    decoder: Decoder  # genes -> weights
+    key: jax.Array  # the randomness of the search
+    state: Any  # the first one of the strategy
+    population_size: int  # candidates a generation
 
     @property
     def encoded(self) -> bool:

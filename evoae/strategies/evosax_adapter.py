@@ -30,11 +30,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from evoae import trees
-from evoae.checks import (
-    Several,
-    check_choice,
-    check_number,
-)
+from evoae.checks import Several, check_choice, check_number
 from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy
 from evoae.types import Hyper, Info, Params, Population

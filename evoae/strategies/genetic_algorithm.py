@@ -26,21 +26,15 @@ from evoae.types import (
 
 
 class State(NamedTuple):
-    """What the next generation needs.
+    """What the next generation needs."""
 
-    Attributes:
-      generation: generations told so far, int32.
-      parents: the elites, best first; leaves [S, ...], S = num_elites (or, before the first
-        generation of a whole population, its size).
-      fitness: their errors when last evaluated, float32 [S]; infinite before.
-      hyper: the floats of the strategy and its operators.
-      rates: what the adaptation keeps, float32 [N] or [N, L]; None without one.
-    """
-
-    generation: jax.Array
+    generation: jax.Array  # generations told so far, int32
+    # The elites, best first; leaves [S, ...], S = num_elites (or, before the first generation
+    # of a whole population, its size)
     parents: Params
-    fitness: jax.Array
-    hyper: Hyper
+    fitness: jax.Array  # their errors when last evaluated, float32 [S]; infinite before
+    hyper: Hyper  # the floats of the strategy and its operators
+    # What the adaptation keeps, float32 [N] or [N, L]; None without one
     rates: jax.Array | None = None
 
     @property

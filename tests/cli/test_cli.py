@@ -43,14 +43,8 @@ def configured(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            ["trian"],
-            f"command must be one of {', '.join(COMMANDS)}; got 'trian'",
-        ),
-        (
-            ["--verbose"],
-            f"command must be one of {', '.join(COMMANDS)}; got '--verbose'",
-        ),
+        (["trian"], f"command must be one of {', '.join(COMMANDS)}; got 'trian'"),
+        (["--verbose"], f"command must be one of {', '.join(COMMANDS)}; got '--verbose'"),
         (["presets", "x"], "Unrecognized options: x"),
         (["train", "paper-two"], "PRESET must be one of paper-one, paper-ten, digits10"),
         ([*PAPER, "--strategy.popsize", "3"], "did you mean --strategy.population-size?"),

@@ -346,8 +346,7 @@ def test_a_graph_has_gradients():
 
 
 MODEL = evoae.Autoencoder(
-    [UnitGraph(2, 6)],
-    [UnitGraph(30, 5, activation="sigmoid"), evoae.layers.Reshape(1, 6, 5)],
+    [UnitGraph(2, 6)], [UnitGraph(30, 5, activation="sigmoid"), evoae.layers.Reshape(1, 6, 5)]
 )
 
 

@@ -12,15 +12,7 @@ import pytest
 import evoae
 from evoae import encodings
 from evoae.encodings import Parametric
-from evoae.layers import (
-    ChosenActivation,
-    Conv,
-    ConvTranspose,
-    Dense,
-    MaxPool,
-    Reshape,
-    Unpool,
-)
+from evoae.layers import ChosenActivation, Conv, ConvTranspose, Dense, MaxPool, Reshape, Unpool
 from evoae.layers.base import ACTIVATIONS
 from evoae.runs import train
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig
@@ -268,10 +260,7 @@ class Plain(nn.Module):
             "the channels of encoder/0_Conv must follow from its neighbours",
         ),
         (
-            lambda: Parametric().cut_down(
-                {"shares": jnp.ones(1), "weights": ODD_PARAMS},
-                ODD,
-            ),
+            lambda: Parametric().cut_down({"shares": jnp.ones(1), "weights": ODD_PARAMS}, ODD),
             r"encoder_layers\[1\]: ChosenActivation must follow .* activation='linear'",
         ),
     ],

@@ -140,11 +140,7 @@ def test_all_claims_hold_where_all_is_as_the_paper_says():
     [
         ("convergence", {"grid_error": lambda x: x + 0.1}, ["converge"]),
         ("convergence", {"grid_reached": lambda x: x + 60}, ["in_seconds"]),
-        (
-            "convergence",
-            {"grid_error": lambda x: x[[2, 1, 0, 3]]},
-            ["converge", "best_near_ten"],
-        ),
+        ("convergence", {"grid_error": lambda x: x[[2, 1, 0, 3]]}, ["converge", "best_near_ten"]),
         ("few_agents", {"grid_early": lambda x: x - 0.25}, ["dead_early"]),
         ("few_agents", {"grid_error": lambda x: x * 0 + 0.1}, ["dead_late", "few_worse"]),
         ("more_agents", {"more_reached": lambda x: x[::-1]}, ["more_slower"]),

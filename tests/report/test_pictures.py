@@ -87,10 +87,7 @@ def test_gallery_chooses_a_readable_size(number):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            {"reconstructions": images(9)},
-            r"reconstructions must have .*\(10, 28, 28, 1\), got \(9",
-        ),
+        ({"reconstructions": images(9)}, r"reconstructions must have .*\(10, 28, 28, 1\), got \(9"),
         ({"targets": images(0)}, r"targets must have shape .* got \(0, 28, 28, 1\)"),
         ({"targets": images()[..., 0]}, r"targets must have shape .* got \(10, 28, 28\)"),
         ({"targets": images(channels=2)}, r"targets must have shape .* got \(10, 28, 28, 2\)"),

@@ -271,7 +271,7 @@ def test_the_command_sweeps_and_prints_a_table(config, tmp_path, capsys):
     header = next(i for i, line in enumerate(lines) if "median" in line)
     assert lines[header].split() == ["scale", "population", "size", "best", "median", "worst"]
     assert [line.split()[:2] for line in lines[header + 1 : -1]] == [
-        *(["0.1", "4"], ["0.1", "6"], ["1", "4"], ["1", "6"]),
+        *(["0.1", "4"], ["0.1", "6"], ["1", "4"], ["1", "6"])
     ]
     assert lines[-1].split() == ["folder", str(tmp_path / "out")]
     assert "heatmap.png" in os.listdir(tmp_path / "out")

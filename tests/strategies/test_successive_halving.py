@@ -99,10 +99,7 @@ def test_a_race_of_islands_that_begin_with_networks_of_their_own(key):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (
-            {"strategy": GeneticAlgorithm},
-            r"SuccessiveHalving: strategy must be",
-        ),
+        ({"strategy": GeneticAlgorithm}, r"SuccessiveHalving: strategy must be"),
         ({"num_starts": 1}, "SuccessiveHalving: num_starts"),
         ({"generations_each": 0}, "SuccessiveHalving: generations_each"),
     ],

@@ -32,17 +32,13 @@ LARGE = 256  # populations whose memory is worth a process of its own
 
 
 class Bench(NamedTuple):
-    """What a benchmark ends with.
+    """What a benchmark ends with."""
 
-    Attributes:
-      machine: the date, the versions, the device, the processor and its cores, and the measured
-        rate of float32 matrix products, "gflops": 1e9 operations a second, two a multiply-add.
-      cases: the figures.
-      folder: where throughput.json (all of it), throughput.md (the tables) and throughput.png are.
-    """
-
+    # The date, the versions, the device, the processor and its cores, and the measured rate
+    # of float32 matrix products, "gflops": 1e9 operations a second, two a multiply-add
     machine: dict[str, Any]
-    cases: list[Throughput]
+    cases: list[Throughput]  # the figures
+    # Where throughput.json (all of it), throughput.md (the tables) and throughput.png are
     folder: Path
 
 

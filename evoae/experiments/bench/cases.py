@@ -64,21 +64,14 @@ FLAX, EVOSAX, LOOP = "Flax under vmap", "evosax", "loop"
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One problem, and who else is measured on it.
+    """One problem, and who else is measured on it."""
 
-    Attributes:
-      network: a key of `NETWORKS`.
-      mutation: a key of `MUTATIONS`.
-      population_size: candidates a generation.
-      batch_size: images, drawn from mnist-mini anew for each generation; None for the ten digits.
-      others: of `evoae.experiments.bench.contenders.CONTENDERS`.
-    """
-
-    network: str
-    mutation: str
-    population_size: int
+    network: str  # a key of `NETWORKS`
+    mutation: str  # a key of `MUTATIONS`
+    population_size: int  # candidates a generation
+    # Images, drawn from mnist-mini anew for each generation; None for the ten digits
     batch_size: int | None = None
-    others: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()  # of `evoae.experiments.bench.contenders.CONTENDERS`
 
     @property
     def title(self) -> str:

@@ -22,15 +22,10 @@ LONGEST = 12.0  # seconds of turns, after which no further one begins
 
 
 class Timing(NamedTuple):
-    """How long a program takes.
+    """How long a program takes."""
 
-    Attributes:
-      compile_seconds: by how much the first call took longer than the second.
-      seconds: a generation, one value for each turn.
-    """
-
-    compile_seconds: float
-    seconds: list[float]
+    compile_seconds: float  # by how much the first call took longer than the second
+    seconds: list[float]  # a generation, one value for each turn
 
 
 def time_in_turns(runs: Mapping[str, Run], *, turns: int, seconds: float) -> dict[str, Timing]:

@@ -202,12 +202,7 @@ def _draw_curves(found: Arrays, folder: Path) -> None:
 
 ERRORS_COMPARED = Experiment(
     name="errors",
-    full={
-        "errors": tuple(ERRORS),
-        "seeds": 10,
-        "generations": 3_000,
-        "our_generations": 4_000,
-    },
+    full={"errors": tuple(ERRORS), "seeds": 10, "generations": 3_000, "our_generations": 4_000},
     quick={
         "errors": ("mae", "mse", "rmse", "ssim"),
         "seeds": 4,

@@ -18,9 +18,7 @@ from evoae.fitness.baselines import compute_baselines
 from evoae.models.compiled import applied
 from evoae.report.comparison import Course, draw_comparison
 from evoae.report.words import COLLAPSED, ERROR_NAMES
-from evoae.runs.compared_methods import (
-    Trained,
-)
+from evoae.runs.compared_methods import Trained
 from evoae.runs.config import PRESETS, RunConfig
 from evoae.runs.task import prepare
 

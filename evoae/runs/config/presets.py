@@ -55,19 +55,13 @@ _PRESETS = {
     "vae": (
         "a variational autoencoder of the paper's layers, on ten digits",
         RunConfig(
-            data=DataConfig("digits10"),
-            error="bce",
-            kl_weight=1.0,
-            **_probes(6_000, 3, 500),
+            data=DataConfig("digits10"), error="bce", kl_weight=1.0, **_probes(6_000, 3, 500)
         ),
     ),
     "mnist-mini": (
         "2,000 digits in minibatches, five minutes on two cores",
         RunConfig(
-            data=DataConfig("mnist-mini"),
-            error="bce",
-            batch_size=64,
-            **_probes(10_000, 3, 1_000),
+            data=DataConfig("mnist-mini"), error="bce", batch_size=64, **_probes(10_000, 3, 1_000)
         ),
     ),
 }

@@ -96,18 +96,13 @@ def defaults(cls: type) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class Draft:
-    """A frozen dataclass taken apart, so that its kinds change before its values are checked.
+    """A frozen dataclass taken apart, so that its kinds change before its values are checked."""
 
-    Attributes:
-      made: the class; NoneType for None.
-      values: by field; those that are dataclasses, or of several kinds, as drafts;
-        `dataclasses.MISSING` for one that must be given yet.
-      kinds: the names of what may be in its place, where there are several.
-    """
-
-    made: type
+    made: type  # the class; NoneType for None
+    # By field; those that are dataclasses, or of several kinds, as drafts;
+    # `dataclasses.MISSING` for one that must be given yet
     values: dict[str, Any]
-    kinds: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()  # the names of what may be in its place, where there are several
 
 
 def draft(value: Any, annotation: Any = Any) -> Any:

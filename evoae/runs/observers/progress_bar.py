@@ -14,25 +14,15 @@ COMPILING = 5  # steps of the first blocks, whose time tells nothing of what com
 
 
 class Status(NamedTuple):
-    """Where a run stands.
+    """Where a run stands."""
 
-    Attributes:
-      done: the part that is behind it, from 0 to 1.
-      steps: generations, or other steps, so far.
-      best: the smallest error in the last one.
-      mean: its mean error.
-      speed: steps a second in the newest block; NaN before there is one.
-      seconds_left: until the end at this speed.
-      unit: what one step is.
-    """
-
-    done: float
-    steps: int
-    best: float
-    mean: float
-    speed: float
-    seconds_left: float
-    unit: str = "generation"
+    done: float  # the part that is behind it, from 0 to 1
+    steps: int  # generations, or other steps, so far
+    best: float  # the smallest error in the last one
+    mean: float  # its mean error
+    speed: float  # steps a second in the newest block; NaN before there is one
+    seconds_left: float  # until the end at this speed
+    unit: str = "generation"  # what one step is
 
     def __str__(self) -> str:
         errors = f"best {self.best:.4f}  mean {self.mean:.4f}"

@@ -45,10 +45,7 @@ def test_the_live_page_follows_and_ends_with_the_final_one(tmp_path, capsys):
     assert 0.5 <= float(Page(text).all("main")[0]["data-poll-seconds"]) <= 60
     show(8)
     assert read(address) == text  # a second viewer costs nothing
-    for wrong in (
-        {"url": address + "config.json"},
-        {"url": address, "Host": "evil.example:80"},
-    ):
+    for wrong in ({"url": address + "config.json"}, {"url": address, "Host": "evil.example:80"}):
         with pytest.raises(urllib.error.HTTPError, match="404"):
             read(wrong.pop("url"), **wrong)
 

@@ -14,15 +14,10 @@ from evoae.runs.task import Task
 
 
 class Cost(NamedTuple):
-    """Of a generation.
+    """Of a generation."""
 
-    Attributes:
-      seconds: that it takes.
-      share: of them that decoding takes; 0 for the direct encoding, which decodes nothing.
-    """
-
-    seconds: float
-    share: float
+    seconds: float  # that it takes
+    share: float  # of them that decoding takes; 0 for the direct encoding, which decodes nothing
 
 
 def measure_cost(task: Task, blocks: int, block_size: int = 5) -> Cost:

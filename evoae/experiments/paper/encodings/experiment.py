@@ -139,8 +139,7 @@ def _measure_encoding(
     def fit_to_time(kind: str, config: RunConfig) -> tuple[Arrays, int]:
         """The cost of a generation, and how many have the seconds of the budget."""
         cost = parts.kept(
-            f"{kind}-{name}",
-            lambda: measure_cost(prepare(config), budget.timed_blocks)._asdict(),
+            f"{kind}-{name}", lambda: measure_cost(prepare(config), budget.timed_blocks)._asdict()
         )
         return cost, max(int(budget.seconds / float(cost["seconds"])), 1)
 

@@ -21,36 +21,26 @@ class Experiment:
 
     What the paper reports, what we do and what is claimed is told in pages/NAME.md, in Markdown;
     what is measured goes where that has names in braces.
-
-    Attributes:
-      name: of the command, the folder and the files.
-      full: the budget: numbers by name, among them `seeds`.
-      quick: a budget of at most some minutes on two cores.
-      measure: (parts, **budget) -> raw figures, arrays by their names.
-      groups: raw figures -> all runs, which the CSV file lists.
-      columns: of that file: the names of the groups' labels, and of the place in a group.
-      summary: raw figures -> the table of the page.
-      judge: raw figures -> what was found of each statement of the page, by its name there, and
-        other numbers that the statements have.
-      draw: (raw figures, folder) writes each of the pictures as PNG and PDF.
-      facts: numbers that the rest of the page has.
-      quick_note: what a reader of the quick results must know; Markdown.
-      downloads: whether the full one needs images that do not come with the package.
-      packages: modules that must be there, of `harness.packages.PACKAGES`.
     """
 
-    name: str
-    full: Mapping[str, Any]
-    quick: Mapping[str, Any]
-    measure: Callable[..., Arrays]
-    groups: Callable[[Arrays], list[Group]]
+    name: str  # of the command, the folder and the files
+    full: Mapping[str, Any]  # the budget: numbers by name, among them `seeds`
+    quick: Mapping[str, Any]  # a budget of at most some minutes on two cores
+    measure: Callable[..., Arrays]  # (parts, **budget) -> raw figures, arrays by their names
+    groups: Callable[[Arrays], list[Group]]  # raw figures -> all runs, which the CSV file lists
+    # Of that file: the names of the groups' labels, and of the place in a group
     columns: tuple[str, ...]
-    summary: Callable[[Arrays], Table]
+    summary: Callable[[Arrays], Table]  # raw figures -> the table of the page
+    # Raw figures -> what was found of each statement of the page, by its name there, and
+    # other numbers that the statements have
     judge: Callable[[Arrays], dict[str, Any]]
+    # (raw figures, folder) writes each of the pictures as PNG and PDF
     draw: Callable[[Arrays, Path], None]
+    # Numbers that the rest of the page has
     facts: Mapping[str, object] = dataclasses.field(default_factory=dict)
-    quick_note: str = ""
-    downloads: bool = False
+    quick_note: str = ""  # what a reader of the quick results must know; Markdown
+    downloads: bool = False  # whether the full one needs images that do not come with the package
+    # Modules that must be there, of `harness.packages.PACKAGES`
     packages: tuple[str, ...] = ("scipy.stats",)
 
     @property

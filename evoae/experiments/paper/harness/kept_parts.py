@@ -25,14 +25,8 @@ Arrays = dict[str, npt.NDArray[Any]]
 class Parts:
     """Measures the parts of an experiment, or reads those that were measured before.
 
-    Args:
-      folder: where they are kept, one NPZ file each.
-      console: where each part is announced.
-      source: where the images are, for an experiment that else downloads them; None downloads.
-
-    Attributes:
-      folder: as given.
-      source: as given.
+    They are kept in the folder, one NPZ file each, and announced on the console. The source is
+    where the images are, for an experiment that else downloads them; None downloads.
     """
 
     def __init__(self, folder: Path, console: Console, source: str | None = None) -> None:

@@ -59,18 +59,10 @@ def train_beside_adam(
 ) -> dict[str, list[Arrays]]:
     """Runs from several seeds; then Adam, eight starts, for as long as the middle run took.
 
-    Adam's learning rate is the one that did best in short runs, which do not count.
-
-    Args:
-      way: what the runs are called.
-      config: of the runs.
-      seeds: how many.
-      parts: each run is one of them, and all of Adam's starts are another.
-      describe: what is kept of networks, among it "seconds", of which the last are the whole time.
-      judge: the error that is followed; None follows the one that is learnt from.
-
-    Returns:
-      What is kept of each part, by `way` and `ADAM`.
+    Adam's learning rate is the one that did best in short runs, which do not count. Each run is a
+    part, and all of Adam's starts are another; `describe` tells what is kept of them, among it
+    "seconds", of which the last are the whole time. The error of `judge` is followed, or, where it
+    is None, the one that is learnt from. What is kept comes back by `way` and `ADAM`.
     """
 
     def train(seed: int) -> Arrays:

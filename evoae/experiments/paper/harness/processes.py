@@ -18,11 +18,7 @@ def measure_quick(names: Iterable[str], folder: Path, console: Console) -> None:
 
     Most of a quick experiment is compiling: what one process has compiled, the others need not. A
     process that fails leaves its experiment, or the rest of it, to the caller, who sees the error.
-
-    Args:
-      names: of experiments, those that take long at the front.
-      folder: each gets one of its name within it.
-      console: where their beginnings and ends are printed.
+    Names of experiments that take long stand at the front; each gets a folder of its name.
 
     Raises:
       KeyboardInterrupt: Ctrl-C; the processes have ended, and what they measured is kept.

@@ -16,15 +16,10 @@ MOST = 0.5  # of the runs; more than that are most
 
 
 class Finding(NamedTuple):
-    """What was found of a statement.
+    """What was found of a statement."""
 
-    Attributes:
-      figures: what was measured, in words.
-      holds: whether the statement is met.
-    """
-
-    figures: str
-    holds: bool
+    figures: str  # what was measured, in words
+    holds: bool  # whether the statement is met
 
     @property
     def denied(self) -> "Finding":
@@ -33,29 +28,18 @@ class Finding(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """One measurable part of a claim.
+    """One measurable part of a claim."""
 
-    Attributes:
-      text: what is stated, with the rule by which it is judged.
-      figures: what was measured, in words.
-      holds: whether the rule is met.
-    """
-
-    text: str
-    figures: str
-    holds: bool
+    text: str  # what is stated, with the rule by which it is judged
+    figures: str  # what was measured, in words
+    holds: bool  # whether the rule is met
 
 
 class Claim(NamedTuple):
-    """What the paper says, taken apart into statements.
+    """What the paper says, taken apart into statements."""
 
-    Attributes:
-      text: the claim.
-      statements: at least one.
-    """
-
-    text: str
-    statements: tuple[Statement, ...]
+    text: str  # the claim
+    statements: tuple[Statement, ...]  # at least one
 
     @property
     def verdict(self) -> Verdict:

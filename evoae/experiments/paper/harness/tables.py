@@ -17,15 +17,10 @@ class Table(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Runs that differ in their seed alone.
+    """Runs that differ in their seed alone."""
 
-    Attributes:
-      labels: what they have in common, in words and numbers.
-      figures: of each run, [S], by their names; None where there is none.
-    """
-
-    labels: tuple[Any, ...]
-    figures: Mapping[str, Any]
+    labels: tuple[Any, ...]  # what they have in common, in words and numbers
+    figures: Mapping[str, Any]  # of each run, [S], by their names; None where there is none
 
     @property
     def number(self) -> int:
@@ -39,9 +34,7 @@ Cell = Callable[[Group], object]  # of the row of a group
 def list_runs(names: Sequence[str], groups: Sequence[Group]) -> Table:
     """A row a run: the labels of its group, its place there, and its figures.
 
-    Args:
-      names: of the labels, and of the place.
-      groups: all with the same figures.
+    The names are those of the labels and of the place; all groups have the same figures.
 
     >>> list_runs(("search", "seed"), [Group(("a",), {"error": np.array([0.5, 0.25])})]).rows
     [('a', 0, 0.5), ('a', 1, 0.25)]

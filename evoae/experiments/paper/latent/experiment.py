@@ -82,7 +82,7 @@ def load_digits(budget: Budget, parts: Parts) -> Digits:
         )
     end = len(train.images) - budget.validation
     digits = Digits(
-        *(train.images[:end], train.labels[:end], train.images[end:], test.images, test.labels),
+        *(train.images[:end], train.labels[:end], train.images[end:], test.images, test.labels)
     )
     digest = hashlib.sha256(b"".join(np.ascontiguousarray(its).data for its in digits)).hexdigest()
     if str(parts.kept("data", lambda: {"sha256": np.array(digest)})["sha256"]) != digest:

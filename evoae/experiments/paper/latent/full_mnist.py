@@ -118,9 +118,7 @@ def evolve_parts(
 
     def evolve_part(state: Any) -> Any:
         state, _ = evolve(
-            *(for_run, strategy, error, batches, state),
-            num_generations=each,
-            batch_size=BATCH_SIZE,
+            *(for_run, strategy, error, batches, state), num_generations=each, batch_size=BATCH_SIZE
         )
         errors.append(validate(state))
         return state

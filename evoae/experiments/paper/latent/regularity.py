@@ -19,25 +19,14 @@ ALIKE = 1e-4  # the distance below which a path or its mean step is none
 
 
 class Coder(NamedTuple):
-    """An encoder and a decoder.
+    """An encoder and a decoder."""
 
-    Attributes:
-      encode: images [N, H, W, C], uint8 -> latents [N, 2].
-      decode: latents [N, 2] -> images [N, H, W, C] in 0..1.
-    """
-
-    encode: Callable[[Array], Array]
-    decode: Callable[[Array], Array]
+    encode: Callable[[Array], Array]  # images [N, H, W, C], uint8 -> latents [N, 2]
+    decode: Callable[[Array], Array]  # latents [N, 2] -> images [N, H, W, C] in 0..1
 
 
 def measure_accuracy(known: Array, labels: Array, asked: Array, true_labels: Array) -> float:
-    """How often the majority of the five nearest points has the right label.
-
-    Args:
-      known: points [N, D], such as latents of training images.
-      labels: theirs, [N].
-      asked: points [M, D].
-      true_labels: theirs, [M].
+    """How often five nearest known points [N, D] give asked ones [M, D], by majority, their label.
 
     >>> points = np.arange(10.0)[:, None]
     >>> measure_accuracy(points, np.arange(10) // 5, np.array([[1.0], [9.0]]), [0, 0])
@@ -51,11 +40,7 @@ def measure_trustworthiness(images: Array, latents: Array) -> float:
     """Whether neighbours in the latent are neighbours as images, 0 to 1: scikit-learn's.
 
     1 - 2 / (N k (2N - 3k - 1)) times the sum, over all points and their k = 5 nearest in the
-    latent, of by how much their rank among the neighbours of the image exceeds k.
-
-    Args:
-      images: [N, H, W, C].
-      latents: [N, 2].
+    latents [N, 2], of by how much their rank among the neighbours of the image exceeds k.
 
     Source: Venna and Kaski (2001), "Neighborhood preservation in nonlinear projection methods".
     """
