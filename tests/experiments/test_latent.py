@@ -13,7 +13,8 @@ from evoae.cli.entry_point import main
 from evoae.experiments.paper.harness import packages
 from evoae.experiments.paper.harness.execution import run_experiment
 from evoae.experiments.paper.harness.kept_parts import Parts
-from evoae.experiments.paper.latent import LATENT, experiment, networks, regularity
+from evoae.experiments.paper.latent import experiment, networks, regularity
+from evoae.experiments.paper.latent.experiment import LATENT
 from evoae.experiments.paper.latent.full_mnist import evolve_parts, name_run
 from evoae.experiments.paper.registry import reproduce
 from evoae.fitness.baselines import compute_pca_error

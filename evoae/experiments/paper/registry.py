@@ -9,8 +9,8 @@ import jax
 
 from evoae import data
 from evoae.checks import check_choice
-from evoae.experiments.paper.claims import CLAIMS
-from evoae.experiments.paper.encodings import ENCODINGS
+from evoae.experiments.paper.claims.experiment import CLAIMS
+from evoae.experiments.paper.encodings.experiment import ENCODINGS
 from evoae.experiments.paper.error_functions import ERRORS_COMPARED
 from evoae.experiments.paper.figure1 import FIGURE1
 from evoae.experiments.paper.figure2 import FIGURE2
@@ -20,7 +20,7 @@ from evoae.experiments.paper.harness.execution import run_experiment
 from evoae.experiments.paper.harness.packages import load_package
 from evoae.experiments.paper.harness.processes import measure_quick
 from evoae.experiments.paper.harness.statements import Claim
-from evoae.experiments.paper.latent import LATENT
+from evoae.experiments.paper.latent.experiment import LATENT
 from evoae.experiments.paper.variational import VAE
 from evoae.runs.console import new_console
 from evoae.runs.paths import free_folder
