@@ -85,7 +85,7 @@ def configured(monkeypatch):
         ([*PAPER, "--data.kind", "x"], "data.kind must be left out"),
         (["compare", "paper-two"], "PRESET must be one of paper-one, paper-ten, digits10"),
         (["compare", "--seed", "x"], "--seed: invalid literal"),
-        ([*PAPER, "--batch-size", "11"], "batch_size must be at most 10"),
+        ([*PAPER, "--batch-size", "11"], "batch_size must be at most 9"),
         ([*PAPER, "--chunk-size", "0"], "chunk_size must be"),
         ([*PAPER, "--data.low", "1"], "data.low must be below data.high, got 1.0 and 0.9"),
         ([*PAPER, "--data.split", "valid"], "'valid'"),

@@ -236,10 +236,10 @@ def test_a_gallery_has_rows_of_noisy_reconstructed_and_clean_images():
 def test_noise_is_a_setting(config):
     assert from_json(to_json(config)) == config
     words = ["--corruption.kind", "SaltAndPepperNoise", "--corruption.level", "0.2"]
-    assert parse_run(PRESETS["digits10"], words).noise == SaltAndPepperNoise(0.2)
+    assert parse_run(PRESETS["digits10"], words).corruption == SaltAndPepperNoise(0.2)
     assert parse_run(PRESETS["denoise"], ["--corruption.kind", "None"]).corruption is None
-    assert PRESETS["digits10"].noise is None
-    with pytest.raises(ValueError, match=r"noise must be None or one of .*, got 0\.3"):
+    assert PRESETS["digits10"].corruption is None
+    with pytest.raises(ValueError, match=r"corruption must be None or one of .*, got 0\.3"):
         dataclasses.replace(config, corruption=0.3)
     with pytest.raises(ValueError, match=r"corruption must be None or one of .*, got 0\.3"):
         Reconstruction(MODEL, corruption=0.3)

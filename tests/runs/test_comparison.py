@@ -40,7 +40,7 @@ def config(tmp_path_factory):
     np.savez(folder / "squares.npz", x_train=x_train, x_test=x_test)
     return RunConfig(
         preset="test",
-        data=DataConfig(str(folder / "squares.npz")),
+        data=DataConfig(str(folder / "squares.npz"), num_validation=0),
         model=ModelConfig("mlp", latent_size=3),
         strategy=GeneticAlgorithm(8, mutation=Gaussian(0.01)),
         batch_size=10,

@@ -210,8 +210,11 @@ def test_a_folder_at_work_is_refused(stopped):
 
 
 def test_a_run_begun_at_the_same_time_is_refused(config, half, tmp_path, monkeypatch):
-    other = lambda config: shutil.copytree(half, tmp_path / "run") and task.prepare(config)  # noqa: E731
-    monkeypatch.setattr("evoae.runs.training.prepare", other)
+    def prepare_late(*arguments):
+        shutil.copytree(half, tmp_path / "run")
+        return task.prepare(*arguments)
+
+    monkeypatch.setattr("evoae.runs.training.prepare", prepare_late)
     with pytest.raises(ValueError, match="out must be a new or an empty folder"):
         train(dataclasses.replace(config, out=tmp_path / "run"), progress=False)
     assert (tmp_path / "run" / "metrics.csv").read_bytes() == (half / "metrics.csv").read_bytes()

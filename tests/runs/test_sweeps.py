@@ -179,7 +179,7 @@ def test_an_invalid_run_has_an_infinite_error(config, tmp_path, monkeypatch):
         ({"scale": [0.1, -1.0]}, 1, "scale must be a finite number above 0, got -1.0"),
         ({"num_generations": [1, 2]}, 1, "settings must not have num_generations"),
         ({"seed": [1, 2]}, 1, "settings must not have seed; --sweep.seeds or seeds= has them"),
-        ({"batch_size": [3, 13]}, 1, "batch_size must be at most 12"),
+        ({"batch_size": [3, 13]}, 1, "batch_size must be at most 11"),
         ({}, 0, "seeds must be a whole number from 1, got 0"),
         ({}, [3, 3], r"seeds must be a number, or seeds that differ; got \[3, 3\]"),
         ({}, [-1], "seed must be a whole number from 0, got -1"),

@@ -274,7 +274,7 @@ def test_runs_of_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"batch_size": 11}, "batch_size must be at most 10, the number of images; got 11"),
+        ({"batch_size": 11}, "batch_size must be at most 9, the number of images to learn; got 11"),
         ({"data": DataConfig(digit=12)}, r"data.digit must be a label of digits10 \(0, .* got 12"),
         ({"data": DataConfig("./nowhere")}, "nowhere"),
     ],
