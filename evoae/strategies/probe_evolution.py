@@ -5,7 +5,6 @@ from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from evoae import trees
 from evoae.checks import Positive, Rule, Several
@@ -14,7 +13,6 @@ from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy
 from evoae.types import Hyper, Info, Params, Population
 
-FALL = optax.cosine_decay_schedule(1.0, decay_steps=1)
 LAST_RATE, LAST_LENGTH = 0.02, 0.05  # what is left of learning rate and probe length at the end
 
 _Decay = Annotated[float, Rule("from 0 and below 1", lambda x: 0 <= x < 1)]
@@ -174,5 +172,8 @@ class ProbeEvolutionStrategy(Strategy):
 
     def _falling(self, state: ProbeState) -> jax.Array:
         """From 1 in generation 0 down to 0 at the horizon, float32."""
+        import optax  # here, as it loads much of SciPy's part of JAX
+
         # The horizon is an array: schedules are of the progress, so that another compiles nothing.
-        return FALL(state.generation.astype(jnp.float32) / state.hyper["horizon"])
+        fall = optax.cosine_decay_schedule(1.0, decay_steps=1)
+        return fall(state.generation.astype(jnp.float32) / state.hyper["horizon"])
