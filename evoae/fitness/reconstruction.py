@@ -15,10 +15,10 @@ from evoae.data import scale
 from evoae.fitness.batches import CorruptedBatch, PreparedBatch
 from evoae.fitness.delta_evaluation import DeltaEvaluation
 from evoae.fitness.parent_activations import ParentActivations, evaluate_parent
-from evoae.fitness.reconstruction_errors import ERRORS, ErrorName, check_sides, logit
+from evoae.fitness.reconstruction_errors import ERRORS, Error, ErrorName, check_sides, logit
 from evoae.layers import activate
 from evoae.models import Autoencoder
-from evoae.models.fixed_collections import HeldArrays
+from evoae.models.fixed_collections import HeldArrays, hold_collections
 from evoae.types import Batch, Corruption, Params
 
 __all__ = ["Precision", "Reconstruction"]
@@ -100,7 +100,7 @@ class Reconstruction(Checked):
         super().__post_init__()
         check_range(self.low, self.high)
         check_corruption("corruption", self.corruption)
-        object.__setattr__(self, "collections", _held(self.collections))
+        object.__setattr__(self, "collections", hold_collections(self.collections))
         check_kl_weight(self.kl_weight, self.error)
         if self.kl_weight is not None and not getattr(self.model, "is_variational", False):
             raise ValueError(
@@ -120,7 +120,7 @@ class Reconstruction(Checked):
         It does where each value of the error is that of one pixel, and each layer can tell what it
         makes of a change.
         """
-        by_pixels = ERRORS[self.error].of_pixels and self.kl_weight is None
+        by_pixels = self._error.of_pixels and self.kl_weight is None
         return by_pixels and getattr(self.model, "follows_changes", False)
 
     def prepare(self, batch: Batch, key: jax.Array | None = None) -> Batch:
@@ -172,12 +172,12 @@ class Reconstruction(Checked):
                 f"model must return images of the shape {target.shape} that it is given, "
                 f"it returned {output.shape}"
             )
-        if ERRORS[self.error].of_pixels:  # as one long run, which a CPU computes by vectors
+        if self._error.of_pixels:  # as one long run, which a CPU computes by vectors
             output, target = output.reshape(-1), target.reshape(-1)
         elif not prepared:
             output, target = (jnp.transpose(x, (3, 1, 2, 0)) for x in (output, target))
         values = (self._of_pre_activation if prepared else self._of_output)(output, target)
-        error = ERRORS[self.error].finish(jnp.mean(values, dtype=jnp.float32))
+        error = self._error.finish(jnp.mean(values, dtype=jnp.float32))
         if self.kl_weight is None:
             return error
         return error + self.kl_weight * divergence.sum() / target.size
@@ -237,20 +237,24 @@ class Reconstruction(Checked):
                 sums = children.of_positions(positions, deltas)
         return self._finish(sums, batch)
 
+    @property
+    def _error(self) -> Error:
+        return ERRORS[self.error]
+
     def _of_pre_activation(self, pre: jax.Array, target: jax.Array) -> jax.Array:
         """The values of the error, from the pre-activation of the last layer."""
         last = self._layers.decoder_layers[-1]
-        if ERRORS[self.error].of_logits and last.activation == "sigmoid":
-            return ERRORS[self.error].values(pre, target)
+        if self._error.of_logits and last.activation == "sigmoid":
+            return self._error.values(pre, target)
         return self._of_output(activate(last, pre), target)
 
     def _of_output(self, output: jax.Array, target: jax.Array) -> jax.Array:
-        if ERRORS[self.error].of_logits:
+        if self._error.of_logits:
             output = logit(output, OUTPUT_MARGIN)
-        return ERRORS[self.error].values(output, target)
+        return self._error.values(output, target)
 
     def _target(self, images: jax.Array) -> jax.Array:
-        return logit(images, TARGET_MARGIN) if ERRORS[self.error].of_logits else images
+        return logit(images, TARGET_MARGIN) if self._error.of_logits else images
 
     def _products(self) -> contextlib.AbstractContextManager[None]:
         """Matrix products as exact as asked for: GPUs and TPUs round their inputs otherwise."""
@@ -274,7 +278,7 @@ class Reconstruction(Checked):
         return cast(Autoencoder, self.model)
 
     def _finish(self, error_sum: jax.Array, batch: PreparedBatch) -> jax.Array:
-        return ERRORS[self.error].finish(error_sum / batch.targets.size).astype(jnp.float32)
+        return self._error.finish(error_sum / batch.targets.size).astype(jnp.float32)
 
     def _floats(self, images: jax.Array) -> jax.Array:
         images = jnp.asarray(images)
@@ -288,19 +292,6 @@ class Reconstruction(Checked):
         if not jnp.issubdtype(images.dtype, jnp.floating):
             raise ValueError(f"images must be uint8 or floats, got {images.dtype}")
         return images
-
-
-def _held(collections: object) -> HeldArrays | None:
-    """The collections in a form that is hashed by value; None where there are none."""
-    if collections is None or isinstance(collections, HeldArrays):
-        return collections
-    if not isinstance(collections, Mapping) or "params" in collections:
-        names = sorted(collections) if isinstance(collections, Mapping) else repr(collections)
-        raise ValueError(
-            'collections must be what model.init gives beside "params", as {name: arrays}, '
-            f"got {names}"
-        )
-    return HeldArrays.of(dict(collections)) if collections else None
 
 
 def _check_params(params: Params) -> None:

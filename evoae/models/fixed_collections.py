@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -37,3 +38,20 @@ class HeldArrays:
     def tree(self) -> Any:
         """The tree, with the arrays that are held."""
         return jax.tree.unflatten(self.structure, self.leaves)
+
+
+def hold_collections(collections: object) -> HeldArrays | None:
+    """The collections that stand beside "params", hashed by value; None where there are none.
+
+    Raises:
+      ValueError: anything else, or collections with "params".
+    """
+    if collections is None or isinstance(collections, HeldArrays):
+        return collections
+    if not isinstance(collections, Mapping) or "params" in collections:
+        names = sorted(collections) if isinstance(collections, Mapping) else repr(collections)
+        raise ValueError(
+            'collections must be what model.init gives beside "params", as {name: arrays}, '
+            f"got {names}"
+        )
+    return HeldArrays.of(dict(collections)) if collections else None

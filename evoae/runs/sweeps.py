@@ -4,33 +4,28 @@ Runs that differ in floats of the strategy or in their seeds alone are one progr
 in their states. Other settings are static, and each combination of them is a program of its own.
 """
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from evoae import trees
-from evoae.engine import evolve_runs
 from evoae.engine.evaluation import equal_size
 from evoae.engine.versions import device, environment
 from evoae.report.sweep import draw_sweep, draw_sweep_galleries, name_settings, print_sweep
 from evoae.report.table import write_table
-from evoae.runs.clock import BLOCK_SIZE, Clock, Pace
 from evoae.runs.config import Grid, RunConfig, grid, setting, to_json
 from evoae.runs.console import new_console
-from evoae.runs.loop import Observer, Progress, interrupts, run_loop
-from evoae.runs.measuring import measure_error, shown_of
-from evoae.runs.observers.progress_bar import COMPILING, ProgressBar, Status
+from evoae.runs.loop import interrupts
+from evoae.runs.measuring import shown_of
+from evoae.runs.observers.progress_bar import ProgressBar
 from evoae.runs.paths import BEST, free_folder, portable, write_settings, writing
+from evoae.runs.sweep_program import SweepBar, SweptRun, evolve_part
 from evoae.runs.task import Task, first_state, prepare
 from evoae.runs.weight_files import save_weights
-from evoae.types import Info, Params
 
 MOST_BYTES = 2**30  # of states at a time; more runs come one part after another
 
@@ -64,17 +59,6 @@ class Sweep(NamedTuple):
     seconds: npt.NDArray[np.float64]
     folder: Path
     stopped: bool
-
-
-class _Run(NamedTuple):
-    """What one run ends with; `outputs` are what it makes of the images in the pictures."""
-
-    error: float
-    best: Params
-    best_fitness: npt.NDArray[np.float32]
-    num_evaluations: int
-    seconds: float
-    outputs: npt.NDArray[np.floating]
 
 
 def sweep(
@@ -129,7 +113,7 @@ def sweep(
         settled = {"config": to_json(portable(config)), "environment": environment()}
         write_settings(folder, settled | lasting.to_json(), "sweep.json")
 
-    runs: dict[Place, _Run] = {}
+    runs: dict[Place, SweptRun] = {}
     with interrupts() as interrupted, ProgressBar(console) as bar:
         begun = time.perf_counter()
         for places in programs:
@@ -137,8 +121,8 @@ def sweep(
             for part in _parts(places, task):
                 if not interrupted.is_set():
                     configs = [points.configs[place] for place in part]
-                    showing = _Showing(bar, begun, len(runs), points.configs.size)
-                    runs |= zip(part, _evolve_part(task, configs, showing), strict=True)
+                    showing = SweepBar(bar, begun, len(runs), points.configs.size)
+                    runs |= zip(part, evolve_part(task, configs, showing), strict=True)
                     with writing(folder):
                         _write_results(folder / "results.csv", points, runs)
     if not runs:
@@ -187,71 +171,7 @@ def _parts(places: list[Place], task: Task) -> list[list[Place]]:
     return [places[start : start + size] for start in range(0, len(places), size)]
 
 
-class _Showing(Observer):
-    """Moves the bar of a whole sweep as one part of it goes on.
-
-    Args:
-      bar: what is moved.
-      begun: when the sweep began, by `time.perf_counter`.
-      done: runs before this part.
-      total: runs of the sweep.
-    """
-
-    def __init__(self, bar: ProgressBar, begun: float, done: int, total: int) -> None:
-        self._bar, self._begun, self._done, self._total = bar, begun, done, total
-
-    def block(self, progress: Progress) -> None:
-        pace, errors = progress.pace, progress.trace.best_fitness[:, -1]
-        done = (self._done + len(errors) * pace.done) / self._total
-        left = (time.perf_counter() - self._begun) * (1 - done) / done
-        speed = pace.speed * len(errors) if pace.steps > COMPILING else math.nan
-        best, mean = float(errors.min()), float(errors.mean())
-        self._bar.show(Status(done, pace.steps, best, mean, speed, left))
-
-
-class _Courses(Observer):
-    """Keeps the smallest error of each generation, in each run of a part."""
-
-    def __init__(self) -> None:
-        self.best_fitness: list[npt.NDArray[np.float32]] = []
-
-    def block(self, progress: Progress) -> None:
-        self.best_fitness.append(progress.trace.best_fitness)
-
-
-def _evolve_part(task: Task, configs: Sequence[RunConfig], showing: Observer) -> list[_Run]:
-    """Runs that are one program, side by side until their end or an interrupt."""
-    begun = [first_state(config, task.model, task.images) for config in configs]
-    keys, states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *begun)
-    config, batch, count = task.config, jax.device_put(task.images), len(configs)
-
-    def advance(states: Any, num_generations: int, _: Pace) -> tuple[Any, Info]:
-        return evolve_runs(
-            *(keys, config.strategy, task.fitness_of_genotype, batch, states),
-            num_generations=num_generations,
-            batch_size=config.batch_size,
-            chunk_size=config.chunk_size,
-            block_size=BLOCK_SIZE,
-        )
-
-    minutes = None if config.minutes is None else count * config.minutes
-    courses = _Courses()
-    progress = run_loop(advance, states, Clock(config.num_generations, minutes), [courses, showing])
-    genotype = jax.vmap(lambda state: state.best)(progress.state)
-    inputs, pace = shown_of(task).inputs, progress.pace
-    runs = []
-    for row, fitness in enumerate(np.concatenate(courses.best_fitness, axis=1)):
-        best = jax.device_get(task.network(trees.take(genotype, row)))
-        # `evolve` ends a run in which a generation has no finite error.
-        valid = np.isfinite(fitness).all()
-        error = measure_error(task.fitness, best, task.images) if valid else np.inf
-        outputs = task.apply(best, inputs)
-        evaluations = pace.steps * task.population_size
-        runs.append(_Run(error, best, fitness, evaluations, pace.seconds / count, outputs))
-    return runs
-
-
-def _gathered(points: Grid, runs: Mapping[Place, _Run], folder: Path, stopped: bool) -> Sweep:
+def _gathered(points: Grid, runs: Mapping[Place, SweptRun], folder: Path, stopped: bool) -> Sweep:
     shape, most = points.configs.shape, max(len(run.best_fitness) for run in runs.values())
     found = Sweep(
         settings=points.settings,
@@ -271,7 +191,7 @@ def _gathered(points: Grid, runs: Mapping[Place, _Run], folder: Path, stopped: b
     return found
 
 
-def _write_results(path: Path, points: Grid, runs: Mapping[Place, _Run]) -> None:
+def _write_results(path: Path, points: Grid, runs: Mapping[Place, SweptRun]) -> None:
     shown = name_settings(points.settings)
     rows = []
     for place, run in sorted(runs.items()):
@@ -286,7 +206,7 @@ def _write_pictures(
     folder: Path,
     config: RunConfig,
     points: Grid,
-    runs: Mapping[Place, _Run],
+    runs: Mapping[Place, SweptRun],
     errors: npt.NDArray[np.float64],
     targets: npt.NDArray[np.floating],
 ) -> None:

@@ -19,7 +19,7 @@ from evoae.cli.entry_point import main
 from evoae.cli.options import parse_sweep
 from evoae.mutations import Gaussian, Sparse
 from evoae.report.sensitivity import Setting, draw_heatmap, draw_sensitivity
-from evoae.runs import load_weights, sweeps
+from evoae.runs import load_weights, sweep_program, sweeps
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_json, with_settings
 from evoae.runs.loop import run_loop
 from evoae.runs.task import clock_of, make_advance, prepare
@@ -130,7 +130,7 @@ def test_parts_of_a_program_change_nothing(found, config, tmp_path, monkeypatch)
 
 
 def test_ctrl_c_keeps_what_is_done(config, tmp_path, monkeypatch, capsys):
-    evolve_runs, calls = sweeps.evolve_runs, []
+    evolve_runs, calls = sweep_program.evolve_runs, []
 
     def interrupted(*arguments, **settings):
         calls.append(settings["num_generations"])
@@ -138,7 +138,7 @@ def test_ctrl_c_keeps_what_is_done(config, tmp_path, monkeypatch, capsys):
             signal.raise_signal(signal.SIGINT)
         return evolve_runs(*arguments, **settings)
 
-    monkeypatch.setattr(sweeps, "evolve_runs", interrupted)
+    monkeypatch.setattr(sweep_program, "evolve_runs", interrupted)
     monkeypatch.setattr(sweeps, "MOST_BYTES", 1)
     result = evoae.sweep(dataclasses.replace(config, out=tmp_path), {"scale": SCALES}, seeds=[4])
     assert result.stopped
@@ -156,14 +156,14 @@ def test_ctrl_c_keeps_what_is_done(config, tmp_path, monkeypatch, capsys):
 
 
 def test_an_invalid_run_has_an_infinite_error(config, tmp_path, monkeypatch):
-    evolve_runs = sweeps.evolve_runs
+    evolve_runs = sweep_program.evolve_runs
 
     def failing(*arguments, **settings):
         states, trace = evolve_runs(*arguments, **settings)
         trace.best_fitness[1, 0] = np.inf
         return states, trace
 
-    monkeypatch.setattr(sweeps, "evolve_runs", failing)
+    monkeypatch.setattr(sweep_program, "evolve_runs", failing)
     result = swept(config, tmp_path, {"scale": SCALES}, seeds=[4])
     assert np.isfinite(result.error[0, 0])
     assert np.isinf(result.error[1, 0])
