@@ -118,14 +118,10 @@ def scan(name, key, state, batch):
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def scan_of(strategy, fitness, key, state, batch):
-    """A run, and its trace; for one key, or for many with a state each."""
+    """A run, and its trace."""
     traces.append(strategy)
-
-    def run(key, state):
-        step = lambda state, _: generation(key, strategy, fitness, batch, state)[:2]  # noqa: E731
-        return jax.lax.scan(step, state, length=NUM_GENERATIONS)
-
-    return run(key, state) if key.ndim == 0 else jax.vmap(run)(key, state)
+    step = lambda state, _: generation(key, strategy, fitness, batch, state)[:2]  # noqa: E731
+    return jax.lax.scan(step, state, length=NUM_GENERATIONS)
 
 
 @functools.cache
@@ -176,23 +172,53 @@ EXPRESSED = np.int32([0, 1, 5, 30, 44])
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def one_generation(strategy, fitness, key, state, spoiled):
-    """With NaN and -infinity for the errors of the candidates that are named by 1 and 2."""
-    population, state = strategy.ask(key, state)
-    dense = population.dense(strategy)
-    expressed = jax.lax.map(lambda index: strategy.express(population, index), EXPRESSED)
-    of_dense = jax.vmap(fitness, (0, None))(dense, 0.0)
-    errors = evoae.evaluate(strategy, fitness, population, 0.0, chunk_size=5)  # in three chunks
-    given = jnp.where(spoiled == 1, jnp.nan, jnp.where(spoiled == 2, -jnp.inf, errors))
-    after = strategy.tell(key, population, given, state)
-    return Generation(population, dense, expressed, errors, of_dense, *after)
+def generations_at_once(strategy, fitness, keys, states, spoiled):
+    """One generation of several runs: of each its key, its state, and which errors are spoiled.
+
+    These are NaN and -infinity for the candidates that are named by 1 and 2.
+    """
+
+    def one(key, state, spoiled):
+        # The keys of `generation`, so that this is one of a run's.
+        _, for_ask, for_tell = jax.random.split(jax.random.fold_in(key, state.generation), 3)
+        population, state = strategy.ask(for_ask, state)
+        dense = population.dense(strategy)
+        expressed = jax.lax.map(lambda index: strategy.express(population, index), EXPRESSED)
+        of_dense = jax.vmap(fitness, (0, None))(dense, 0.0)
+        errors = evoae.evaluate(strategy, fitness, population, 0.0, chunk_size=5)
+        given = jnp.where(spoiled == 1, jnp.nan, jnp.where(spoiled == 2, -jnp.inf, errors))
+        after = strategy.tell(for_tell, population, given, state)
+        return Generation(population, dense, expressed, errors, of_dense, *after)
+
+    return jax.vmap(one)(keys, states, spoiled)
+
+
+NOTHING, ALL = np.zeros(45, np.int32), np.ones(45, np.int32)  # of the errors are spoiled
+
+
+def at_once(name, keys, states, spoiled):
+    """A generation of two runs, on the host."""
+    found = generations_at_once(STRATEGIES[name], fitness_of(name), keys, states, spoiled)
+    keyed = lambda leaf: jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)  # noqa: E731
+    on_host = lambda leaf: np.asarray(jax.random.key_data(leaf) if keyed(leaf) else leaf)  # noqa: E731
+    return jax.tree.map(on_host, found)
+
+
+def two(states):
+    """The same state twice, on the host."""
+    return jax.tree.map(lambda leaf: np.stack([leaf] * 2), states)
+
+
+def last_generations(name, spoiled=NOTHING):
+    """The generation after those of a run, with some spoiled errors, and with all of them."""
+    keys = jnp.stack([jax.random.key(5)] * 2)
+    found = at_once(name, keys, two(run(name)[0][-1]), np.stack([spoiled, ALL]))
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], found) for i in (0, 1)]
 
 
 @functools.cache
-def last_generation(name, spoiled=(0,) * 45):
-    state = run(name)[0][-1]
-    given = jax.random.key(5), state, jnp.int32(spoiled)
-    return one_generation(STRATEGIES[name], fitness_of(name), *given)
+def last_generation(name):
+    return last_generations(name)[0]
 
 
 def same(a, b):
@@ -235,12 +261,15 @@ def test_another_key_another_float_and_other_data_trace_nothing(name):
 
 @every_strategy
 def test_keys_at_once_are_the_same_as_one_by_one(name):
-    keys = jnp.stack([jax.random.key(seed) for seed in (0, 1)])
-    state = jax.tree.map(lambda leaf: jnp.stack([leaf] * 2), start_of(name))
-    together = scan(name, keys, state, 0.0)
+    keys, states = jnp.stack([jax.random.key(seed) for seed in (0, 1)]), two(start_of(name))
+    infos = []
+    for _ in range(NUM_GENERATIONS):
+        *_, states, info = at_once(name, keys, states, np.stack([NOTHING] * 2))
+        infos.append(info)
+    together = states, jax.tree.map(lambda *rows: np.stack(rows, 1), *infos)
     for i in (0, 1):
-        states, infos = run(name, seed=i)
-        close(jax.tree.map(lambda leaf, i=i: leaf[i], together), (states[1], infos[0]))
+        alone, trace = run(name, seed=i)
+        close(jax.tree.map(lambda leaf, i=i: leaf[i], together), (alone[1], trace[0]))
 
 
 @every_strategy
@@ -278,7 +307,7 @@ def test_what_has_no_finite_error_is_never_elite(name):
     order = np.argsort(errors, stable=True)
     spoiled = np.zeros(45, int)
     spoiled[order[:6]] = [1, 2, 1, 2, 1, 2]  # the elites, too
-    one = last_generation(name, tuple(spoiled.tolist()))
+    one, nothing = last_generations(name, np.int32(spoiled))
     invalid = 6 + np.count_nonzero(~np.isfinite(errors))
     assert one.info.num_invalid == invalid
     assert one.info.best_fitness == errors[order[6]]
@@ -286,7 +315,6 @@ def test_what_has_no_finite_error_is_never_elite(name):
     if isinstance(strategy, GeneticAlgorithm):
         elites = order[6 : 6 + strategy.num_elites]
         np.testing.assert_array_equal(one.state.fitness, errors[elites])
-    nothing = last_generation(name, (1,) * 45)
     assert nothing.info.num_invalid == 45
     weights_and_rates = nothing.state._replace(
         **{field: None for field in ("fitness",) if field in nothing.state._fields}
