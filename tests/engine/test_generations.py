@@ -1,6 +1,7 @@
 """evolve: compiled once, the same in any blocks, honest about batches and invalid errors."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import pytest
 import evoae
 from evoae.mutations import Gaussian, Sparse
 from evoae.strategies import GeneticAlgorithm
+from tests.random_weights import random_images, random_weights
 
 
 def square(params, batch):
@@ -52,15 +54,15 @@ def test_generations_compile_once_and_another_float_or_length_compiles_nothing(k
 
 
 def test_an_equal_model_built_anew_compiles_nothing(key, compilations):
-    images = jax.random.uniform(key, (4, 6, 6, 1))
+    images = random_images(4, 6, 6, 1)
 
     def parts():
-        model = evoae.models.mlp(2, hidden=(4,), image_shape=(6, 6, 1))
+        model = evoae.models.mlp(2, hidden=(), image_shape=(6, 6, 1))
         fitness = evoae.fitness.Reconstruction(model, error="mae")
         return model, fitness, GeneticAlgorithm(4, mutation=Sparse(2))
 
     model, fitness, strategy = parts()
-    state = strategy.init(key, model.init(key, images)["params"])
+    state = strategy.init(key, random_weights(model, images))
     evoae.evolve(key, strategy, fitness, images, state, num_generations=3)
     compilations.clear()
     model, fitness, strategy = parts()
@@ -68,20 +70,27 @@ def test_an_equal_model_built_anew_compiles_nothing(key, compilations):
     assert not compilations
 
 
-def test_two_runs_of_500_are_one_of_1000(key):
-    strategy = GeneticAlgorithm(8, num_elites=3, mutation=Gaussian(0.1))
-    whole, trace = evoae.evolve(key, strategy, square, None, start(strategy), num_generations=1000)
-    half, first = evoae.evolve(key, strategy, square, None, start(strategy), num_generations=500)
+@pytest.fixture
+def population():
+    """A strategy that begins with a whole population, whose first generation is by itself."""
+    strategy = GeneticAlgorithm(8, num_elites=3, mutation=Sparse(2))
+    weights = np.float32(np.random.default_rng(0).normal(size=(8, 5)))
+    networks = evoae.Stacked({"weights": jnp.asarray(weights)})
+    return strategy, strategy.init(jax.random.key(0), networks)
+
+
+def test_two_runs_of_500_are_one_of_1000(key, population):
+    strategy, state = population
+    whole, trace = evoae.evolve(key, strategy, square, None, state, num_generations=1000)
+    half, first = evoae.evolve(key, strategy, square, None, state, num_generations=500)
     ended, second = evoae.evolve(key, strategy, square, None, half, num_generations=500)
     same(whole, ended)
     same(trace, jax.tree.map(lambda *rows: np.concatenate(rows), first, second))
     assert int(whole.generation) == 1000
 
 
-def test_any_block_size_gives_the_same(key):
-    strategy = GeneticAlgorithm(8, mutation=Sparse(2))
-    networks = evoae.Stacked({"weights": jax.random.normal(key, (8, 5))})
-    state = strategy.init(key, networks)
+def test_any_block_size_gives_the_same(key, population):
+    strategy, state = population
     expected = evoae.evolve(key, strategy, square, None, state, num_generations=40)
     for block_size in (1, 7):
         blocks = evoae.evolve(
@@ -180,15 +189,18 @@ def test_invalid_candidates_never_become_elite(key):
     assert state.best_fitness < 0.1
 
 
+def spoiled(params, batch):
+    """An error that the batch makes invalid for all weights."""
+    return square(params, None) + batch
+
+
 @pytest.mark.parametrize("value", [jnp.nan, jnp.inf, -jnp.inf])
 def test_no_finite_error_at_all_stops_the_run(key, value):
-    strategy = GeneticAlgorithm(4, mutation=Sparse(1))
-
-    def invalid(params, batch):
-        return params["weights"].sum() * 0 + value
-
+    strategy, batch = GeneticAlgorithm(4, mutation=Sparse(1)), jnp.float32(value)
     with pytest.raises(evoae.InvalidFitnessError, match=r"generation 0 .* finite error") as caught:
-        evoae.evolve(key, strategy, invalid, None, start(strategy), num_generations=9, block_size=3)
+        evoae.evolve(
+            key, strategy, spoiled, batch, start(strategy), num_generations=9, block_size=3
+        )
     assert caught.value.trace.best_fitness.shape == (3,)  # nothing runs after that block
     np.testing.assert_array_equal(caught.value.trace.num_invalid, 4)
     np.testing.assert_array_equal(caught.value.state.best["weights"], 1.0)
@@ -196,10 +208,10 @@ def test_no_finite_error_at_all_stops_the_run(key, value):
 
 def test_the_invalid_generation_is_named_and_the_parents_are_kept(key):
     strategy = GeneticAlgorithm(4, mutation=Sparse(1))
-    state, _ = evoae.evolve(key, strategy, square, None, start(strategy), num_generations=6)
-    spoiled = lambda params, batch: square(params, None) * batch  # noqa: E731
+    run = functools.partial(evoae.evolve, key, strategy, spoiled, block_size=3)
+    state, _ = run(jnp.float32(0), start(strategy), num_generations=6)
     with pytest.raises(evoae.InvalidFitnessError) as caught:
-        evoae.evolve(key, strategy, spoiled, jnp.float32(jnp.nan), state, num_generations=2)
+        run(jnp.float32(jnp.nan), state, num_generations=2)
     same(caught.value.state.best, state.best)
 
 
@@ -207,16 +219,16 @@ def test_evolve_vmapped_generations_equal_a_loop(key):
     from evoae.engine.generations import generation
 
     strategy = GeneticAlgorithm(6, mutation=Gaussian(0.1))
-    keys = jax.random.split(key, 3)
+    keys, fitness = [jax.random.key(seed) for seed in range(3)], Distance(2.0)
 
     def run(key):
-        step = lambda state, _: generation(key, strategy, square, None, state)[:2]  # noqa: E731
+        step = lambda state, _: generation(key, strategy, fitness, None, state)[:2]  # noqa: E731
         return jax.lax.scan(step, start(strategy), length=15)
 
-    together, _ = jax.jit(jax.vmap(run))(keys)
+    together, _ = jax.jit(jax.vmap(run))(jnp.stack(keys))
     for i in range(3):
         alone, _ = evoae.evolve(
-            keys[i], strategy, square, None, start(strategy), num_generations=15
+            keys[i], strategy, fitness, None, start(strategy), num_generations=15
         )
         np.testing.assert_allclose(together.fitness[i], alone.fitness, rtol=1e-6)
         np.testing.assert_allclose(

@@ -1,5 +1,6 @@
 """Many runs as one program are what they are alone."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import evoae
 from evoae.mutations import Gaussian, Sparse
 from evoae.strategies import GeneticAlgorithm
+from tests.random_weights import random_images, random_weights
 
 SCALES = (0.05, 0.3, 2.0)
 STRATEGIES = {
@@ -22,14 +24,13 @@ STRATEGIES = {
 
 
 def begin(strategy, scale, seed, population=False):
-    model = evoae.models.mlp(2, hidden=(5,), image_shape=(6, 5, 1))
-    images = jax.random.uniform(jax.random.key(9), (7, 6, 5, 1))
+    model = evoae.models.mlp(2, hidden=(), image_shape=(6, 5, 1))
+    images = random_images(7, 6, 5, 1)
     fitness = evoae.fitness.Reconstruction(model, error="mae")
-    keys = jax.random.split(jax.random.key(seed), 6)
-    networks = jax.vmap(model.init, (0, None))(keys, images)["params"]
-    first = evoae.Stacked(networks) if population else jax.tree.map(lambda x: x[0], networks)
-    hyper = {"mutation": {"scale": scale}}
-    return keys[1], fitness, images, strategy.init(keys[0], first, hyper)
+    networks = random_weights(model, images, seed=seed, count=6)
+    first = evoae.Stacked(networks) if population else evoae.trees.take(networks, 0)
+    key, hyper = jax.random.key(seed), {"mutation": {"scale": scale}}
+    return key, fitness, images, strategy.init(key, first, hyper)
 
 
 def stacked(trees):
@@ -45,16 +46,15 @@ def test_each_run_is_the_single_one_bit_for_bit(name):
     alone = [evoae.evolve(key, strategy, f, x, state, **settings) for key, f, x, state in begun]
     keys, states = jnp.stack([its[0] for its in begun]), stacked([its[3] for its in begun])
     _, fitness, images, _ = begun[0]
-    found = evoae.evolve_runs(keys, strategy, fitness, images, states, block_size=4, **settings)
+    run = functools.partial(evoae.evolve_runs, keys, strategy, fitness, images, block_size=4)
+    found = run(states, **settings)
     jax.tree.map(np.testing.assert_array_equal, found, stacked(alone))
     assert found[1].best_fitness.shape == (3, 7)
     assert len(set(found[1].best_fitness[:, -1].tolist())) == 3
 
     # Two at a time, of which the last has to be filled up.
-    _, trace = evoae.evolve_runs(
-        keys, strategy, fitness, images, states, runs_at_once=2, **settings
-    )
-    np.testing.assert_allclose(trace.best_fitness, found[1].best_fitness, rtol=1e-4)
+    goes_on, together = (run(found[0], runs_at_once=number, **settings)[1] for number in (1, 2))
+    np.testing.assert_allclose(together.best_fitness, goes_on.best_fitness, rtol=1e-4)
 
 
 def test_a_run_without_a_finite_error_does_not_stop_the_others(key):

@@ -17,6 +17,7 @@ from evoae.runs import train
 from evoae.runs.config import PRESETS
 from evoae.runs.task import prepare
 from evoae.strategies import GeneticAlgorithm
+from tests.random_weights import random_weights
 
 
 @pytest.mark.parametrize("mutation", [Gaussian(0.1), Sparse(1)])
@@ -27,7 +28,7 @@ def test_it_is_a_lower_bound_of_what_xla_takes(key, mutation, batch_size):
         evoae.models.mlp(2, hidden=(40,), image_shape=(12, 12, 1))
     )
     strategy = GeneticAlgorithm(40, mutation=mutation)
-    params = fitness.model.init(key, jnp.zeros((1, 12, 12, 1)))["params"]
+    params = random_weights(fitness.model, jnp.zeros((1, 12, 12, 1)))
     state = strategy.init(key, params)
     needed = memory_estimate(strategy, fitness, images, state, batch_size=batch_size)
     program = block.lower(
