@@ -1,5 +1,6 @@
 """Strict settings for all tests, and as little compiling as can be: it takes most of their time."""
 
+import functools
 import os
 import tempfile
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 import evoae
+from evoae.models import named
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -30,6 +32,14 @@ def forget_programs():
     """Frees compiled programs after each file: thousands exhaust a process's memory maps."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture(scope="module")
+def few_units():
+    """Makes the model `mlp` one of eight hidden units, for tests that do not depend on how many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(named.MODELS, "mlp", functools.partial(named.mlp, hidden=(8,)))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,13 @@ import importlib.util
 import re
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import evoae
 from evoae.mutations import Gaussian
+from tests.random_weights import random_images, random_weights
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "new_encoding.md"
 
@@ -30,8 +30,8 @@ def skeleton(tmp_path_factory):
 
 def test_the_skeleton_evolves_an_autoencoder(skeleton, key):
     model = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 5, 1))
-    images = jax.random.uniform(key, (4, 6, 5, 1))
-    params = model.init(key, images)["params"]
+    images = random_images(4, 6, 5, 1)
+    params = random_weights(model, images)
     encoding = skeleton.OuterProducts(rank=2)
     genotype = encoding.init(key, params)
     assert evoae.trees.size(genotype) < evoae.trees.size(params) / 1.5

@@ -21,6 +21,9 @@ from evoae.encodings.random_subspace import hadamard_product
 from evoae.runs import load_weights, resume, train
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig, to_json
 from evoae.strategies import GeneticAlgorithm
+from tests.random_weights import random_images, random_weights
+
+pytestmark = pytest.mark.usefixtures("few_units")
 
 # All forms of arrays there are in evoae's layers; axes that are split, and a prime that cannot be.
 SHAPES = {
@@ -95,7 +98,8 @@ def test_what_is_decoded_has_the_form_of_the_network(name, key):
         if leaf.size > 150:  # of a random network's size
             assert 0.1 < np.square(leaf).mean() / np.square(weights).mean() < 10
     half = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, jnp.bfloat16), PARAMS)
-    assert jax.tree.leaves(decode(encoding, genotype, half))[0].dtype == jnp.bfloat16
+    of_half = jax.eval_shape(encodings.Decoder.of(encoding, half), genotype)
+    assert all(leaf.dtype == jnp.bfloat16 for leaf in jax.tree.leaves(of_half))
 
 
 @every_encoding
@@ -286,22 +290,26 @@ def test_any_flax_module_has_an_encoding(encoding, key):
             return nn.Dense(30)(x).reshape(images.shape)
 
     images = jnp.zeros((2, 6, 5, 1))
-    params = Plain().init(key, images)["params"]
-    decoded = decode(encoding, init(encoding, key, params), params)
-    assert Plain().apply({"params": decoded}, images).shape == images.shape
+
+    def outputs(key):
+        params = Plain().init(key, images)["params"]
+        decoded = encodings.Decoder.of(encoding, params)(encoding.init(key, params))
+        return Plain().apply({"params": decoded}, images)
+
+    assert jax.eval_shape(outputs, key).shape == images.shape
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_subspace_makes_full_covariance_usable(key):
     pytest.importorskip("evosax")
-    model = evoae.models.mlp(2, hidden=(16,), image_shape=(6, 5, 1))  # 1,148 weights
-    pixels = jax.random.uniform(key, (4, 6, 5, 1))
-    params = model.init(key, pixels)["params"]
+    model = evoae.models.mlp(8, hidden=(), image_shape=(6, 5, 1))  # 518 weights
+    pixels = random_images(4, 6, 5, 1)
+    params = random_weights(model, pixels)
     encoding = RandomSubspace(12)
     fitness = encodings.decoded(evoae.fitness.Reconstruction(model), encoding, params)
     strategy = evoae.strategies.Evosax("CMA_ES", 8, parameters={"std_init": 0.3})
     state = strategy.init(key, init(encoding, key, params))
-    assert state.search.C.shape == (12 + 8, 12 + 8)  # with a scale for each of eight arrays
+    assert state.search.C.shape == (12 + 4, 12 + 4)  # with a scale for each of four arrays
     state, trace = evoae.evolve(key, strategy, fitness, pixels, state, num_generations=40)
     assert state.best_fitness < 0.95 * trace.best_fitness[0]
     assert decode(encoding, state.best, params).keys() == params.keys()
@@ -392,11 +400,26 @@ def test_the_command_line_chooses_an_encoding(config):
 
 
 @every_encoding
-def test_a_configuration_compiles_once(name, key, compilations):
+def test_a_configuration_is_traced_once(name, key):
+    traced = []
+
+    def error(params, batch):
+        traced.append(batch)
+        return jnp.square(evoae.trees.ravel(params)).mean()
+
+    of_fitness = jax.jit(lambda fitness, genotype: fitness(genotype, None), static_argnums=0)
+    genotype = init(EVERY[name], key, PARAMS)
+    for _ in range(2):
+        encoding = dataclasses.replace(EVERY[name])
+        of_fitness.eval_shape(encodings.decoded(error, encoding, PARAMS), genotype)
+    assert len(traced) == 1
+
+
+def test_a_configuration_compiles_once(key, compilations):
     def error(params, batch):
         return jnp.square(evoae.trees.ravel(params)).mean()
 
-    encoding = EVERY[name]
+    encoding = EVERY["cosine"]
     strategy = GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian(0.1))
     state = strategy.init(key, init(encoding, key, PARAMS))
     for seed, number in ((0, 5), (1, 9)):

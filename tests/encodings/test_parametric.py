@@ -17,6 +17,9 @@ from evoae.layers.base import ACTIVATIONS
 from evoae.runs import train
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig
 from evoae.strategies import GeneticAlgorithm
+from tests.random_weights import random_images, random_weights
+
+pytestmark = pytest.mark.usefixtures("few_units")
 
 LINEAR = {"activation": "linear"}
 # Every kind of layer and of boundary between layers; activations that vary; both strides.
@@ -53,13 +56,12 @@ SHARED = evoae.Autoencoder(
     ],
 )
 MODELS = {"whole": WHOLE, "shared": SHARED}
-IMAGES = jax.random.uniform(jax.random.key(0), (3, 8, 8, 1))
+IMAGES = random_images(3, 8, 8, 1)
 
 
 @functools.cache
 def whole_network(name):
-    init = functools.partial(MODELS[name].init, jax.random.key(1), IMAGES)
-    return jax.tree.map(lambda leaf: leaf + 0.3, jax.jit(init)()["params"])  # no bias of 0
+    return random_weights(MODELS[name], IMAGES)
 
 
 @functools.cache
@@ -112,7 +114,7 @@ def dense_network():
 def test_units_are_cut_away_as_numpy_does_it():
     """Many architectures of dense layers, each evaluated in NumPy with the used units alone."""
     model, images = dense_network(), IMAGES[:, :4, :3]
-    params = jax.jit(model.init)(jax.random.key(1), images)["params"]
+    params = random_weights(model, images)
     encoding = Parametric()
     decode = jax.jit(
         lambda genotype: model.apply({"params": encoding.decode(genotype, params)}, images)
@@ -201,7 +203,7 @@ def test_activations_evolve_with_the_direct_encoding_too(mutation, key):
         [Dense(3, **LINEAR), ChosenActivation(), Dense(2, **LINEAR)],
         [Dense(64, activation="sigmoid"), Reshape(1, 8, 8)],
     )
-    params = jax.jit(model.init)(key, IMAGES)["params"]
+    params = random_weights(model, IMAGES)
     assert params["encoder"]["1_ChosenActivation"]["choice"].any()
     fitness, strategy = evoae.fitness.Reconstruction(model), GeneticAlgorithm(8, mutation=mutation)
     assert not fitness.follows_changes
@@ -213,7 +215,7 @@ def test_activations_evolve_with_the_direct_encoding_too(mutation, key):
 
 def test_size_has_its_price(key):
     model, images = dense_network(), IMAGES[:, :4, :3]
-    params = jax.jit(model.init)(key, images)["params"]
+    params = random_weights(model, images)
     genotype = Parametric().init(key, params)
     fitness = evoae.fitness.Reconstruction(model)
     errors = [
@@ -272,7 +274,7 @@ def test_what_is_wrong_is_said_in_one_line(make, message):
 
 
 ODD = evoae.Autoencoder([Dense(2), ChosenActivation()], [Dense(64), Reshape(1, 8, 8)])
-ODD_PARAMS = ODD.init(jax.random.key(0), IMAGES)["params"]
+ODD_PARAMS = random_weights(ODD, IMAGES)
 
 
 def test_a_run_shows_the_architecture_of_its_best(tmp_path):

@@ -23,6 +23,7 @@ from evoae.experiments.paper.harness.kept_parts import Parts
 from evoae.experiments.paper.harness.networks import map_networks
 from evoae.experiments.paper.harness.pictures import draw_rows
 from evoae.experiments.paper.registry import EXPERIMENTS, reproduce
+from evoae.layers import Dense, Reshape
 from evoae.models import MODELS
 from evoae.runs import train
 from evoae.runs.config import PRESETS
@@ -83,7 +84,21 @@ every_experiment = pytest.mark.parametrize(
 
 def tiny_network():
     """In place of the paper's, of which each program takes seconds to compile."""
-    return evoae.models.mlp(2, hidden=(4,))
+    return evoae.models.mlp(2, hidden=())
+
+
+def network_of_maps():
+    """The paper's encoder, of whose layers fig1 shows the maps, and a decoder of one layer."""
+    encoder = evoae.models.varadi2021().encoder_layers
+    decoder = (Dense(28 * 28, activation="sigmoid"), Reshape(1, 28, 28))
+    return evoae.Autoencoder((*encoder[:4], Dense(2)), decoder)
+
+
+def begun_with_one_network(patch):
+    """The paper's searches begin with one network: whole populations have one program more."""
+    for name in ("paper-one", "paper-ten"):
+        alone = dataclasses.replace(PRESETS[name], independent_population=False)
+        patch.setitem(PRESETS, name, alone)
 
 
 class Made(dict):
@@ -98,8 +113,9 @@ class Made(dict):
         console = Console(file=text, width=200, highlight=False, markup=False, soft_wrap=True)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(jax, "clear_caches", lambda: None)  # they have many programs in common
-            if name != "fig1":  # which shows the maps of the paper's layers
-                patch.setitem(MODELS, "varadi2021", tiny_network)
+            its = network_of_maps if name == "fig1" else tiny_network
+            patch.setitem(MODELS, "varadi2021", its)
+            begun_with_one_network(patch)
             claims = run_experiment(EXPERIMENTS[name], TINY[name], self.folder / name, console)
         self[name] = self.folder / name, claims, text.getvalue()
         return self[name]
@@ -114,6 +130,7 @@ def made(tmp_path_factory):
 def tiny(monkeypatch):
     """The paper's search, with a tiny network."""
     monkeypatch.setitem(MODELS, "varadi2021", tiny_network)
+    begun_with_one_network(monkeypatch)
     return dataclasses.replace(PRESETS["paper-ten"], num_generations=10)
 
 

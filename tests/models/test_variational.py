@@ -1,6 +1,7 @@
 """The variational autoencoder: its terms in closed form, its noise, and what a run makes of it."""
 
 import dataclasses
+import functools
 import json
 
 import jax
@@ -23,13 +24,27 @@ from evoae.runs.config import PRESETS, DataConfig, ModelConfig, RunConfig, from_
 from evoae.runs.measuring import measure_evidence
 from evoae.strategies import GeneticAlgorithm
 from tests.blocks import Blocks
+from tests.random_weights import random_weights
+
+pytestmark = pytest.mark.usefixtures("few_units")
 
 MODEL = variational(evoae.models.mlp(2, hidden=(8,), image_shape=(6, 5, 1)))
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 6, 5, 1), np.uint8)
 
 
-def initial(model, key, images=IMAGES):
-    return model.init(key, evoae.data.scale(images, 0.0, 1.0))["params"]
+def initial(model):
+    return random_weights(model, evoae.data.scale(IMAGES, 0.0, 1.0))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def errors_of_children(strategy, fitness, key, params, batch):
+    """Of the candidates of a first generation: as `evaluate` has them, and of whole networks."""
+    population, _ = strategy.ask(key, strategy.init(key, params))
+    found = evoae.evaluate(strategy, fitness, population, batch)
+    return found, jax.vmap(fitness, (0, None))(population.dense(strategy), batch)
+
+
+one_generation = jax.jit(generation, static_argnames=("strategy", "fitness", "batch_size"))
 
 
 # The terms
@@ -78,9 +93,13 @@ def toy():
 def mean_fitness(params, images, kl_weight, count=40_000):
     fitness = Reconstruction(LINEAR, "mse", kl_weight=kl_weight)
     batch = images.reshape(-1, SIDE, SIDE, 1)
+    return float(mean_over_noise(fitness, params, batch, count))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def mean_over_noise(fitness, params, batch, count):
     keys = jax.random.split(jax.random.key(3), count)
-    one = lambda key: fitness(params, fitness.prepare(batch, key))  # noqa: E731
-    return float(jnp.mean(jax.jit(jax.vmap(one))(keys)))
+    return jax.vmap(lambda key: fitness(params, fitness.prepare(batch, key)))(keys).mean()
 
 
 def test_the_bound_is_the_evidence_where_the_encoder_gives_the_posterior(toy):
@@ -111,7 +130,7 @@ def test_the_expected_error_of_samples_is_the_analytic_one(toy):
 
 
 def test_bernoulli_pixels_have_their_bound(key):
-    fitness, params = Reconstruction(MODEL, "bce", kl_weight=0.7), initial(MODEL, key)
+    fitness, params = Reconstruction(MODEL, "bce", kl_weight=0.7), initial(MODEL)
     batch = fitness.prepare(IMAGES, jax.random.key(5))
     x, weights = IMAGES.reshape(10, 30) / 255, jax.tree.map(np.float64, params)
     layer = lambda stack, name, x: (  # noqa: E731
@@ -141,11 +160,13 @@ def test_bernoulli_pixels_have_their_bound(key):
 
 
 def test_candidates_of_a_generation_share_their_noise_and_generations_do_not(key):
-    fitness, params = Reconstruction(MODEL, "bce", kl_weight=1.0), initial(MODEL, key)
+    fitness, params = Reconstruction(MODEL, "bce", kl_weight=1.0), initial(MODEL)
     strategy = GeneticAlgorithm(8, mutation=Gaussian(1e-30))  # children that are their parent
     state, infos = strategy.init(key, params), []
     for _ in range(2):
-        state, info, _ = generation(key, strategy, fitness, IMAGES, state, batch_size=4)
+        state, info, _ = one_generation(
+            key, strategy=strategy, fitness=fitness, batch=IMAGES, state=state, batch_size=4
+        )
         np.testing.assert_allclose(info.mean_fitness, info.best_fitness, rtol=1e-6)
         infos.append(info.best_fitness)
     assert infos[0] != infos[1]
@@ -155,12 +176,10 @@ def test_candidates_of_a_generation_share_their_noise_and_generations_do_not(key
 
 
 def test_changes_genes_and_gradients_see_the_same_fitness(key):
-    fitness, params = Reconstruction(MODEL, "bce", kl_weight=1.0), initial(MODEL, key)
+    fitness, params = Reconstruction(MODEL, "bce", kl_weight=1.0), initial(MODEL)
     batch = prepared(fitness, IMAGES, jax.random.key(3))
     strategy = GeneticAlgorithm(16, mutation=Sparse(1))
-    population, _ = strategy.ask(key, strategy.init(key, params))
-    found = evoae.evaluate(strategy, fitness, population, batch)
-    whole = jax.vmap(fitness, (0, None))(population.dense(strategy), batch)
+    found, whole = errors_of_children(strategy, fitness, key, params, batch)
     np.testing.assert_allclose(found, whole, rtol=1e-5)
     of_genotype = encodings.decoded(fitness, encodings.RandomSubspace(20), params)
     jax.tree.map(
@@ -177,25 +196,24 @@ def test_means_and_variances_can_be_those_of_a_grown_graph(key):
     model = variational(
         evoae.Autoencoder([UnitGraph(2, 4)], [Dense(30, activation="sigmoid"), Reshape(1, 6, 5)])
     )
-    params, fitness = initial(model, key), Reconstruction(model, "bce", kl_weight=1.0)
+    params, fitness = initial(model), Reconstruction(model, "bce", kl_weight=1.0)
     encoding = encodings.Cellular(8)
-    genotype = encoding.init(key, params)
+    genotype = jax.jit(encoding.init)(key, params)
     batch = prepared(fitness, IMAGES, jax.random.key(3))
     assert batch.latent_noise.shape == (2, 10)
     found = jax.jit(encodings.decoded(fitness, encoding, params))(genotype, batch)
-    expected = fitness(encoding.decode(genotype, params), batch)
+    decoded = jax.jit(encoding.decode)(genotype, params)
+    expected = jax.jit(fitness)(decoded, batch)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-    without = Reconstruction(model, "bce")(encoding.decode(genotype, params), IMAGES)
+    without = jax.jit(Reconstruction(model, "bce"))(decoded, IMAGES)
     assert found != without
 
 
 def test_a_plain_error_of_the_mean_is_evaluated_by_changes_too(key):
-    fitness, params = Reconstruction(MODEL, "mse"), initial(MODEL, key)
+    fitness, params = Reconstruction(MODEL, "mse"), initial(MODEL)
     strategy = GeneticAlgorithm(200, mutation=Sparse(1))
-    population, _ = strategy.ask(key, strategy.init(key, params))
     assert fitness.follows_changes
-    found = evoae.evaluate(strategy, fitness, population, fitness.prepare(IMAGES))
-    whole = jax.vmap(fitness, (0, None))(population.dense(strategy), IMAGES)
+    found, whole = errors_of_children(strategy, fitness, key, params, fitness.prepare(IMAGES))
     np.testing.assert_allclose(found, whole, rtol=1e-5)
 
 
@@ -221,7 +239,7 @@ def test_evolution_and_adam_come_to_the_optimum(key):
     images = rng.normal(size=(30, LATENT)) @ rng.normal(size=(LATENT, SIDE * SIDE))
     images = (images + 0.3 * rng.normal(size=images.shape)).astype(np.float32)
     images = images.reshape(-1, SIDE, SIDE, 1)
-    start = jax.tree.map(lambda leaf: 0.3 * leaf, LINEAR.init(key, images)["params"])
+    start = jax.tree.map(lambda leaf: 0.3 * leaf, random_weights(LINEAR, images))
     stacked = evoae.Stacked(jax.tree.map(lambda leaf: leaf[None], start))
     settings = {"learning_rate": 0.02, "clock": Clock(1_000)}
     by_adam = backprop.descend(key, fitness, images, stacked, **settings)

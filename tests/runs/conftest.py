@@ -1,14 +1,8 @@
-"""What runs have in common here: `mlp` has eight hidden units, as no test depends on how many."""
-
-import functools
+"""What runs have in common here: networks of few units."""
 
 import pytest
 
-from evoae.models import named
-
 
 @pytest.fixture(autouse=True, scope="module")
-def few_units():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(named.MODELS, "mlp", functools.partial(named.mlp, hidden=(8,)))
-        yield
+def of_few_units(few_units):
+    """See `few_units`."""
