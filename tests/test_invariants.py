@@ -11,6 +11,7 @@ import evoae
 from evoae.layers import Conv, ConvTranspose, Dense, MaxPool, Reshape, Unpool
 from evoae.mutations import Gaussian, Sparse
 from evoae.strategies import GeneticAlgorithm
+from tests.random_weights import random_images, random_weights
 
 STRATEGIES = {
     "one weight": GeneticAlgorithm(45, mutation=Sparse(1)),
@@ -38,8 +39,8 @@ def problem():
             ConvTranspose(1, 3, activation="sigmoid"),
         ],
     )
-    images = jax.random.uniform(jax.random.key(8), (5, 8, 8, 1)) ** 3
-    params = jax.jit(model.init)(jax.random.key(9), images)["params"]
+    images = random_images(5, 8, 8, 1) ** 3
+    params = random_weights(model, images)
     return evoae.fitness.Reconstruction(model, error="mse"), images, params
 
 

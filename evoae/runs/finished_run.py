@@ -80,7 +80,7 @@ def load_run(folder: str | os.PathLike[str], **objects: Any) -> Run:
     >>> from evoae.runs.config import ModelConfig
     >>> with tempfile.TemporaryDirectory() as out:
     ...     short = {"num_generations": 3, "out": pathlib.Path(out), "model": ModelConfig("mlp", 2)}
-    ...     result = train(dataclasses.replace(PRESETS["paper-one"], **short), progress=False)
+    ...     result = train(dataclasses.replace(PRESETS["paper-ten"], **short), progress=False)
     ...     run = load_run(out)
     >>> images = np.zeros((2, 28, 28, 1), np.uint8)
     >>> run.encode(images).shape, run.reconstruct(images).shape, len(run.metrics["generation"])

@@ -88,9 +88,9 @@ def sweep(
       KeyboardInterrupt: Ctrl-C before the first run has begun.
 
     >>> import dataclasses, pathlib, tempfile
-    >>> from evoae.runs.config import PRESETS
+    >>> from evoae.runs.config import PRESETS, ModelConfig
     >>> with tempfile.TemporaryDirectory() as out:
-    ...     short = {"num_generations": 3, "out": pathlib.Path(out)}
+    ...     short = {"num_generations": 3, "out": pathlib.Path(out), "model": ModelConfig("mlp", 2)}
     ...     short = dataclasses.replace(PRESETS["paper-ten"], **short)
     ...     found = sweep(short, {"mutation.scale": [0.1, 1.0]}, seeds=3, progress=False)
     >>> found.error.shape, found.best_fitness.shape, list(found.settings)

@@ -10,7 +10,6 @@ import math
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from rich.console import Console
@@ -33,6 +32,7 @@ from evoae.experiments.bench.measurements import count_multiply_adds, measure_pe
 from evoae.layers import Conv, ConvTranspose, Dense, Reshape
 from evoae.report.table import print_table
 from evoae.report.throughput import Other, Throughput, draw_throughput, tabulate
+from tests.random_weights import random_weights
 
 IMAGES = np.random.default_rng(0).uniform(0, 1, (3, 28, 28, 1)).astype(np.float32)
 
@@ -58,7 +58,7 @@ def in_flax(model, params):
         if isinstance(layer, Dense):
             kernel = kernel.reshape(-1, *before)
             kernel = (
-                jnp.moveaxis(kernel, 1, -1).reshape(len(kernel), -1) if kernel.ndim > 2 else kernel
+                np.moveaxis(kernel, 1, -1).reshape(len(kernel), -1) if kernel.ndim > 2 else kernel
             )
             # The paper's twin reads its 160 units channel by channel.
             if isinstance(after, Reshape) and after.channels != 10:
@@ -67,9 +67,9 @@ def in_flax(model, params):
                 kernel, bias = kernel[order], bias[order]
             kernel = kernel.T
         elif isinstance(layer, ConvTranspose):
-            kernel = jnp.transpose(kernel, (2, 3, 0, 1))[::-1, ::-1]
+            kernel = np.transpose(kernel, (2, 3, 0, 1))[::-1, ::-1]
         else:
-            kernel = jnp.transpose(kernel, (2, 3, 1, 0))
+            kernel = np.transpose(kernel, (2, 3, 1, 0))
         kind = type(layer).__name__
         counts[kind] = counts.get(kind, -1) + 1
         leaves = {"kernel": kernel} | ({} if bias is None else {"bias": bias})
@@ -78,16 +78,12 @@ def in_flax(model, params):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_flax_twin_computes_the_same(name, key):
+def test_a_flax_twin_computes_the_same(name):
     model, twin = NETWORKS[name]
-    params = jax.jit(model.init)(key, IMAGES)["params"]
-    # Biases begin as zeros, which would hide where they belong.
-    params = jax.tree.map(
-        lambda leaf: leaf + np.linspace(0, 0.01, leaf.size, dtype=np.float32).reshape(leaf.shape),
-        params,
-    )
+    params = random_weights(model, IMAGES)
     expected = jax.jit(model.apply)({"params": params}, IMAGES)
-    output = jax.jit(twin.apply)({"params": in_flax(model, params)}, IMAGES)
+    theirs = jax.tree.map(np.asarray, in_flax(model, jax.tree.map(np.asarray, params)))
+    output = jax.jit(twin.apply)({"params": theirs}, IMAGES)
     assert expected.std() > 0.001
     np.testing.assert_allclose(output, expected, atol=1e-5)
 

@@ -18,7 +18,9 @@ from evoae.experiments.paper.latent.experiment import LATENT
 from evoae.experiments.paper.latent.full_mnist import evolve_parts, name_run
 from evoae.experiments.paper.registry import reproduce
 from evoae.fitness.baselines import compute_pca_error
+from evoae.models.compiled import applied
 from evoae.strategies import ProbeEvolutionStrategy, SuccessiveHalving
+from tests.random_weights import random_weights
 
 
 @pytest.fixture(scope="module")
@@ -140,16 +142,12 @@ def test_two_components_are_those_of_the_report(digits):
 def test_a_network_is_coded_in_chunks_as_at_once(digits, monkeypatch):
     model = evoae.models.varadi2021()
     scaled = data.scale(digits.test, 0.0, 1.0)
-    params = model.init(jax.random.key(0), scaled[:1])["params"]
+    params = random_weights(model, scaled[:1])
     monkeypatch.setattr(networks, "CHUNK", 60)
     coder = networks.code_by(model, np.asarray(trees.ravel(params)), digits)
     latents = coder.encode(digits.test)
-    np.testing.assert_allclose(
-        latents, model.apply({"params": params}, scaled, method="encode"), atol=1e-6
-    )
-    np.testing.assert_allclose(
-        coder.decode(latents), model.apply({"params": params}, scaled), atol=1e-5
-    )
+    np.testing.assert_allclose(latents, applied(model, params, scaled, "encode"), atol=1e-6)
+    np.testing.assert_allclose(coder.decode(latents), applied(model, params, scaled), atol=1e-5)
 
 
 def test_pairs_are_of_two_digits_and_always_the_same(digits):

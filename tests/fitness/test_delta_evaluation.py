@@ -12,6 +12,7 @@ import evoae
 from evoae import trees
 from evoae.layers import Conv, ConvTranspose, Dense, MaxPool, Reshape, Unpool
 from evoae.mutations import HeavyTailed, Sparse
+from tests.random_weights import random_images, random_weights
 
 # Networks that take every road a change can take: blocks cut at the edge, planes, groups of
 # channels, pooling of one plane, an unpool that no transposed convolution follows.
@@ -70,22 +71,15 @@ class Case(NamedTuple):
 def case(request):
     model, shape = NETWORKS[request.param]
     fitness = evoae.fitness.Reconstruction(model, error=ERRORS[request.param])
-    images = jax.random.uniform(jax.random.key(1), (4, *shape))
-    params = init(model, images)
-    rng = np.random.default_rng(3)  # biases of 0 would hide what they do
-    params = jax.tree.map(lambda leaf: leaf + np.float32(rng.normal(0, 0.1, leaf.shape)), params)
-    return Case(fitness, images, params, *parent(fitness, params, images))
+    images = random_images(4, *shape)
+    params = random_weights(model, images)
+    batch = prepare(fitness, images)
+    return Case(fitness, images, params, batch, parent_after(fitness, params, batch, None))
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def init(model, images):
-    return model.init(jax.random.key(2), images)["params"]
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def parent(fitness, params, images):
-    batch = fitness.prepare(images)
-    return batch, fitness.evaluate_parent(params, batch)
+def prepare(fitness, images):
+    return fitness.prepare(images)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -105,13 +99,26 @@ def computed_anew(fitness, params, batch, positions, deltas):
     return jax.lax.map(lambda change: child(*change), (positions, deltas))
 
 
-def some_positions(params, each=3):
-    """Each array of weights' first and last position, and a few more of them."""
+DELTAS = np.float32([-0.7, 0.0, 0.4, 1.0])
+
+
+def some_changes(case, each=3):
+    """Each array of weights' first and last position, and a few more of them; errors [N, 4].
+
+    They are those of the networks with one of `DELTAS` at one of these positions.
+    """
+    positions = some_positions(case.params, each)
+    children = np.repeat(positions, len(DELTAS)), np.tile(DELTAS, len(positions))
+    expected = computed_anew(case.fitness, case.params, case.batch, *children)
+    return positions, np.asarray(expected).reshape(-1, len(DELTAS))
+
+
+def some_positions(params, each):
     rng, chosen, start = np.random.default_rng(0), [], 0
     for leaf in jax.tree.leaves(params):
         chosen += [start, start + leaf.size - 1, *(start + rng.integers(0, leaf.size, each))]
         start += leaf.size
-    return jnp.asarray(chosen, jnp.int32)
+    return np.int32(chosen)
 
 
 @pytest.mark.parametrize("changed", ["nothing", "decoder", "encoder"])
@@ -135,35 +142,28 @@ def test_a_parent_keeps_what_it_has_in_common_with_the_one_before(case, changed)
 
 
 def test_children_with_a_position_each(case):
-    positions = some_positions(case.params)
-    deltas = jax.random.uniform(jax.random.key(4), positions.shape, minval=-1.0)
-    errors = of_changes(case.fitness, case.parent, case.batch, positions, deltas)
-    expected = computed_anew(case.fitness, case.params, case.batch, positions, deltas)
+    positions, expected = some_changes(case)
+    chosen = np.arange(len(positions)) % len(DELTAS)
+    errors = of_changes(case.fitness, case.parent, case.batch, positions, DELTAS[chosen])
+    expected = expected[np.arange(len(positions)), chosen]
     np.testing.assert_allclose(errors, expected, rtol=1e-5, atol=1e-7)
     assert len(np.unique(expected)) > len(expected) // 2  # the changes matter
 
 
 def test_children_that_share_a_position(case):
-    positions, deltas = some_positions(case.params), jnp.asarray([-0.7, 0.0, 0.4, 1.0])
+    positions, expected = some_changes(case)
     errors = [
-        of_changes(case.fitness, case.parent, case.batch, position, deltas)
+        of_changes(case.fitness, case.parent, case.batch, position, DELTAS)
         for position in positions
     ]
-    expected = computed_anew(
-        case.fitness,
-        case.params,
-        case.batch,
-        jnp.repeat(positions, len(deltas)),
-        jnp.tile(deltas, len(positions)),
-    )
-    np.testing.assert_allclose(np.concatenate(errors), expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(errors, expected, rtol=1e-5, atol=1e-7)
 
 
 def test_the_parent_has_its_own_error(case):
     position, deltas = jnp.int32([0]), jnp.zeros(1)
     expected = computed_anew(case.fitness, case.params, case.images, position, deltas)
     found = case.fitness.of_parent(case.parent, case.batch)
-    np.testing.assert_allclose(found, expected[0], rtol=1e-6)
+    np.testing.assert_allclose(found, expected[0], rtol=2e-6)
 
 
 @functools.partial(jax.jit, static_argnames=("strategy", "fitness", "chunk_size"))
@@ -186,9 +186,9 @@ def generation(name, population_size, mutation):
     """Strategy, fitness, population and images of one generation of one-weight children."""
     model, shape = NETWORKS[name]
     fitness = evoae.fitness.Reconstruction(model, error="mse")
-    images = jax.random.uniform(jax.random.key(1), (4, *shape))
+    images = random_images(4, *shape)
     strategy = evoae.strategies.GeneticAlgorithm(population_size, mutation=mutation)
-    return strategy, fitness, ask(strategy, init(model, images)), images
+    return strategy, fitness, ask(strategy, random_weights(model, images)), images
 
 
 @pytest.mark.slow

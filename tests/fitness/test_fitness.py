@@ -10,9 +10,11 @@ import pytest
 
 import evoae
 from evoae.fitness.reconstruction_errors import ERRORS
+from evoae.models.compiled import applied
 from evoae.runs import measuring as judging
 from evoae.runs.task import prepare
 from tests.numpy_reference import FORMULAS
+from tests.random_weights import random_images, random_weights
 
 
 class FlaxAutoencoder(nn.Module):
@@ -35,6 +37,26 @@ class FlaxAutoencoder(nn.Module):
         return self.decode(self.encode(images))
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def error_of(fitness, params, batch):
+    return fitness(params, batch)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def errors_of_children(strategy, fitness, key, params, images):
+    """Of the candidates of a first generation: as `evaluate` has them, and of whole networks."""
+    population, _ = strategy.ask(key, strategy.init(key, params))
+    batch = fitness.prepare(images)
+    found = evoae.evaluate(strategy, fitness, population, batch)
+    return found, jax.vmap(fitness, (0, None))(population.dense(strategy), batch)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def errors_of_changes(fitness, params, images, positions, deltas):
+    batch = fitness.prepare(images)
+    return fitness.of_changes(fitness.evaluate_parent(params, batch), batch, positions, deltas)
+
+
 @pytest.fixture(
     scope="module", params=["mlp", "flax"], ids=["evoae.Autoencoder", "any Flax module"]
 )
@@ -44,18 +66,17 @@ def case(request):
         "flax": FlaxAutoencoder(),
     }
     model = models[request.param]
-    images = jax.random.randint(jax.random.key(1), (6, 12, 12, 1), 0, 256).astype(jnp.uint8)
-    params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 12, 12, 1)))["params"]
-    return model, params, images
+    images = np.random.default_rng(1).integers(0, 256, (6, 12, 12, 1), np.uint8)
+    return model, random_weights(model, jnp.zeros((1, 12, 12, 1))), jnp.asarray(images)
 
 
 @pytest.mark.parametrize("error", FORMULAS)
 def test_errors_equal_their_formulas(case, error):
     model, params, images = case
     images = evoae.data.scale(images, 0.0, 1.0)
-    output = np.float64(model.apply({"params": params}, images))
+    output = np.float64(applied(model, params, images))
     expected = FORMULAS[error](output, np.float64(images))
-    value = evoae.fitness.Reconstruction(model, error=error)(params, images)
+    value = error_of(evoae.fitness.Reconstruction(model, error=error), params, images)
     assert value.shape == ()
     assert value.dtype == jnp.float32
     np.testing.assert_allclose(value, expected, rtol=1e-5)
@@ -63,11 +84,11 @@ def test_errors_equal_their_formulas(case, error):
 
 def test_bce_is_finite_where_the_output_is_saturated():
     model = evoae.models.mlp(1, hidden=(2,), image_shape=(2, 2, 1))
-    params = model.init(jax.random.key(0), jnp.zeros((1, 2, 2, 1)))["params"]
+    params = random_weights(model, jnp.zeros((1, 2, 2, 1)))
     params["decoder"]["1_Dense"]["bias"] = jnp.float32([200.0, -200.0, 200.0, -200.0])
     fitness = evoae.fitness.Reconstruction(model, error="bce")
     # One error of two kinds in four pixels: -log(1e-6) = 13.8 each.
-    wrong = fitness(params, jnp.float32([0.0, 1.0, 1.0, 0.0]).reshape(1, 2, 2, 1))
+    wrong = error_of(fitness, params, np.float32([0.0, 1.0, 1.0, 0.0]).reshape(1, 2, 2, 1))
     np.testing.assert_allclose(wrong, 2 * 13.8155 / 4, rtol=1e-2)
 
 
@@ -75,10 +96,11 @@ def test_bce_is_finite_where_the_output_is_saturated():
 def test_uint8_scaled_by_the_fitness_equals_floats(case, low, high):
     model, params, images = case
     fitness = evoae.fitness.Reconstruction(model, error="mse", low=low, high=high)
-    value = fitness(params, images)
-    np.testing.assert_array_equal(value, fitness(params, evoae.data.scale(images, low, high)))
+    value = error_of(fitness, params, images)
+    of_floats = error_of(fitness, params, evoae.data.scale(images, low, high))
+    np.testing.assert_array_equal(value, of_floats)
     expected = low + (high - low) * np.float64(images) / 255
-    output = np.float64(model.apply({"params": params}, jnp.float32(expected)))
+    output = np.float64(applied(model, params, jnp.float32(expected)))
     np.testing.assert_allclose(value, np.square(output - expected).mean(), rtol=1e-5)
 
 
@@ -86,15 +108,16 @@ def test_preparing_the_batch_changes_nothing(case):
     model, params, images = case
     fitness = evoae.fitness.Reconstruction(model, error="mae")
     prepared = fitness.prepare(images)
-    np.testing.assert_allclose(fitness(params, prepared), fitness(params, images), rtol=1e-6)
+    values = error_of(fitness, params, prepared), error_of(fitness, params, images)
+    np.testing.assert_allclose(*values, rtol=1e-6)
     twice = fitness.prepare(prepared)
     jax.tree.map(np.testing.assert_array_equal, prepared, twice)
 
 
 def test_any_flax_module_evolves():
     model = FlaxAutoencoder()
-    images = jax.random.uniform(jax.random.key(1), (6, 12, 12, 1)) ** 4
-    params = jax.jit(model.init)(jax.random.key(0), images)["params"]
+    images = random_images(6, 12, 12, 1) ** 4
+    params = random_weights(model, images)
     fitness = evoae.fitness.Reconstruction(model, error="mse")
     strategy = evoae.strategies.GeneticAlgorithm(
         population_size=16, mutation=evoae.mutations.Sparse(num_weights=2)
@@ -104,7 +127,7 @@ def test_any_flax_module_evolves():
         jax.random.key(3), strategy, fitness, images, state, num_generations=50
     )
     assert trace.best_fitness[-1] < 0.9 * trace.best_fitness[0]
-    np.testing.assert_allclose(state.best_fitness, fitness(state.best, images), atol=1e-6)
+    np.testing.assert_allclose(state.best_fitness, error_of(fitness, state.best, images), atol=1e-6)
 
 
 class Normalised(nn.Module):
@@ -118,31 +141,30 @@ class Normalised(nn.Module):
         return nn.sigmoid(nn.Dense(36)(hidden)).reshape(images.shape)
 
 
-def normalised(key, mean=0.3):
+def normalised(mean=0.3):
     """Images, weights, and running statistics that are not those of the start."""
-    images = jax.random.uniform(key, (6, 6, 6, 1)) ** 4
-    variables = Normalised().init(key, images)
+    images = random_images(6, 6, 6, 1) ** 4
     statistics = {"BatchNorm_0": {"mean": jnp.full(4, mean), "var": jnp.full(4, 0.7)}}
-    return images, variables["params"], {"batch_stats": statistics}
+    return images, random_weights(Normalised(), images), {"batch_stats": statistics}
 
 
 def test_collections_beside_the_weights_stay_as_they_are(key):
-    images, params, collections = normalised(key)
+    images, params, collections = normalised()
     fitness = evoae.fitness.Reconstruction(Normalised(), collections=collections)
     strategy = evoae.strategies.GeneticAlgorithm(16, mutation=evoae.mutations.Gaussian(0.5))
     start = strategy.init(key, params)
-    state, trace = evoae.evolve(key, strategy, fitness, images, start, num_generations=50)
+    state, trace = evoae.evolve(key, strategy, fitness, images, start, num_generations=300)
     assert trace.num_invalid.max() == 0  # a variance below 0 would give NaN
     assert trace.best_fitness[-1] < 0.8 * trace.best_fitness[0]
     jax.tree.map(np.testing.assert_array_equal, fitness.collections.tree, collections)
-    output = Normalised().apply({"params": state.best, **collections}, images)
+    output = jax.jit(Normalised().apply)({"params": state.best, **collections}, images)
     expected = np.square(np.float64(output) - np.float64(images)).mean()
     np.testing.assert_allclose(state.best_fitness, expected, rtol=1e-5)
 
 
-def test_equal_collections_make_an_equal_fitness(key):
+def test_equal_collections_make_an_equal_fitness():
     one, same, other = (
-        evoae.fitness.Reconstruction(Normalised(), collections=normalised(key, mean)[2])
+        evoae.fitness.Reconstruction(Normalised(), collections=normalised(mean)[2])
         for mean in (0.3, 0.3, 0.4)
     )
     assert one == same
@@ -152,8 +174,8 @@ def test_equal_collections_make_an_equal_fitness(key):
     assert without == evoae.fitness.Reconstruction(Normalised())
 
 
-def test_variables_in_the_wrong_place_are_named(key):
-    images, params, collections = normalised(key)
+def test_variables_in_the_wrong_place_are_named():
+    images, params, collections = normalised()
     make = functools.partial(evoae.fitness.Reconstruction, Normalised())
     variables = {"params": params, **collections}
     for use, message in (
@@ -198,7 +220,7 @@ def test_errors_name_what_came_and_what_is_allowed(case):
 
 def test_a_model_that_returns_another_shape_is_an_error():
     model, images = Transposing(), jnp.zeros((3, 4, 4, 1))
-    params = model.init(jax.random.key(0), images)["params"]
+    params = random_weights(model, images)
     with pytest.raises(
         ValueError, match=r"model must return images .*\(3, 4, 4, 1\).*\(3, 4, 4, 2\)"
     ):
@@ -212,24 +234,20 @@ def test_equal_fitness_is_equal_and_hashes_equally():
 
 
 @pytest.mark.parametrize("precision", ["tensorfloat32", "bfloat16"])
-def test_less_precise_evaluation_is_near_and_summed_in_float32(precision, key):
+def test_less_precise_evaluation_is_near_and_summed_in_float32(precision):
     images = evoae.data.load("digits10", low=0.1, high=0.9).images
-    model = evoae.models.varadi2021()
-    params = model.init(key, images)["params"]
+    model = evoae.models.mlp(2, hidden=())
+    params = random_weights(model, images)
     exact = evoae.fitness.Reconstruction(model, "mse")
     rough = evoae.fitness.Reconstruction(model, "mse", precision=precision)
-    expected, found = exact(params, images), rough(params, images)
+    expected, found = (error_of(fitness, params, images) for fitness in (exact, rough))
     assert found.dtype == jnp.float32
     np.testing.assert_allclose(found, expected, rtol=2e-2)
     if precision == "bfloat16":
         assert found != expected
     # A single changed weight would drown in bfloat16, so these are as exact as ever.
-    batch = exact.prepare(images)
-    positions, deltas = jnp.array([3, 700]), jnp.array([1e-3, -1e-3])
-    errors = [
-        fitness.of_changes(fitness.evaluate_parent(params, batch), batch, positions, deltas)
-        for fitness in (exact, rough)
-    ]
+    changes = jnp.array([3, 1_700]), jnp.array([1e-3, -1e-3])
+    errors = [errors_of_changes(fitness, params, images, *changes) for fitness in (exact, rough)]
     np.testing.assert_allclose(*errors, rtol=1e-6)
 
 
@@ -245,28 +263,24 @@ WHOLE = [name for name, error in ERRORS.items() if not error.of_pixels]
 every_whole_error = pytest.mark.parametrize("error", WHOLE)
 
 
-def test_colours_and_sides_that_differ_are_compared_as_by_scikit_image(key):
+def test_colours_and_sides_that_differ_are_compared_as_by_scikit_image():
     model = evoae.models.mlp(2, hidden=(3,), image_shape=(11, 15, 3))
-    images = jax.random.uniform(key, (2, 11, 15, 3))
-    params = model.init(jax.random.key(1), images)["params"]
-    expected = FORMULAS["ssim"](
-        np.float64(model.apply({"params": params}, images)), np.float64(images)
-    )
-    value = evoae.fitness.Reconstruction(model, error="ssim")(params, images)
+    images = random_images(2, 11, 15, 3)
+    params = random_weights(model, images)
+    expected = FORMULAS["ssim"](np.float64(applied(model, params, images)), np.float64(images))
+    value = error_of(evoae.fitness.Reconstruction(model, error="ssim"), params, images)
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
 @every_whole_error
 def test_images_of_one_colour_have_errors_and_slopes(error):
     model = evoae.models.mlp(1, hidden=(2,), image_shape=(12, 12, 1))
-    params = jax.tree.map(
-        jnp.zeros_like, model.init(jax.random.key(0), jnp.zeros((1, 12, 12, 1)))["params"]
-    )
+    params = jax.tree.map(jnp.zeros_like, random_weights(model, jnp.zeros((1, 12, 12, 1))))
     fitness = evoae.fitness.Reconstruction(model, error=error)  # the output is 0.5 throughout
-    values = {}
+    with_slope, values = jax.jit(jax.value_and_grad(fitness)), {}
     for name, pixels in (("black", 0.0), ("same", 0.5), ("drawn", np.arange(144) / 143)):
         images = jnp.broadcast_to(jnp.float32(np.reshape(pixels, (-1, 1, 1))), (144, 1, 1))
-        values[name], slope = jax.value_and_grad(fitness)(params, images.reshape(1, 12, 12, 1))
+        values[name], slope = with_slope(params, images.reshape(1, 12, 12, 1))
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope))
     if error == "correlation":
         np.testing.assert_allclose(list(values.values()), 1, atol=1e-6)
@@ -277,15 +291,14 @@ def test_images_of_one_colour_have_errors_and_slopes(error):
 
 @every_whole_error
 def test_children_with_one_changed_weight_are_evaluated_as_whole_networks(error, key):
-    model = evoae.models.varadi2021()
-    images = evoae.data.load("digits10").images
+    model = evoae.models.mlp(2, hidden=(), image_shape=(12, 12, 1))
+    images = random_images(5, 12, 12, 1)
     fitness = evoae.fitness.Reconstruction(model, error=error)
     strategy = evoae.strategies.GeneticAlgorithm(9, mutation=evoae.mutations.Sparse(1))
-    population, _ = strategy.ask(key, strategy.init(key, model.init(key, images)["params"]))
-    batch = fitness.prepare(images)
-    found = evoae.evaluate(strategy, fitness, population, batch)
-    whole = jax.vmap(fitness, (0, None))(population.dense(strategy), batch)
+    params = random_weights(model, images)
+    found, whole = errors_of_children(strategy, fitness, key, params, images)
     np.testing.assert_allclose(found, whole, rtol=1e-5)
+    batch = fitness.prepare(images)
     with pytest.raises(ValueError, match=f"error must be one of single pixels.* got '{error}'"):
         fitness.of_changes(None, batch, jnp.int32([0]), jnp.zeros(1))
 
@@ -293,7 +306,7 @@ def test_children_with_one_changed_weight_are_evaluated_as_whole_networks(error,
 def test_images_smaller_than_the_window_are_refused():
     model = evoae.models.mlp(1, hidden=(2,), image_shape=(12, 10, 1))
     images = jnp.zeros((2, 12, 10, 1))
-    params = model.init(jax.random.key(0), images)["params"]
+    params = random_weights(model, images)
     message = "error: ssim needs images of at least 11x11 pixels, got 12x10"
     with pytest.raises(ValueError, match=message):
         evoae.fitness.Reconstruction(model, error="ssim")(params, images)
@@ -302,15 +315,15 @@ def test_images_smaller_than_the_window_are_refused():
 
 
 @every_whole_error
-def test_the_error_on_parts_is_that_on_all(error, monkeypatch, key):
+def test_the_error_on_parts_is_that_on_all(error, monkeypatch):
     """Also where the last part is smaller."""
     model = evoae.models.mlp(1, hidden=(2,), image_shape=(12, 12, 1))
     images = np.random.default_rng(0).integers(0, 256, (7, 12, 12, 1), np.uint8)
     fitness = evoae.fitness.Reconstruction(model, error=error)
-    params = model.init(key, fitness.corrupted(key, images))["params"]
+    params = random_weights(model, jnp.zeros((1, 12, 12, 1)))
     monkeypatch.setattr(judging, "CHUNK_SIZE", 3)
     found = judging.measure_error(fitness, params, images)
-    assert found == pytest.approx(float(fitness(params, images)), rel=1e-5)
+    assert found == pytest.approx(float(error_of(fitness, params, images)), rel=1e-5)
 
 
 def test_a_run_on_images_that_are_too_small_does_not_begin(tmp_path):

@@ -13,6 +13,7 @@ import scipy.stats
 import evoae
 from evoae.layers import Conv, ConvTranspose, Dense, MaxPool, Reshape, Unpool
 from tests import numpy_reference
+from tests.random_weights import random_images, random_weights
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +67,11 @@ def test_the_references_for_one_and_for_many_networks_agree(digits):
         np.testing.assert_allclose(together[p, n], alone, atol=1e-12)
 
 
-def test_varadi2021_vector_and_params_are_inverse(digits, key):
+def test_varadi2021_vector_and_params_are_inverse(digits):
     vector = jnp.arange(1397, dtype=jnp.float32)
     params = evoae.models.varadi2021_params(vector)
     np.testing.assert_array_equal(evoae.models.varadi2021_vector(params), vector)
-    drawn = init(evoae.models.varadi2021(), key, digits)
+    drawn = random_weights(evoae.models.varadi2021(), digits)
     again = evoae.models.varadi2021_params(evoae.models.varadi2021_vector(drawn))
     assert jax.tree.structure(drawn) == jax.tree.structure(again)
     jax.tree.map(np.testing.assert_array_equal, drawn, again)
@@ -146,24 +147,17 @@ def flax_conv16_params(params):
     }
 
 
-def with_random_biases(params, scale):
-    """Biases start as zeros, which would hide their errors."""
-    rng = np.random.default_rng(0)
-    draw = lambda leaf: leaf + np.float32(rng.uniform(-scale, scale, leaf.shape))  # noqa: E731
-    return jax.tree.map(draw, params)
-
-
-def test_conv16_equals_flax(digits, key):
+def test_conv16_equals_flax(digits):
     model = evoae.models.conv16()
-    params = with_random_biases(init(model, key, digits), 0.1)
+    params = random_weights(model, digits)
     expected = jax.jit(FlaxConv16().apply)({"params": flax_conv16_params(params)}, digits)
     np.testing.assert_allclose(apply(model, params, digits), expected, atol=1e-5)
 
 
-def test_mlp_equals_flax(digits, key):
+def test_mlp_equals_flax(digits):
     units = (16, 8, 3, 8, 16, 784)
     model = evoae.models.mlp(3, hidden=(16, 8))
-    params = with_random_biases(init(model, key, digits), 0.1)
+    params = random_weights(model, digits)
     layers = []
     for position, size in enumerate(units):
         activation = {2: lambda x: x, 5: nn.sigmoid}.get(position, nn.relu)
@@ -183,13 +177,13 @@ def test_mlp_equals_flax(digits, key):
     )
 
 
-def test_colour_and_oblong_images(key):
+def test_colour_and_oblong_images():
     model = evoae.Autoencoder(
         [Conv(4, 3, stride=2, padding="same"), MaxPool(2), Dense(3)],
         [Dense(2 * 2 * 3), Reshape(2, 2, 3), Unpool(2), ConvTranspose(3, 3, 2, padding="same")],
     )
-    images = jax.random.uniform(key, (2, 8, 12, 3))
-    params = init(model, key, images)
+    images = random_images(2, 8, 12, 3)
+    params = random_weights(model, images)
     assert apply(model, params, images).shape == (2, 8, 12, 3)
     # Each image is on its own: another neighbour changes nothing.
     alone = apply(model, params, images[1:])

@@ -20,10 +20,14 @@ SIZE = 14
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def candidates_of(strategy, key, params, hyper=None):
-    state = strategy.init(key, params, hyper)
+def asked(strategy, key, state):
     population, _ = strategy.ask(key, state)
     return population, population.dense(strategy)
+
+
+def candidates_of(strategy, key, params, hyper=None):
+    """A population, and its candidates as whole networks; other floats are the same program."""
+    return asked(strategy, key, strategy.init(key, params, hyper))
 
 
 def ask(mutation, population_size=12, seed=0, params=NETWORK, hyper=None):
@@ -213,7 +217,7 @@ def test_heavy_tails_of_number_and_step():
     ids=str,
 )
 def test_changes_of_single_weights_are_known_as_such(mutation, known):
-    strategy = evoae.strategies.GeneticAlgorithm(9, mutation=mutation)
+    strategy = evoae.strategies.GeneticAlgorithm(12, mutation=mutation)
     population, _ = candidates_of(strategy, jax.random.key(0), NETWORK)
     changes = strategy.single_changes(population)
     assert (changes is not None) == known
@@ -273,7 +277,8 @@ def test_draws_do_not_depend_on_the_number_of_candidates():
 def test_weights_keep_their_type(mutation, dtype):
     params = jax.tree.map(lambda leaf: leaf.astype(dtype), NETWORK)
     strategy = evoae.strategies.GeneticAlgorithm(6, mutation=mutation)
-    _, dense = candidates_of(strategy, jax.random.key(0), params)
+    state = strategy.init(jax.random.key(0), params)
+    _, dense = asked.eval_shape(strategy, jax.random.key(0), state)
     assert {leaf.dtype for leaf in jax.tree.leaves(dense)} == {jnp.dtype(dtype)}
 
 

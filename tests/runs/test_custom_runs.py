@@ -200,7 +200,7 @@ def test_settings_that_name_something_else_are_one_line(changed, message):
 
 def test_floats_are_learnt_as_they_are(tmp_path):
     pixels = jnp.asarray(IMAGES, jnp.float32) / 255
-    model = evoae.models.mlp(2, hidden=(4,), image_shape=(6, 5, 1))
+    model = evoae.models.mlp(2, hidden=(), image_shape=(6, 5, 1))
     strategy = evoae.strategies.GeneticAlgorithm(4)
     settings = {"model": model, "strategy": strategy, "num_generations": 2, "progress": False}
     of_floats = evoae.train(images=pixels, out=tmp_path / "floats", **settings)
