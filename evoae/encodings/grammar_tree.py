@@ -85,13 +85,19 @@ def read(tree: Genotype) -> str:
     >>> read(written("PAR WEIGHT(0.5) END REC", 10))
     'PAR WEIGHT(0.5) END REC'
     """
-    symbols = np.asarray(symbols_of(jnp.asarray(tree["symbols"])))
-    length, names = int(sizes_of(jnp.asarray(symbols))[0]), list(SYMBOLS)
+    symbols, sizes = _symbols_and_sizes(tree["symbols"])
+    symbols, length, names = np.asarray(symbols), int(sizes[0]), list(SYMBOLS)
     words = []
     for symbol, value in zip(symbols[:length], np.asarray(tree["values"]), strict=False):
         name = names[symbol]
         words.append(f"{name}({value:.3g})" if name in WITH_VALUE else name)
     return " ".join(words)
+
+
+@jax.jit
+def _symbols_and_sizes(rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+    symbols = symbols_of(rows)
+    return symbols, sizes_of(symbols)
 
 
 def random_tree(

@@ -76,8 +76,8 @@ def load_run(folder: str | os.PathLike[str], **objects: Any) -> Run:
       OSError: what cannot be read.
 
     >>> import dataclasses, pathlib, tempfile
-    >>> from evoae.runs import PRESETS, train
-    >>> from evoae.runs.config import ModelConfig
+    >>> from evoae.runs import train
+    >>> from evoae.runs.config import PRESETS, ModelConfig
     >>> with tempfile.TemporaryDirectory() as out:
     ...     short = {"num_generations": 3, "out": pathlib.Path(out), "model": ModelConfig("mlp", 2)}
     ...     result = train(dataclasses.replace(PRESETS["paper-ten"], **short), progress=False)

@@ -84,12 +84,12 @@ def train(
       InvalidFitnessError: a generation without a finite error; what came before it is written.
 
     >>> import pathlib, tempfile
-    >>> from evoae.runs import PRESETS
+    >>> from evoae.runs.config import PRESETS, ModelConfig
     >>> with tempfile.TemporaryDirectory() as out:
-    ...     short = {"num_generations": 3, "out": pathlib.Path(out)}
-    ...     result = train(PRESETS["paper-one"], **short, progress=False)
+    ...     short = {"num_generations": 3, "out": pathlib.Path(out), "model": ModelConfig("mlp", 2)}
+    ...     result = train(PRESETS["paper-ten"], **short, progress=False)
     >>> result.trace.best_fitness.shape, result.num_evaluations
-    ((3,), 30)
+    ((3,), 60)
     """
     config = RunConfig(**settings) if config is None else dataclasses.replace(config, **settings)
     given = None if images is None else check_dataset(images, labels, config.data)
@@ -151,10 +151,10 @@ def resume(
       InvalidFitnessError: a generation without a finite error.
 
     >>> import dataclasses, pathlib, tempfile
-    >>> from evoae.runs.config import PRESETS
+    >>> from evoae.runs.config import PRESETS, ModelConfig
     >>> with tempfile.TemporaryDirectory() as out:
-    ...     short = {"num_generations": 3, "out": pathlib.Path(out)}
-    ...     _ = train(dataclasses.replace(PRESETS["paper-one"], **short), progress=False)
+    ...     short = {"num_generations": 3, "out": pathlib.Path(out), "model": ModelConfig("mlp", 2)}
+    ...     _ = train(dataclasses.replace(PRESETS["paper-ten"], **short), progress=False)
     ...     result = resume(out, num_generations=5, progress=False)
     >>> result.trace.best_fitness.shape
     (5,)

@@ -107,13 +107,13 @@ def test_the_network_that_is_cut_down_has_the_same_outputs(name, seed):
     assert evoae.trees.size(weights) - zeros == used
 
 
-def dense_network():
-    return evoae.models.mlp(3, hidden=(9, 5), image_shape=(4, 3, 1))
+def dense_network(*hidden):
+    return evoae.models.mlp(3, hidden=hidden, image_shape=(4, 3, 1))
 
 
 def test_units_are_cut_away_as_numpy_does_it():
     """Many architectures of dense layers, each evaluated in NumPy with the used units alone."""
-    model, images = dense_network(), IMAGES[:, :4, :3]
+    model, images = dense_network(9, 5), IMAGES[:, :4, :3]
     params = random_weights(model, images)
     encoding = Parametric()
     decode = jax.jit(
@@ -214,7 +214,7 @@ def test_activations_evolve_with_the_direct_encoding_too(mutation, key):
 
 
 def test_size_has_its_price(key):
-    model, images = dense_network(), IMAGES[:, :4, :3]
+    model, images = dense_network(9), IMAGES[:, :4, :3]
     params = random_weights(model, images)
     genotype = Parametric().init(key, params)
     fitness = evoae.fitness.Reconstruction(model)

@@ -261,6 +261,7 @@ def test_what_is_wrong_is_one_line(words, message, capsys, tmp_path, monkeypatch
 def test_the_command_sweeps_and_prints_a_table(config, tmp_path, capsys):
     words = [
         *("sweep", "paper-ten", "--data.source", config.data.source, "--model.name", "mlp"),
+        *("--model.latent-size", "2", "--data.low", "0", "--data.high", "1"),
         *("--strategy.mutation.kind", "Gaussian", "--no-independent-population"),
         *("--num-generations", "2", "--out", str(tmp_path / "out")),
         *("--sweep.scale", "0.1", "1", "--sweep.population-size", "4", "6", "--sweep.seeds", "2"),

@@ -23,6 +23,7 @@ from rich.console import Console
 import evoae
 import evoae.runs.paths
 from evoae.engine.versions import unused_accelerator
+from evoae.models.compiled import applied
 from evoae.mutations import Gaussian
 from evoae.report.page import read_record, write_page
 from evoae.runs import load_weights, task, train
@@ -57,9 +58,7 @@ def rows(folder):
 
 
 def reconstructions(folder, images, model):
-    return np.asarray(
-        model.apply({"params": load_weights(folder / "best.npz")}, images), np.float64
-    )
+    return np.asarray(applied(model, load_weights(folder / "best.npz"), images), np.float64)
 
 
 @pytest.fixture(scope="module")

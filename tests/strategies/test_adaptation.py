@@ -204,7 +204,8 @@ def sphere(params, batch):
 @functools.cache
 def best_of(strategy, scale):
     """The error after 200 generations."""
-    state = start(strategy, {"mutation": {"scale": scale}})
+    layers = {"a": {"kernel": jnp.ones(8)}, "b": {"kernel": jnp.ones(12)}}
+    state = start(strategy, {"mutation": {"scale": scale}}, layers)
     key = jax.random.key(1)
     state, _ = evoae.evolve(key, strategy, sphere, None, state, num_generations=200)
     return float(state.best_fitness)

@@ -73,15 +73,16 @@ def test_the_skeleton_improves_and_keeps_its_best(skeleton, key):
 def test_the_centre_is_the_mean_of_the_best_that_are_valid(skeleton, key):
     strategy = skeleton.MeanOfTheBest(4, num_selected=2, mutation=Gaussian(0.5))
     state = strategy.init(key, {"weights": jnp.ones(3)})
-    population, state = strategy.ask(key, state)
+    population, state = jax.jit(strategy.ask)(key, state)
     candidates = population.dense(strategy)["weights"]
     np.testing.assert_array_equal(candidates[0], 1.0)
+    tell = jax.jit(strategy.tell)
     for errors, chosen in (
         ([4.0, 1.0, 3.0, 2.0], [1, 3]),
         ([jnp.nan, jnp.nan, jnp.inf, 2.0], [3, 0]),
         ([jnp.nan] * 4, [0, 0]),
     ):
-        after, _ = strategy.tell(key, population, jnp.array(errors), state)
+        after, _ = tell(key, population, jnp.array(errors), state)
         expected = np.mean(np.asarray(candidates)[chosen], 0)
         np.testing.assert_allclose(after.centre["weights"], expected, rtol=1e-6)
 

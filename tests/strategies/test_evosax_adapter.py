@@ -47,6 +47,9 @@ def anywhere(key):
     }
 
 
+many_anywhere = jax.jit(jax.vmap(anywhere))
+
+
 SUITABLE = {  # for this problem, where an algorithm takes them
     "optimizer": optax.adam(0.1),
     "num_populations": 2,
@@ -73,7 +76,7 @@ def start(strategy, hyper=None, seed=0):
     params = {"bias": jnp.zeros(2), "kernel": jnp.ones((2, 2))}
     if (count := strategy.num_networks) > 1:
         keys = jax.random.split(jax.random.key(7), count)
-        params = evoae.Stacked(jax.vmap(anywhere)(keys))
+        params = evoae.Stacked(many_anywhere(keys))
     return init(strategy, jax.random.key(seed), params, hyper)
 
 
@@ -88,6 +91,17 @@ def run(strategy, state, num_generations=NUM_GENERATIONS, seed=1, batch=ALL, **s
         block_size=NUM_GENERATIONS,
         **settings,
     )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def ask(strategy, key, state):
+    population, state = strategy.ask(key, state)
+    return population, population.dense(strategy), state
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def tell(strategy, key, population, fitness, state):
+    return strategy.tell(key, population, fitness, state)
 
 
 def same(a, b):
@@ -148,9 +162,7 @@ def plain_loop(name, num_generations):
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         algorithm = algorithms.algorithms[name](24 // populations, solution=solution, **arguments)
         parameters = algorithm.default_params
-        networks = jax.vmap(anywhere)(
-            jax.random.split(jax.random.key(7), max(2, strategy.num_networks))
-        )
+        networks = many_anywhere(jax.random.split(jax.random.key(7), max(2, strategy.num_networks)))
         evaluated_first = name in algorithms.population_based_algorithms
         if not evaluated_first:
             begin = networks if populations > 1 else solution
@@ -212,17 +224,17 @@ def test_vmapped_runs_equal_a_loop(name):
 
 def test_the_first_population_is_evaluated_as_it_is():
     strategy = Evosax("GESMR_GA", 9)
-    networks = jax.vmap(anywhere)(jax.random.split(jax.random.key(7), 9))
+    networks = many_anywhere(jax.random.split(jax.random.key(7), 9))
     state = start(strategy)
-    population, state = strategy.ask(jax.random.key(1), state)
-    same(population.dense(strategy), networks)
+    population, candidates, state = ask(strategy, jax.random.key(1), state)
+    same(candidates, networks)
     errors = jax.vmap(error, (0, None))(networks, ALL)
-    state, info = strategy.tell(jax.random.key(2), population, errors, state)
+    state, info = tell(strategy, jax.random.key(2), population, errors, state)
     same(state.best, jax.tree.map(lambda leaf: leaf[jnp.argmin(errors)], networks))
     assert info.best_fitness == state.best_fitness == errors.min()
     np.testing.assert_array_equal(state.search.fitness, errors)
-    population, _ = strategy.ask(jax.random.key(3), state)  # its elite comes first, as it is
-    same(jax.tree.map(lambda leaf: leaf[0], population.dense(strategy)), state.best)
+    _, candidates, _ = ask(strategy, jax.random.key(3), state)  # its elite comes first, as it is
+    same(jax.tree.map(lambda leaf: leaf[0], candidates), state.best)
 
 
 def test_with_changing_data_the_best_is_that_of_the_last_generation():
@@ -268,7 +280,7 @@ def test_errors_name_what_came_and_what_is_allowed(make, message):
 
 
 def test_errors_of_the_networks_to_begin_with(key):
-    one, many = anywhere(key), evoae.Stacked(jax.vmap(anywhere)(jax.random.split(key, 8)))
+    one, many = anywhere(key), evoae.Stacked(many_anywhere(jax.random.split(key, 8)))
     with pytest.raises(ValueError, match=r"evoae\.Stacked of 8 networks for PSO, got one network"):
         Evosax("PSO", 8).init(key, one)
     with pytest.raises(ValueError, match=r"one network for CMA_ES, got evoae\.Stacked"):
@@ -291,7 +303,6 @@ def test_without_evosax_the_extra_is_named(monkeypatch, capsys):
 def test_a_strategy_of_ours_in_a_loop_like_that_of_evosax(key):
     """The loop of evosax's own examples, with nothing of `evolve`."""
     strategy = GeneticAlgorithm(population_size=32, mutation=Gaussian(0.2))
-    ask, tell = (jax.jit(method, static_argnums=0) for method in (_ask, _tell))
     state = strategy.init(key, {"bias": jnp.zeros(2), "kernel": jnp.ones((2, 2))})
     bests = []
     for _ in range(60):
@@ -303,12 +314,3 @@ def test_a_strategy_of_ours_in_a_loop_like_that_of_evosax(key):
     assert bests == sorted(bests, reverse=True)
     assert bests[-1] < 0.2
     np.testing.assert_allclose(error(state.best, ALL), bests[-1], rtol=1e-5)
-
-
-def _ask(strategy, key, state):
-    population, state = strategy.ask(key, state)
-    return population, population.dense(strategy), state
-
-
-def _tell(strategy, key, population, fitness, state):
-    return strategy.tell(key, population, fitness, state)

@@ -1,5 +1,7 @@
 """The evolution strategy that probes single weights, against its rule written in NumPy."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +21,17 @@ def error(params):
     return jnp.square(trees.ravel(params) - jnp.arange(12.0)).sum()
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def ask(strategy, key, state):
+    population, state = strategy.ask(key, state)
+    return population, jax.vmap(error)(population.dense(strategy)), state
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def tell(strategy, key, population, errors, state):
+    return strategy.tell(key, population, errors, state)
+
+
 @pytest.mark.parametrize("encoder_rate", [1.0, 0.25])
 def test_the_centre_moves_by_adams_rule_on_the_probed_weights(encoder_rate):
     strategy = ProbeEvolutionStrategy(6, learning_rate=0.1, horizon=20.0, encoder_rate=encoder_rate)
@@ -27,11 +40,10 @@ def test_the_centre_moves_by_adams_rule_on_the_probed_weights(encoder_rate):
     centre = np.ones(12)
     slope, square, probes = np.zeros(12), np.zeros(12), np.zeros(12)
     for generation in range(5):
-        population, state = strategy.ask(jax.random.key(generation), state)
-        errors = jax.vmap(error)(population.dense(strategy))
+        population, errors, state = ask(strategy, jax.random.key(generation), state)
         positions = np.asarray(population.perturbation.positions[1:, 0])
         lengths = np.asarray(population.perturbation.values[1:, 0], np.float64)
-        state, _ = strategy.tell(jax.random.key(0), population, errors, state)
+        state, _ = tell(strategy, jax.random.key(0), population, errors, state)
 
         found = (np.asarray(errors[1:], np.float64) - float(errors[0])) / lengths
         rate = 0.1 * max(0.5 * (1 + np.cos(np.pi * generation / 20)), LAST_RATE)
