@@ -479,7 +479,7 @@ def test_the_command_line_puts_the_subtree_mutation_around_the_other(config):
 def test_a_run_leaves_trees_among_its_genes(config, tmp_path):
     result = train(dataclasses.replace(config, out=tmp_path / "run"), progress=False)
     genotype = np.load(tmp_path / "run" / "genotype.npz")
-    assert "params/encoder/4_UnitGraph/symbols" in genotype.files
+    assert "encoder/4_UnitGraph/symbols" in genotype.files
     assert result.trace.best_fitness[-1] == pytest.approx(result.error, rel=1e-5)
 
 
