@@ -36,7 +36,8 @@ class DataQuery:
     """List the data sets, or load one, downloaded if need be, and describe it.
 
     Attributes:
-      source: a name, an .npz file, or a folder of IDX or PNG files; all names without it.
+      source: a name, an .npz or .npy file, or a folder of IDX, PNG or JPEG files; all names without
+        it.
       split: which of its splits.
     """
 

@@ -1,4 +1,4 @@
-"""Images by name or from files: bundled, tensorflow-datasets, IDX, NPZ, folders of PNG."""
+"""Images by name or from files: bundled, tensorflow-datasets, IDX, NPZ, folders of pictures."""
 
 from evoae.data.catalogue import DatasetInfo, available
 from evoae.data.dataset import Dataset, scale

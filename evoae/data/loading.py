@@ -10,8 +10,9 @@ from evoae.checks import check_choice, check_range
 from evoae.data import idx
 from evoae.data.catalogue import DatasetInfo, available
 from evoae.data.dataset import Dataset, scale
-from evoae.data.npz import read_npz
-from evoae.data.png import read_png_folder
+from evoae.data.npz import read_npy, read_npz
+from evoae.data.pictures import read_picture_folder
+from evoae.files import user_path
 
 _SPLITS = ("train", "test")
 _DTYPES = ("float32", "uint8")
@@ -31,10 +32,12 @@ def load(
 
     Args:
       source: a name of `available()`; or a path: an .npz file (keys `x_train`, `y_train`, `x_test`,
-        `y_test`, or `images`, `labels`; uint8 [N, H, W] or [N, H, W, C]), a folder of IDX files
-        under MNIST's names (plain or .gz), or a folder of PNG images (grey or RGB, of one size,
+        `y_test`, or `train_images` and so on, or `images`, `labels`, or a single array; uint8 or
+        bool [N, H, W] or [N, H, W, C]), an .npy file, a folder of IDX files under MNIST's names
+        (plain or .gz), or a folder of PNG or JPEG images (8-bit grey or RGB, opaque, of one size,
         in the order of their names; if they lie in sub-folders, these are the classes). A name
-        goes before a path: write "./mnist" for a folder of that name.
+        goes before a path: write "./mnist" for a folder of that name. Images of 0 and 1 alone are
+        black and white.
       split: "train" or "test". Sources without splits have "train" only.
       low: the value of black.
       high: the value of white, above low.
@@ -103,7 +106,7 @@ def _existing_path(source: str | os.PathLike[str]) -> Path:
     # An empty string would be the current folder.
     if not isinstance(source, str | os.PathLike) or source == "":
         raise ValueError(f"source must be a name or a path, got {source!r}")
-    path = Path(source).expanduser()
+    path = user_path(source)
     if path.exists():
         return path
     names = ", ".join(info.name for info in available())
@@ -130,33 +133,63 @@ def _read_named(
 def _read_path(path: Path, split: str) -> tuple[np.ndarray, np.ndarray | None]:
     if path.suffix.lower() == ".npz":
         return read_npz(path, split)
+    if path.suffix.lower() == ".npy":
+        return read_npy(path, split), None
     if not path.is_dir():
         raise ValueError(
-            f"source must be a folder, an .npz file or the name of a data set, got {str(path)!r}"
+            "source must be a folder, an .npz or .npy file or the name of a data set, "
+            f"got {str(path)!r}"
         )
     if idx.is_idx_folder(path):
         return idx.read_folder(path, split)
     if split != "train":
-        raise ValueError(f"split={split!r}: a folder of PNG images has the split 'train' only")
-    return read_png_folder(path)
+        raise ValueError(f"split={split!r}: a folder of images has the split 'train' only")
+    return read_picture_folder(path)
 
 
 def _checked(
     images: np.ndarray, labels: np.ndarray | None, source: str
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Returns images uint8 [N, H, W, C] and labels int32 [N], or raises a ValueError."""
+    if images.dtype == bool:
+        images = images.astype(np.uint8)
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.size == 0:
+        how = "; multiply floats in 0..1 by 255 and round them" if images.dtype.kind == "f" else ""
         raise ValueError(
             f"{source}: images must be uint8 [N, H, W] or [N, H, W, C] and not empty, "
-            f"got {images.dtype} {list(images.shape)}"
+            f"got {images.dtype} {list(images.shape)}{how}"
         )
     if images.ndim == 3:
         images = images[..., None]
-    if labels is None:
-        return images, None
-    if labels.shape != (len(images),) or not np.issubdtype(labels.dtype, np.integer):
+    if labels is not None:
+        labels = check_labels(labels, len(images), f"{source}: ")
+    return stretched(images), labels
+
+
+def stretched(images: np.ndarray) -> np.ndarray:
+    """Images uint8, of which those of 0 and 1 alone become 0 and 255: black and white."""
+    return images * np.uint8(255) if images.max() == 1 else images
+
+
+def check_labels(labels: np.ndarray, number: int, prefix: str = "") -> np.ndarray:
+    """Returns labels as int32 [N], or raises a `ValueError`: names as their place among all names.
+
+    >>> check_labels(np.array(["cat", "dog", "cat"]), 3)
+    array([0, 1, 0], dtype=int32)
+    """
+    if labels.shape == (number, 1):
+        labels = labels[:, 0]
+    if labels.dtype.kind == "U":
+        labels = np.unique(labels, return_inverse=True)[1]
+    if labels.shape != (number,) or not np.issubdtype(labels.dtype, np.integer):
         raise ValueError(
-            f"{source}: labels must be {len(images)} integers, one an image, "
-            f"got {labels.dtype} {list(labels.shape)}"
+            f"{prefix}labels must be {number} integers or names, one an image, "
+            f"got {labels.dtype} {list(labels.shape)}; images alone do without"
         )
-    return images, labels.astype(np.int32)
+    limits = np.iinfo(np.int32)
+    if labels.min() < limits.min or labels.max() > limits.max:
+        raise ValueError(
+            f"{prefix}labels must be from {limits.min} to {limits.max}, "
+            f"got {labels.min()} to {labels.max()}"
+        )
+    return labels.astype(np.int32)

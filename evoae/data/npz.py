@@ -1,32 +1,44 @@
-"""NumPy's .npz files, with the keys of Keras or with plain ones."""
+"""NumPy's .npz and .npy files, with the keys of Keras and others, or with plain ones."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from evoae.files import array_names, in_short, open_file, read_arrays
+
+_KEYS = (("x_{}", "y_{}"), ("{}_images", "{}_labels"))
+
 
 def read_npz(path: Path, split: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Reads images and labels (None without a key) from the keys `x_<split>` and `y_<split>`.
+    """Reads images and labels (None without a key).
 
-    A file with the key `images`, and perhaps `labels`, has the split "train" only. Nothing is
-    unpickled.
+    Keys are `x_<split>` and `y_<split>`, or `<split>_images` and `<split>_labels`. A file with the
+    key `images`, and perhaps `labels`, or with a single array, has the split "train" only. Nothing
+    is unpickled.
     """
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"{path} is not an .npz file, or is truncated")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            found = sorted(arrays)
-            keys = ("images", "labels") if "images" in found else (f"x_{split}", f"y_{split}")
-            images, labels = (arrays[key] if key in found else None for key in keys)
-    # A damaged archive makes its readers raise almost anything.
-    except Exception as error:
-        reason = " ".join(str(error).split())  # one line
-        raise ValueError(f"{path} is a damaged .npz file: {reason}") from error
-    if keys[0] == "images" and split != "train":
-        raise ValueError(f"split={split!r}: {path} has one split only, 'train' (its key `images`)")
-    if images is None:
-        raise ValueError(
-            f"split={split!r}: {path} has neither the key `{keys[0]}` nor `images`, but {found}"
-        )
-    return images, labels
+    found = array_names(path)
+    pairs = [(images.format(split), labels.format(split)) for images, labels in _KEYS]
+    plain = "images" if "images" in found or len(found) != 1 else found[0]
+    for images, labels in (*pairs, (plain, "labels")):
+        if images in found:
+            if images == plain and split != "train":
+                raise ValueError(
+                    f"split={split!r}: {path} has one split only, 'train' (its key `{images}`)"
+                )
+            arrays = read_arrays(path, (images, labels))
+            return arrays[images], arrays.get(labels)
+    wanted = ", ".join(f"`{images}`" for images, _ in pairs)
+    raise ValueError(
+        f"split={split!r}: {path} has none of the keys {wanted} and `images`, but {found}"
+    )
+
+
+def read_npy(path: Path, split: str) -> np.ndarray:
+    """Reads the images of a file with a single array, which has the split "train" only."""
+    if split != "train":
+        raise ValueError(f"split={split!r}: {path} has one split only, 'train'")
+    with open_file(path) as file:
+        try:
+            return np.asarray(np.load(file, allow_pickle=False))
+        except Exception as error:  # damaged ones make NumPy raise almost anything
+            raise ValueError(f"{path} is a damaged .npy file: {in_short(error)}") from error

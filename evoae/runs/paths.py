@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae import data
+from evoae.data.loading import check_labels, stretched
 from evoae.engine.versions import environment
+from evoae.files import in_short, read_arrays
 from evoae.report.output_files import replacing
 from evoae.report.page.record import CONFIG
 from evoae.runs.config import DataConfig, RunConfig, from_json, to_json
@@ -140,9 +142,11 @@ def check_dataset(
 
     Raises:
       ValueError: images that are not uint8 or floats in data.low..data.high, or labels that are not
-        one integer an image.
+        one integer or name an image.
     """
     pixels = np.asarray(images)
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8)
     if pixels.ndim == 3:
         pixels = pixels[..., None]
     if pixels.ndim != 4 or pixels.size == 0 or pixels.dtype.kind not in "uf":
@@ -159,15 +163,11 @@ def check_dataset(
             )
     elif pixels.dtype != np.uint8:
         raise ValueError(f"images must be uint8 or floats, got {pixels.dtype}")
-    if labels is None:
-        return data.Dataset(pixels, None, IMAGES)
-    numbers = np.asarray(labels)
-    if numbers.shape != (len(pixels),) or numbers.dtype.kind not in "iu":
-        raise ValueError(
-            f"labels must be {len(pixels)} integers, one an image, got {numbers.dtype} "
-            f"{list(numbers.shape)}"
-        )
-    return data.Dataset(pixels, numbers.astype(np.int32), IMAGES)
+    else:
+        pixels = stretched(pixels)
+    if labels is not None:
+        labels = check_labels(np.asarray(labels), len(pixels))
+    return data.Dataset(pixels, labels, IMAGES)
 
 
 def keep_images(folder: Path, config: RunConfig, dataset: data.Dataset) -> RunConfig:
@@ -178,7 +178,7 @@ def keep_images(folder: Path, config: RunConfig, dataset: data.Dataset) -> RunCo
     return _with_source(dataclasses.replace(config, out=folder), str(folder / IMAGES))
 
 
-def read_images(path: Path) -> data.Dataset:
+def read_images(path: Path, config: DataConfig) -> data.Dataset:
     """The images that `keep_images` wrote.
 
     Raises:
@@ -186,10 +186,7 @@ def read_images(path: Path) -> data.Dataset:
       ValueError: it is damaged.
     """
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-            labels = arrays["labels"] if "labels" in arrays.files else None
-            return data.Dataset(arrays["images"], labels, IMAGES)
-    except OSError:
-        raise
-    except Exception as error:  # a damaged archive makes its readers raise almost anything
-        raise ValueError(f"data.source: {str(path)!r} is damaged: {error}") from error
+        arrays = read_arrays(path)
+        return check_dataset(arrays["images"], arrays.get("labels"), config)
+    except (ValueError, LookupError) as error:
+        raise ValueError(f"data.source: {str(path)!r}: {in_short(error)}") from error

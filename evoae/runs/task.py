@@ -219,7 +219,7 @@ def _parts(config: RunConfig, dataset: data.Dataset) -> tuple[Images, Images | N
 def _dataset(config: RunConfig) -> data.Dataset:
     source = Path(config.data.source)
     if config.out is not None and source == Path(config.out) / IMAGES:
-        return read_images(source)
+        return read_images(source, config.data)
     return _load(config.data)
 
 

@@ -69,7 +69,7 @@ def train(
         `evoae.runs.RunConfig`.
       images: to learn in place of `config.data.source`: uint8, or floats in data.low..data.high;
         [N, H, W, C], or [N, H, W] for grey ones. They are kept in the folder.
-      labels: of the images, integers [N], for the latent map.
+      labels: of the images, integers or names [N], for the latent map.
       progress: print the device, the baselines, the progress and the result.
       live: show the page while the run goes on, to browsers on this machine; prints its address.
       observers: are told of each block besides; see `evoae.runs.Observer`.

@@ -33,7 +33,8 @@ class DataConfig(Checked):
     """The images to learn.
 
     Attributes:
-      source: a name that `evoae data` lists, an .npz file, or a folder of IDX or PNG files.
+      source: a name that `evoae data` lists, an .npz or .npy file, or a folder of IDX,
+        PNG or JPEG files.
       split: "train" or "test".
       low: the value of black.
       high: the value of white, above low.
