@@ -64,7 +64,7 @@ class Population(NamedTuple):
 
     def dense(self, strategy: Any) -> Params:
         """All candidates whole, by the strategy that asked for them: leaves [P, ...]."""
-        return jax.vmap(strategy.express, (None, 0))(self, jnp.arange(self.size))
+        return jax.vmap(strategy.express, (None, 0))(self, jnp.arange(self.size, dtype=jnp.int32))
 
 
 class Info(NamedTuple):

@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 
 from evoae.types import Hyper, Params
 
@@ -22,7 +23,7 @@ class Arithmetic:
 
     def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> jax.Array:
         """The share of the second parent, float32 in 0..1."""
-        return jax.random.uniform(jax.random.fold_in(key, index))
+        return jax.random.uniform(jax.random.fold_in(key, index), (), jnp.float32)
 
     def apply(self, first: Params, second: Params, perturbation: jax.Array) -> Params:
         """The child; exactly the first parent where both are equal."""

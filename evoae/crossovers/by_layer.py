@@ -33,7 +33,9 @@ class ByLayer(Checked):
 
     def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> jax.Array:
         """For each layer, whether it comes from the second parent; bool [L]."""
-        drawn = jax.random.uniform(jax.random.fold_in(key, index), trees.layer_sizes(params).shape)
+        drawn = jax.random.uniform(
+            jax.random.fold_in(key, index), trees.layer_sizes(params).shape, jnp.float32
+        )
         return drawn < hyper["rate"]
 
     def apply(self, first: Params, second: Params, perturbation: jax.Array) -> Params:

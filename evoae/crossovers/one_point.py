@@ -25,8 +25,10 @@ class OnePoint:
     def sample(self, key: jax.Array, index: jax.Array, params: Params, hyper: Hyper) -> jax.Array:
         """The first position, of 1..D-1, whose weight is the second parent's; int32."""
         last = max(trees.size(params), 2)  # a network of one weight has no place to be cut
-        return jax.random.randint(jax.random.fold_in(key, index), (), 1, last)
+        return jax.random.randint(jax.random.fold_in(key, index), (), 1, last, jnp.int32)
 
     def apply(self, first: Params, second: Params, perturbation: jax.Array) -> Params:
         a, b = trees.ravel(first), trees.ravel(second)
-        return trees.unravel(jnp.where(jnp.arange(a.size) < perturbation, a, b), first)
+        return trees.unravel(
+            jnp.where(jnp.arange(a.size, dtype=jnp.int32) < perturbation, a, b), first
+        )

@@ -55,8 +55,8 @@ class SubtreeCrossover(Checked):
         number = num_trees(params)
         for_crossed, for_points = jax.random.split(jax.random.fold_in(key, index))
         return SubtreeCrossoverPerturbation(
-            jax.random.uniform(for_crossed, (number,)) < hyper["rate"],
-            jax.random.uniform(for_points, (number, 2)),
+            jax.random.uniform(for_crossed, (number,), jnp.float32) < hyper["rate"],
+            jax.random.uniform(for_points, (number, 2), jnp.float32),
         )
 
     def apply(
@@ -65,7 +65,7 @@ class SubtreeCrossover(Checked):
 
         def cross(number: int, tree: Genotype, donor: Genotype) -> Genotype:
             own, other = (sizes_of(symbols_of(one["symbols"])) for one in (tree, donor))
-            places = jnp.arange(len(own))
+            places = jnp.arange(len(own), dtype=jnp.int32)
             to, what = perturbation.points[number]
             place = drawn_place(to, places < own[0])
             root = drawn_place(what, (places < other[0]) & (other <= room_at(own, place)))

@@ -46,7 +46,7 @@ def minibatch(key: jax.Array, data: DataT, batch_size: int | None) -> DataT:
     if batch_size == num_rows:
         return data
     if 4 * batch_size > num_rows:
-        rows = jax.random.permutation(key, num_rows)[:batch_size]
+        rows = jax.random.permutation(key, jnp.arange(num_rows, dtype=jnp.int32))[:batch_size]
     else:
         rows = _distinct(key, num_rows, batch_size)
     return jax.tree.map(lambda leaf: jnp.asarray(leaf)[rows], data)

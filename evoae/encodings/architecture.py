@@ -71,7 +71,7 @@ class Architecture(NamedTuple):
 
     def passed(self, counts: jax.Array, factors: Factors, length: int) -> jax.Array:
         """Which values of an axis are used, bool [length]; counts are int32 [J], one a size."""
-        used, value = jnp.ones(length, bool), jnp.arange(length)
+        used, value = jnp.ones(length, bool), jnp.arange(length, dtype=jnp.int32)
         for place, repeat in factors:
             used &= value // repeat % self.sizes[place].choices < counts[place]
         return used
@@ -99,7 +99,7 @@ def rings(side: int) -> jax.Array:
     >>> rings(4)[0].tolist(), rings(3)[1].tolist()
     ([1, 1, 1, 1], [1, 0, 1])
     """
-    off = jnp.abs(2 * jnp.arange(side) - (side - 1)) // 2
+    off = jnp.abs(2 * jnp.arange(side, dtype=jnp.int32) - (side - 1)) // 2
     return jnp.maximum(off[:, None], off[None])
 
 

@@ -119,7 +119,7 @@ def step(cells: Cells, program: Program) -> Cells:
     rank = jnp.cumsum(divides)
     divides &= rank <= num_units - cells.num_cells
     rank = jnp.cumsum(divides)
-    unit = jnp.arange(num_units)
+    unit = jnp.arange(num_units, dtype=jnp.int32)
     place = (
         unit + rank - jnp.int32(divides)
     )  # where the cell, or its first child, stands afterwards
@@ -226,7 +226,7 @@ def dealt(linked: jax.Array, number: int) -> jax.Array:
     """
     cell = (jnp.cumsum(linked) - 1)[:, None]
     cells = jnp.maximum(linked.sum(), 1)
-    feature = jnp.arange(number)[None]
+    feature = jnp.arange(number, dtype=jnp.int32)[None]
     few = feature * cells // number == cell
     many = cell * number // cells == feature
     return linked[:, None] & jnp.where(cells <= number, few, many)

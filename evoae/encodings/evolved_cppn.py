@@ -69,7 +69,7 @@ class EvolvedCPPN(Encoding):
         genotype = jax.tree.map(jnp.asarray, genotype)  # a loop indexes them
         links = jnp.where(genotype["gates"] > 0, genotype["weights"], 0.0)
         chosen = genotype["activations"].argmax(1)
-        values = jnp.zeros((num_inputs + self.max_nodes - 1, inputs.shape[1]))
+        values = jnp.zeros((num_inputs + self.max_nodes - 1, inputs.shape[1]), inputs.dtype)
         values = values.at[:num_inputs].set(inputs)
 
         def total(node: jax.Array | int, values: jax.Array) -> jax.Array:

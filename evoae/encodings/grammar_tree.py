@@ -125,7 +125,7 @@ def symbols_of(rows: jax.Array) -> jax.Array:
 def _without_room(symbols: jax.Array, room: jax.Array | int) -> jax.Array:
     """Where a prefix of symbols [T] has come to one whose branches find no place; bool [T]."""
     missing = 1 + jnp.cumsum(jnp.asarray(ARITIES)[symbols] - 1)
-    free = room - 1 - jnp.arange(len(symbols))  # places that follow
+    free = room - 1 - jnp.arange(len(symbols), dtype=jnp.int32)  # places that follow
     return jnp.cumsum(missing > free) > 0
 
 
@@ -142,7 +142,7 @@ def sizes_of(symbols: jax.Array) -> jax.Array:
     """
     steps = jnp.asarray(ARITIES)[symbols] - 1
     after = jnp.cumsum(steps)
-    places = jnp.arange(len(symbols))
+    places = jnp.arange(len(symbols), dtype=jnp.int32)
     # A subtree ends where one branch less is missing than before it.
     ends = (places[None] >= places[:, None]) & (after[None] < (after - steps)[:, None])
     return ends.argmax(1).astype(jnp.int32) - places + 1
@@ -154,7 +154,7 @@ def grafted(tree: Genotype, place: jax.Array, donor: Genotype, root: jax.Array) 
     What would not fit in the array is lost; so choose one of at most `room_at(tree, place)`.
     """
     own, other = (sizes_of(symbols_of(one["symbols"])) for one in (tree, donor))
-    places = jnp.arange(len(tree["values"]))
+    places = jnp.arange(len(tree["values"]), dtype=jnp.int32)
     new = other[root]
     inside = (places >= place) & (places < place + new)
     kept = jnp.clip(jnp.where(places < place, places, places - new + own[place]), max=places[-1])

@@ -119,7 +119,7 @@ def over_devices(
     on_each = -(-num_units // mesh.size) * unit
 
     def of_device(shared: Any, rows: Any) -> jax.Array:
-        own = lax.axis_index(AXIS) * on_each + jnp.arange(on_each)
+        own = lax.axis_index(AXIS) * on_each + jnp.arange(on_each, dtype=jnp.int32)
         values = function(shared, trees.take(rows, jnp.minimum(own, count - 1)))
         return lax.all_gather(values, AXIS, tiled=True)
 

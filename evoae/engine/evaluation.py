@@ -83,7 +83,7 @@ def evaluate(
 
         return in_chunks(of_chunk, size, index)
 
-    rows = jnp.arange(population.size)
+    rows = jnp.arange(population.size, dtype=jnp.int32)
     return over_devices(of_rows, (population, batch), rows, unit=tile, mesh=mesh)
 
 
@@ -196,7 +196,7 @@ def in_chunks(function: Callable[[Any], jax.Array], size: int, rows: Any) -> jax
     chunks = -(-count // size)
     if chunks == 1:
         return function(rows)
-    index = jnp.minimum(jnp.arange(chunks * size), count - 1).reshape(chunks, size)
+    index = jnp.minimum(jnp.arange(chunks * size, dtype=jnp.int32), count - 1).reshape(chunks, size)
     errors = lax.map(lambda at: function(trees.take(rows, at)), index)
     return errors.reshape(-1)[:count]
 

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from evoae.checks import check_whole
 from evoae.engine.devices import explained, local, population_mesh, replicated
 from evoae.engine.evaluation import evaluate, evaluate_parent, num_units, single_changes
-from evoae.fitness.batches import drawn, is_noisy, prepared
+from evoae.fitness.batches import check_batch, drawn, is_noisy, prepared
 from evoae.strategies import Strategy
 from evoae.strategies.base import check_strategy
 from evoae.types import Batch, FitnessFn, Info
@@ -199,6 +199,7 @@ def evolve(
     ((30,), True)
     """
     check_strategy("strategy", strategy)
+    check_batch(fitness, batch)
     for name, value in (("num_generations", num_generations), ("block_size", block_size)):
         check_whole(name, value, 1)
     sizes = {"batch_size": batch_size, "chunk_size": chunk_size}
@@ -235,12 +236,21 @@ def evolve(
         state, done = after, done + now
         traces.append(trace)
         if not np.isfinite(trace.best_fitness).all():
-            raise InvalidFitnessError(local(state, mesh), _joined(traces))
+            raise InvalidFitnessError(local(state, mesh), _joined(traces), _advice(batch))
     return local(state, mesh), _joined(traces)
 
 
 def _joined(traces: list[Info]) -> Info:
     return jax.tree.map(lambda *rows: np.concatenate(rows), *traces)
+
+
+ADVICE = "use smaller mutations, or weights that keep the error finite"
+
+
+def _advice(batch: Batch) -> str:
+    """What to do where no error is finite."""
+    floats = [x for x in map(jnp.asarray, jax.tree.leaves(batch)) if x.dtype.kind == "f"]
+    return ADVICE if all(jnp.isfinite(x).all() for x in floats) else "the batch has NaN in it"
 
 
 class InvalidFitnessError(FloatingPointError):
@@ -252,10 +262,10 @@ class InvalidFitnessError(FloatingPointError):
       trace: the trace up to there.
     """
 
-    def __init__(self, state: Any, trace: Info) -> None:
+    def __init__(self, state: Any, trace: Info, advice: str = ADVICE) -> None:
         self.state, self.trace = state, trace
         bad = int(np.argmax(~np.isfinite(trace.best_fitness)))
         super().__init__(
             f"fitness: none of the candidates of generation {bad} of this call has a finite error; "
-            "use smaller mutations, or weights that keep the error finite"
+            f"{advice}"
         )

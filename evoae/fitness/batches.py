@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
-from evoae.data import minibatch
+from evoae.data import Dataset, minibatch
 from evoae.types import Batch, FitnessFn
 
 
@@ -26,6 +27,17 @@ class CorruptedBatch(NamedTuple):
 
     inputs: jax.Array  # what the model is given
     targets: jax.Array  # the clean images
+
+
+def check_batch(fitness: FitnessFn, batch: Batch) -> None:
+    """Raises a `ValueError` unless a batch is arrays, and such as the fitness can judge."""
+    if isinstance(batch, Dataset):
+        raise ValueError("batch must be arrays, got a Dataset; pass its images")
+    for leaf in jax.tree.leaves(batch):
+        if not isinstance(leaf, jax.Array | np.ndarray | np.number | int | float):
+            raise ValueError(f"batch must be arrays of NumPy or JAX, got a {type(leaf).__name__}")
+    if hasattr(fitness, "check"):
+        fitness.check(batch)
 
 
 def is_noisy(fitness: FitnessFn) -> bool:

@@ -85,5 +85,5 @@ class SaltAndPepperNoise(Checked):
 
 def _of_pixels(key: jax.Array, images: jax.Array) -> jax.Array:
     """U(0, 1), one value a pixel and the same for all of its channels: [N, height, width, C]."""
-    drawn = jax.random.uniform(key, (*images.shape[:-1], 1))
+    drawn = jax.random.uniform(key, (*images.shape[:-1], 1), jnp.float32)
     return jnp.broadcast_to(drawn, images.shape)

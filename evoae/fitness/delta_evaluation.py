@@ -96,7 +96,9 @@ class DeltaEvaluation:
         count = positions.shape[0]
         layer, index = self._locate(positions)
         sort = jnp.argsort(layer, stable=True)
-        ends = jnp.searchsorted(layer[sort], jnp.arange(len(self.weighted)), side="right")
+        ends = jnp.searchsorted(
+            layer[sort], jnp.arange(len(self.weighted), dtype=jnp.int32), side="right"
+        )
         starts = jnp.concatenate([jnp.zeros(1, ends.dtype), ends[:-1]])
         index, deltas = (jnp.pad(x[sort], (0, self.tile)) for x in (index, deltas))
         rows = count + self.tile

@@ -9,6 +9,7 @@ import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from evoae.checks import Checked, check_corruption, check_kl_weight, check_range
 from evoae.data import scale
@@ -99,6 +100,11 @@ class Reconstruction(Checked):
             raise ValueError(f"model must be a Flax Linen module, got {self.model!r}")
         super().__post_init__()
         check_range(self.low, self.high)
+        if self._error.in_unit_interval and not 0 <= self.low < self.high <= 1:
+            raise ValueError(
+                f"low and high must be in 0..1 for the error {self.error}, "
+                f"got {self.low:g} and {self.high:g}"
+            )
         check_corruption("corruption", self.corruption)
         object.__setattr__(self, "collections", hold_collections(self.collections))
         check_kl_weight(self.kl_weight, self.error)
@@ -122,6 +128,22 @@ class Reconstruction(Checked):
         """
         by_pixels = self._error.of_pixels and self.kl_weight is None
         return by_pixels and getattr(self.model, "follows_changes", False)
+
+    def check(self, batch: Batch) -> None:
+        """Raises a `ValueError` where pixels are not finite, or not in the range of the error."""
+        is_known = isinstance(batch, jax.Array | np.ndarray) and batch.size > 0
+        if not is_known or isinstance(batch, jax.core.Tracer):
+            return
+        if not jnp.issubdtype(batch.dtype, jnp.floating):
+            return  # uint8 are in range, others are refused by their type
+        pixels = np.asarray(batch)
+        if not np.isfinite(pixels).all():
+            raise ValueError("images must be finite, got NaN or infinity")
+        low, high = pixels.min(), pixels.max()
+        if self._error.in_unit_interval and (low < 0 or high > 1):
+            raise ValueError(
+                f"images must be in 0..1 for the error {self.error}, got {low:g}..{high:g}"
+            )
 
     def prepare(self, batch: Batch, key: jax.Array | None = None) -> Batch:
         """The work on a batch that is the same for all candidates; calling accepts the result.
@@ -152,7 +174,7 @@ class Reconstruction(Checked):
 
     def __call__(self, params: Params, batch: Batch) -> jax.Array:
         _check_params(params)
-        batch, divergence = self.prepare(batch), jnp.zeros(1)
+        batch, divergence = self.prepare(batch), jnp.zeros(1, jnp.float32)
         prepared = isinstance(batch, PreparedBatch)
         corrupted = isinstance(batch, CorruptedBatch)
         inputs = batch.inputs if prepared or corrupted else batch
@@ -281,6 +303,7 @@ class Reconstruction(Checked):
         return self._error.finish(error_sum / batch.targets.size).astype(jnp.float32)
 
     def _floats(self, images: jax.Array) -> jax.Array:
+        self.check(images)
         images = jnp.asarray(images)
         if images.ndim != 4 or 0 in images.shape:
             raise ValueError(

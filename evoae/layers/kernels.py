@@ -67,8 +67,8 @@ class Kernels(Layer):
             seen = jnp.where(is_bias, jnp.ones_like(seen), seen)
         if groups > 1:
             # A weight changes one feature of all groups, a bias one channel of one group.
-            of_bias = jnp.arange(groups * self.features) == channel
-            of_weight = jnp.tile(jnp.arange(self.features) == channel, groups)
+            of_bias = jnp.arange(groups * self.features, dtype=jnp.int32) == channel
+            of_weight = jnp.tile(jnp.arange(self.features, dtype=jnp.int32) == channel, groups)
             moved = jnp.where(is_bias, of_bias, of_weight).astype(seen.dtype)
             seen = jnp.repeat(seen, self.features, 0) * moved[:, None, None, None]
         values = delta * materialize(seen.reshape(-1))  # joined axes, as in `activate`

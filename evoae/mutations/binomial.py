@@ -45,18 +45,20 @@ def draw_positions(
     for_used, for_layer, for_position = jax.random.split(key, 3)
     rate, shape, size = jnp.float32(rate), (max_weights,), trees.size(params)
     if rate.ndim == 0:
-        positions = jax.random.randint(for_position, shape, 0, size)
+        positions = jax.random.randint(for_position, shape, 0, size, jnp.int32)
     else:
         trees.of_leaves("rate", rate, params)  # raises if it has another length
         sizes = trees.layer_sizes(params)
         starts, sizes = jnp.int32(sizes.cumsum() - sizes), jnp.int32(sizes)
         shares = jnp.cumsum(rate * sizes.astype(jnp.float32) / size)
         rate = shares[-1]
-        drawn = jax.random.uniform(for_layer, shape) * rate
+        drawn = jax.random.uniform(for_layer, shape, jnp.float32) * rate
         layer = jnp.minimum(jnp.searchsorted(shares, drawn, side="right"), len(sizes) - 1)
-        positions = starts[layer] + jax.random.randint(for_position, shape, 0, sizes[layer])
+        positions = starts[layer] + jax.random.randint(
+            for_position, shape, 0, sizes[layer], jnp.int32
+        )
     chance = (rate - 1) / max(max_weights - 1, 1)
-    used = jax.random.uniform(for_used, shape) < chance
+    used = jax.random.uniform(for_used, shape, jnp.float32) < chance
     return positions, used.at[0].set(True)
 
 
@@ -94,7 +96,7 @@ class Binomial(RandomNumber):
         """Positions and values of candidate `index`; what is unused has the value 0."""
         for_positions, for_values = jax.random.split(jax.random.fold_in(key, index))
         positions, used = draw_positions(for_positions, hyper["rate"], self.max_weights, params)
-        values = jax.random.uniform(for_values, (self.max_weights,), minval=-1.0, maxval=1.0)
+        values = jax.random.uniform(for_values, (self.max_weights,), jnp.float32, -1.0, 1.0)
         return SparsePerturbation(positions, jnp.where(used, values * hyper["scale"], 0.0))
 
     def apply(self, params: Params, perturbation: SparsePerturbation) -> Params:

@@ -60,5 +60,7 @@ class Gaussian(Mutation):
 
     def apply(self, params: Params, perturbation: NoisePerturbation) -> Params:
         # One draw for all arrays: many small ones cost more than the numbers themselves.
-        noise = trees.unravel(jax.random.normal(perturbation.key, (trees.size(params),)), params)
+        noise = trees.unravel(
+            jax.random.normal(perturbation.key, (trees.size(params),), jnp.float32), params
+        )
         return add_noise(params, perturbation.scale, noise)

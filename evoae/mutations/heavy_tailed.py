@@ -51,12 +51,14 @@ class HeavyTailed(Mutation):
         for_count, for_positions, for_values = jax.random.split(key, 3)
         numbers = jnp.arange(1, self.max_weights + 1, dtype=jnp.float32)
         up_to = jnp.cumsum(numbers ** -jnp.float32(hyper["exponent"]))
-        drawn = jax.random.uniform(for_count) * up_to[-1]
+        drawn = jax.random.uniform(for_count, (), jnp.float32) * up_to[-1]
         count = jnp.searchsorted(up_to, drawn, side="right") + 1
-        positions = jax.random.randint(for_positions, (self.max_weights,), 0, trees.size(params))
+        positions = jax.random.randint(
+            for_positions, (self.max_weights,), 0, trees.size(params), jnp.int32
+        )
         scale = trees.at_positions("scale", hyper["scale"], positions, params)
-        values = jax.random.cauchy(for_values, (self.max_weights,)) * scale
-        used = jnp.arange(self.max_weights) < count
+        values = jax.random.cauchy(for_values, (self.max_weights,), jnp.float32) * scale
+        used = jnp.arange(self.max_weights, dtype=jnp.int32) < count
         return SparsePerturbation(positions, jnp.where(used, values, 0.0))
 
     def apply(self, params: Params, perturbation: SparsePerturbation) -> Params:

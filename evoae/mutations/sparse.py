@@ -64,11 +64,13 @@ class Sparse(Mutation):
         if not self.shared_positions:
             for_positions = jax.random.fold_in(for_positions, index)
         for_values = jax.random.fold_in(for_values, index)
-        positions = jax.random.randint(for_positions, (self.num_weights,), 0, trees.size(params))
+        positions = jax.random.randint(
+            for_positions, (self.num_weights,), 0, trees.size(params), jnp.int32
+        )
         if self.distribution == "uniform":
-            values = jax.random.uniform(for_values, (self.num_weights,), minval=-1.0, maxval=1.0)
+            values = jax.random.uniform(for_values, (self.num_weights,), jnp.float32, -1.0, 1.0)
         else:
-            values = jax.random.normal(for_values, (self.num_weights,))
+            values = jax.random.normal(for_values, (self.num_weights,), jnp.float32)
         return SparsePerturbation(
             positions, values * trees.at_positions("scale", hyper["scale"], positions, params)
         )

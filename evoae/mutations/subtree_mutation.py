@@ -71,8 +71,8 @@ class SubtreeMutation(Mutation):
             jax.random.fold_in(for_trees, index), 3
         )
         return SubtreeMutationPerturbation(
-            jax.random.uniform(for_replaced, (number,)) < hyper["rate"],
-            jax.random.uniform(for_points, (number,)),
+            jax.random.uniform(for_replaced, (number,), jnp.float32) < hyper["rate"],
+            jax.random.uniform(for_points, (number,), jnp.float32),
             for_new,
             self.mutation.sample(for_mutation, index, params, hyper["mutation"]),
         )
@@ -81,7 +81,9 @@ class SubtreeMutation(Mutation):
 
         def replace(number: int, tree: Genotype) -> Genotype:
             sizes = sizes_of(symbols_of(tree["symbols"]))
-            place = drawn_place(perturbation.points[number], jnp.arange(len(sizes)) < sizes[0])
+            place = drawn_place(
+                perturbation.points[number], jnp.arange(len(sizes), dtype=jnp.int32) < sizes[0]
+            )
             key = jax.random.fold_in(perturbation.key, number)
             new = random_tree(key, self.max_new_nodes, room_at(sizes, place))
             child = grafted(tree, place, new, jnp.int32(0))

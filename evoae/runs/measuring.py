@@ -149,7 +149,7 @@ def measure_evidence(fitness: Reconstruction, params: Params, images: Images) ->
 def draw_prior_samples(task: Task, params: Params, number: int) -> npt.NDArray[np.float32]:
     """What the decoder makes of latents from N(0, 1), by one fixed key: [number, H, W, C]."""
     shape = (number, cast(Autoencoder, task.model).latent_size(task.images.shape[1:]))
-    latent = jax.random.normal(jax.random.key(0), shape)
+    latent = jax.random.normal(jax.random.key(0), shape, jnp.float32)
     return task.apply(params, latent, "decode")
 
 

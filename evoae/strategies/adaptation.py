@@ -88,7 +88,7 @@ class SAMR(Checked):
         self, key: jax.Array, index: jax.Array, parent: jax.Array, rates: jax.Array, hyper: Hyper
     ) -> jax.Array:
         """The parent's rate, changed; the copy of a parent has its rate unchanged."""
-        noise = jax.random.normal(jax.random.fold_in(key, index), rates.shape[1:])
+        noise = jax.random.normal(jax.random.fold_in(key, index), rates.shape[1:], jnp.float32)
         changed = rates[parent] * jnp.exp(hyper["speed"] * noise)
         return jnp.where(index < rates.shape[0], rates[parent], changed)
 
@@ -149,12 +149,14 @@ class GESMR(Checked):
         hyper: Hyper,
     ) -> jax.Array:
         for_parent, for_change = jax.random.split(key)
-        index = jnp.arange(improvement.shape[0])
+        index = jnp.arange(improvement.shape[0], dtype=jnp.int32)
         of_children = jnp.where(index < survivors.shape[0], jnp.inf, improvement)
         scores = jax.ops.segment_min(of_children, index % self.num_groups, self.num_groups)
         _, better = lax.top_k(-scores, (self.num_groups + 1) // 2)
-        parents = better[jax.random.randint(for_parent, (self.num_groups,), 0, len(better))]
-        powers = jax.random.uniform(for_change, rates.shape, minval=-1.0, maxval=1.0)
+        parents = better[
+            jax.random.randint(for_parent, (self.num_groups,), 0, len(better), jnp.int32)
+        ]
+        powers = jax.random.uniform(for_change, rates.shape, jnp.float32, -1.0, 1.0)
         changed = rates[parents] * hyper["spread"] ** powers
         return changed.at[0].set(rates[better[0]])
 

@@ -150,7 +150,7 @@ class GeneticAlgorithm(Strategy):
     def ask(self, key: jax.Array, state: State) -> tuple[Population, State]:
         """P candidates: the stored parents, then their children."""
         keys = jax.random.split(key, 2 if self._only_mutates else 6)
-        index = jnp.arange(self.population_size)
+        index = jnp.arange(self.population_size, dtype=jnp.int32)
         parent, perturbation = jax.vmap(self._describe, (None, None, 0))(keys, state, index)
         return Population(state.parents, parent, perturbation), state
 
@@ -218,7 +218,7 @@ class GeneticAlgorithm(Strategy):
         for_second, for_choice, for_crossover, for_rate = others
         second, crossed, rate = first, None, None
         if self.crossover is not None:
-            chance = jax.random.uniform(jax.random.fold_in(for_choice, index))
+            chance = jax.random.uniform(jax.random.fold_in(for_choice, index), (), jnp.float32)
             drawn = self._select(for_second, state, index)
             second = jnp.where(chance < state.hyper["crossover_rate"], drawn, first)
             crossed = self.crossover.sample(for_crossover, index, one, state.hyper["crossover"])

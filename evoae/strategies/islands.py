@@ -125,7 +125,7 @@ class Islands(Strategy):
     def ask(self, key: jax.Array, state: IslandsState) -> tuple[Population, IslandsState]:
         populations, islands = jax.vmap(self.strategy.ask)(self._keys(key), state.islands)
         # Parent s of island i becomes number s * I + i, like the candidates.
-        island = jnp.arange(self.num_islands)[:, None, None]
+        island = jnp.arange(self.num_islands, dtype=jnp.int32)[:, None, None]
         parent = populations.parent_ids * self.num_islands + island
         population = populations._replace(parent_ids=parent)
         return jax.tree.map(_joined, population), IslandsState(state.generation, islands)
@@ -162,7 +162,9 @@ class Islands(Strategy):
         return jax.vmap(self.strategy.immigrate)(islands, *arriving)
 
     def _keys(self, key: jax.Array) -> jax.Array:
-        return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(self.num_islands))
+        return jax.vmap(jax.random.fold_in, (None, 0))(
+            key, jnp.arange(self.num_islands, dtype=jnp.int32)
+        )
 
     def _by_island(self, leaf: jax.Array) -> jax.Array:
         """[P * I, ...] -> [I, P, ...]."""

@@ -67,6 +67,10 @@ def merge_hyper(defaults: Hyper, given: Hyper | None, path: str = "hyper") -> Hy
 
 def ranked_fitness(fitness: jax.Array, population_size: int) -> tuple[jax.Array, Info]:
     """Float32 fitness in which NaN and -inf count as +inf, and what to report of it."""
+    try:
+        fitness = jnp.asarray(fitness)  # a loop of Python leaves a list
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"fitness must be numbers, got {fitness!r}") from error
     if fitness.shape != (population_size,):
         raise ValueError(
             f"fitness must have shape ({population_size},), one error a candidate, "

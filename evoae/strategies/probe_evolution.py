@@ -108,11 +108,13 @@ class ProbeEvolutionStrategy(Strategy):
         length = state.hyper["probe_length"] * jnp.maximum(self._falling(state), LAST_LENGTH)
 
         def probe(index: jax.Array) -> SparsePerturbation:
-            position = jax.random.randint(jax.random.fold_in(for_position, index), (1,), 0, size)
+            position = jax.random.randint(
+                jax.random.fold_in(for_position, index), (1,), 0, size, jnp.int32
+            )
             sign = jax.random.rademacher(jax.random.fold_in(for_sign, index), (1,), jnp.float32)
             return SparsePerturbation(position, jnp.where(index == 0, 0.0, sign * length))
 
-        perturbation = jax.vmap(probe)(jnp.arange(self.population_size))
+        perturbation = jax.vmap(probe)(jnp.arange(self.population_size, dtype=jnp.int32))
         parents = jax.tree.map(lambda leaf: leaf[None], state.centre)
         parent = jnp.zeros((self.population_size, 2), jnp.int32)
         return Population(parents, parent, perturbation), state

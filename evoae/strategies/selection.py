@@ -23,7 +23,7 @@ class Truncation:
     """
 
     def select(self, key: jax.Array, count: int, hyper: Hyper) -> jax.Array:
-        return jax.random.randint(key, (), 0, count)
+        return jax.random.randint(key, (), 0, count, jnp.int32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Tournament(Checked):
     size: Count = 2
 
     def select(self, key: jax.Array, count: int, hyper: Hyper) -> jax.Array:
-        return jax.random.randint(key, (self.size,), 0, count).min()
+        return jax.random.randint(key, (self.size,), 0, count, jnp.int32).min()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,5 +69,5 @@ class LinearRank(Checked):
         # From 1 for the best to -1 for the worst.
         slope = jnp.asarray(1 - 2 * np.arange(count) / max(count - 1, 1), jnp.float32)
         up_to = jnp.cumsum(1 + (hyper["pressure"] - 1) * slope)
-        drawn = jax.random.uniform(key) * up_to[-1]
+        drawn = jax.random.uniform(key, (), jnp.float32) * up_to[-1]
         return jnp.minimum(jnp.searchsorted(up_to, drawn, side="right"), count - 1)

@@ -177,7 +177,7 @@ def test_errors_at_construction(make, message):
     ("params", "hyper", "message"),
     [
         ({}, None, "params must hold at least one array"),
-        ({"weights": jnp.arange(3)}, None, r"params\['weights'\] must be .*floats, got int32"),
+        ({"weights": jnp.arange(3)}, None, r"params\['weights'\] must be .*floats, got int"),
         ({"weights": 3.0}, None, r"params\['weights'\] must be an array of floats, got 3.0"),
         (
             evoae.Stacked({"weights": jnp.zeros((7, 4))}),
