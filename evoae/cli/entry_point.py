@@ -1,8 +1,11 @@
 """The `evoae` command: what it is called with, and its exit status."""
 
+import io
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import evoae
 from evoae.cli.list_commands import describe_data, list_presets
@@ -11,6 +14,7 @@ from evoae.cli.run_commands import compare, resume, sweep, train
 from evoae.engine.devices import use_cores
 from evoae.engine.generations import InvalidFitnessError
 from evoae.engine.hosts import leave
+from evoae.files import in_short
 from evoae.runs.config import DEFAULT_PRESET
 
 USAGE = f"""usage: evoae COMMAND [OPTIONS]
@@ -48,6 +52,10 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 }
 
 
+def _in_one_line(message: Warning | str, *_: Any, **__: Any) -> str:
+    return f"evoae: warning: {' '.join(str(message).split())}\n"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0, 2 after an error, 130 after a stop.
 
@@ -56,6 +64,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0
     """
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a console without a locale has no "é"
+    os.environ["MPLBACKEND"] = "agg"  # figures have canvases of their own, and need no other
+    warnings.formatwarning = _in_one_line
     if (here := os.getcwd()) not in sys.path:
         sys.path.append(here)  # where the user's own package.module:Name is looked for
     try:
@@ -73,6 +86,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     # RuntimeError is what JAX raises.
     except (ValueError, OSError, RuntimeError, MemoryError, InvalidFitnessError) as error:
-        print(f"evoae: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"evoae: error: {in_short(error)}", file=sys.stderr)
         return leave(2)
     return 0

@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from evoae.cli.options import parse
+from evoae.files import user_path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +32,10 @@ def report(arguments: list[str]) -> int:
 
     if not query.runs:
         raise ValueError("RUN must be the folder of a run, or several; got none")
-    records = [read_record(folder) for folder in query.runs]
-    beside = query.runs[0] if len(records) == 1 else query.runs[0].resolve().parent
-    path = query.out or beside / PAGE
+    runs = [user_path(folder) for folder in query.runs]
+    records = [read_record(folder) for folder in runs]
+    beside = runs[0] if len(records) == 1 else runs[0].resolve().parent
+    path = user_path(query.out or beside / PAGE)
     if not path.parent.is_dir():
         raise ValueError(f"out must be a file in a folder that exists, got {str(path)!r}")
     with writing(path):

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from evoae.checks import check_whole
 from evoae.engine.devices import explained, local, population_mesh, replicated
 from evoae.engine.evaluation import evaluate, evaluate_parent, num_units, single_changes
+from evoae.engine.programs import bound_programs
 from evoae.fitness.batches import check_batch, drawn, is_noisy, prepared
 from evoae.strategies import Strategy
 from evoae.strategies.base import check_strategy
@@ -202,6 +203,7 @@ def evolve(
     check_batch(fitness, batch)
     for name, value in (("num_generations", num_generations), ("block_size", block_size)):
         check_whole(name, value, 1)
+    bound_programs()
     sizes = {"batch_size": batch_size, "chunk_size": chunk_size}
     mesh: Mesh | None = None
     traces: list[Info] = []

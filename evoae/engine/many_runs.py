@@ -13,6 +13,7 @@ from evoae import trees
 from evoae.checks import check_whole
 from evoae.engine.evaluation import equal_size
 from evoae.engine.generations import DEFAULT_BLOCK_SIZE, block, generation
+from evoae.engine.programs import bound_programs
 from evoae.fitness.batches import check_batch
 from evoae.strategies import Strategy
 from evoae.strategies.base import check_strategy
@@ -77,6 +78,7 @@ def evolve_runs(
     for name, value in (("num_generations", num_generations), ("block_size", block_size)):
         check_whole(name, value, 1)
     check_whole("runs_at_once", runs_at_once, 1, optional=True)
+    bound_programs()
 
     devices = jax.local_devices()[:count]
     on_each = -(-count // len(devices))

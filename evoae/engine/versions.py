@@ -12,6 +12,12 @@ from evoae import __version__
 
 # What the machine has: its device files, and the extra of evoae that makes JAX use it.
 _ACCELERATORS = (("an NVIDIA GPU", "nvidia[0-9]*", "cuda12"), ("a TPU", "accel[0-9]*", "tpu"))
+_FLAGS = (
+    "jax_enable_x64",
+    "jax_threefry_partitionable",
+    "jax_default_matmul_precision",
+    "jax_default_prng_impl",
+)
 
 
 def device() -> str:
@@ -33,13 +39,14 @@ def unused_accelerator(folder: str | os.PathLike[str] = "/dev") -> str | None:
 
 
 def environment() -> dict[str, str]:
-    """Return the device, and the versions of Python, evoae and what it computes with.
+    """Return the device, the versions of what computes, and the flags of JAX that change bits.
 
     >>> sorted(environment())
-    ['device', 'evoae', 'flax', 'jax', 'jaxlib', 'python']
+    ['device', 'evoae', 'flags', 'flax', 'jax', 'jaxlib', 'python']
     """
     here = {"evoae": __version__, "python": platform.python_version()}
-    return {**here, **_versions(), "device": device()}
+    flags = ", ".join(f"{name}={getattr(jax.config, name)}" for name in _FLAGS)
+    return {**here, **_versions(), "device": device(), "flags": flags}
 
 
 @functools.cache

@@ -38,6 +38,7 @@ class Course(NamedTuple):
     error: npt.NDArray[Any]
 
 
+@style.plain()
 def draw_comparison(
     path: str | os.PathLike[str],
     courses: Sequence[Course],

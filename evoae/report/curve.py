@@ -20,6 +20,7 @@ WIDTH, HEIGHT = 5.6, 3.2  # of the axes, in inches
 Array = npt.NDArray[np.float64]
 
 
+@style.plain()
 def draw_curve(
     path: str | os.PathLike[str],
     generations: npt.ArrayLike,

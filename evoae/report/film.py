@@ -1,6 +1,7 @@
 """Which generations of a run become frames of its film."""
 
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy.typing as npt
 
 from evoae.checks import check_whole
 from evoae.data import scale
+from evoae.files import read_arrays
 from evoae.report.gallery import to_levels
 from evoae.report.output_files import check_destination, replacing
 
@@ -102,18 +104,15 @@ class FrameRecorder:
           OSError: the file cannot be read.
           ValueError: it is damaged.
         """
+        saved = read_arrays(Path(path))
         try:
-            with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as saved:
-                recorder = cls(stride=int(saved["stride"]))
-                images = scale(saved["images"], low, high)
-                for frame in zip(saved["generations"], images, saved["captions"], strict=True):
-                    if frame[0] <= last_generation:
-                        recorder.record(int(frame[0]), frame[1], str(frame[2]))
-                return recorder
-        except OSError:
-            raise
-        # A damaged archive makes its readers raise almost anything.
-        except Exception as error:
+            recorder = cls(stride=int(saved["stride"]))
+            images = scale(saved["images"], low, high)
+            for frame in zip(saved["generations"], images, saved["captions"], strict=True):
+                if frame[0] <= last_generation:
+                    recorder.record(int(frame[0]), frame[1], str(frame[2]))
+            return recorder
+        except (ValueError, LookupError, TypeError, OverflowError) as error:
             raise ValueError(
                 f"path must be what `save` wrote, {str(path)!r} is damaged: {error}"
             ) from error

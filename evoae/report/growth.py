@@ -64,6 +64,7 @@ class Descent:
         return left + width / 2, top + height / 2
 
 
+@style.plain()
 def draw_growth(path: str | os.PathLike[str], growth: Growth) -> Figure:
     """Writes a PNG that shows a tree, the network that it becomes, and the steps in between.
 

@@ -37,6 +37,7 @@ def place_grid(latent: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     return np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
 
 
+@style.plain()
 def draw_latent_map(
     path: str | os.PathLike[str],
     latent: npt.ArrayLike,

@@ -4,11 +4,13 @@ import csv
 import io
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from evoae.files import open_file
 from evoae.report.output_files import check_destination, replacing
 
 
@@ -55,7 +57,7 @@ def write_metrics(
     csv.writer(rows, lineterminator="\n").writerows(zip(*texts, strict=True))
 
     if append and file.exists():
-        with file.open(newline="") as existing:
+        with file.open(encoding="utf-8", newline="") as existing:
             first = existing.readline()
         if first != header.getvalue():
             got, allowed = header.getvalue().strip(), first.strip()
@@ -66,11 +68,12 @@ def write_metrics(
                 raise ValueError(
                     f"path must end with a whole row, got {str(path)!r}; remove its last row"
                 )
-        with file.open("a", newline="") as existing:
+        with file.open("a", encoding="utf-8", newline="") as existing:
             existing.write(rows.getvalue())
     else:
         with replacing(file) as temporary:
-            temporary.write_text(header.getvalue() + rows.getvalue(), newline="")
+            text = header.getvalue() + rows.getvalue()
+            temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def read_metrics(
@@ -78,8 +81,8 @@ def read_metrics(
 ) -> dict[str, npt.NDArray[Any]]:
     """Reads the columns that `write_metrics` wrote: int32 or float32 [G].
 
-    Of its first `num_bytes`, or of all; a row that is not whole counts as not written. A damaged
-    row is a `ValueError`.
+    Of its first `num_bytes`, or of all; a row that is not whole counts as not written. A file with
+    none of it, or a damaged row, is a `ValueError`.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -88,11 +91,14 @@ def read_metrics(
     ...     read_metrics(file)
     {'generation': array([0, 1], dtype=int32), 'best': array([0.3, 0.1], dtype=float32)}
     """
-    with open(path, "rb") as file:
+    with open_file(Path(path)) as file:
         text = file.read(num_bytes).decode()
-    header, *rows = csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))
-    columns = list(zip(*rows, strict=True)) or [()] * len(header)
-    return {name: _numbers(texts) for name, texts in zip(header, columns, strict=True)}
+    try:
+        header, *rows = csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))
+        columns = list(zip(*rows, strict=True)) or [()] * len(header)
+        return {name: _numbers(texts) for name, texts in zip(header, columns, strict=True)}
+    except (ValueError, OverflowError, csv.Error) as error:
+        raise ValueError(f"{str(path)!r} has no whole table: {error}") from error
 
 
 def _numbers(texts: Sequence[str]) -> npt.NDArray[Any]:

@@ -1,10 +1,14 @@
 """Output files: checked before the work, and never seen half written."""
 
 import os
+import re
 import secrets
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from evoae.files import in_short, user_path
 
 
 def check_destination(path: str | os.PathLike[str], suffix: str) -> Path:
@@ -16,7 +20,7 @@ def check_destination(path: str | os.PathLike[str], suffix: str) -> Path:
     Raises:
       ValueError: the name has another ending, or the folder does not exist.
     """
-    result = Path(path)
+    result = user_path(path)
     if result.suffix.lower() != suffix:
         raise ValueError(f"path must end in {suffix}, got {str(path)!r}")
     if not result.parent.is_dir():
@@ -45,3 +49,35 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def drawing(path: Path) -> Iterator[None]:
+    """Makes whatever goes wrong while a picture is drawn one warning: a run is more than that.
+
+    >>> with warnings.catch_warnings(record=True, action="always") as caught:
+    ...     with drawing(Path("curve.png")):
+    ...         raise RuntimeError("no font")
+    >>> print(caught[0].message)
+    curve.png is not drawn: no font
+    """
+    try:
+        yield
+    except Exception as error:
+        warnings.warn(f"{path.name} is not drawn: {in_short(error)}", stacklevel=3)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes the temporary files that `replacing` left in a folder when its process was killed.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in (".best.npz.0123abcd.tmp", ".mine.tmp"):
+    ...         Path(folder, name).touch()
+    ...     remove_unfinished(Path(folder))
+    ...     os.listdir(folder)
+    ['.mine.tmp']
+    """
+    for path in folder.glob(".*.tmp"):
+        if re.fullmatch(r"\..+\.[0-9a-f]{8}\.tmp", path.name):
+            path.unlink()

@@ -35,6 +35,7 @@ class Setting(NamedTuple):
         return [f"{v:g}" if isinstance(v, float) else str(v) for v in self.values]
 
 
+@style.plain()
 def draw_sensitivity(
     path: str | os.PathLike[str],
     setting: Setting,
@@ -101,6 +102,7 @@ def draw_sensitivity(
     return figure
 
 
+@style.plain()
 def draw_heatmap(
     path: str | os.PathLike[str],
     down: Setting,

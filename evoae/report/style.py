@@ -3,10 +3,13 @@
 The colours are Okabe and Ito's (2008), which people with any kind of colour vision tell apart.
 """
 
+import contextlib
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -19,6 +22,18 @@ MUTED = "#6B6B6B"
 FONT_SIZE = 9.0
 PANEL_GAP = 0.5  # between axes side by side, in inches
 DOTS = 200  # an inch
+
+
+@contextlib.contextmanager
+def plain() -> Iterator[None]:
+    """Draws by the defaults of matplotlib, whatever the user's matplotlibrc says.
+
+    >>> with matplotlib.rc_context({"text.usetex": True}), plain():
+    ...     matplotlib.rcParams["text.usetex"]
+    False
+    """
+    with matplotlib.style.context("default"):
+        yield
 
 
 class NotebookFigure(Figure):
@@ -75,4 +90,5 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def _write(figure: Figure, file: Path | io.BytesIO, form: str = "png") -> None:
-    figure.savefig(file, format=form, bbox_inches="tight", pad_inches=0.1)
+    with plain():
+        figure.savefig(file, format=form, bbox_inches="tight", pad_inches=0.1)

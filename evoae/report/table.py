@@ -60,4 +60,4 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obje
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([columns, *rows])
     with replacing(path) as temporary:
-        temporary.write_text(text.getvalue(), newline="")
+        temporary.write_text(text.getvalue(), encoding="utf-8", newline="")

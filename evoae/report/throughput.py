@@ -97,6 +97,7 @@ def format_markdown(machine: Mapping[str, object], cases: Sequence[Throughput]) 
     return "\n".join([*lines, "", NOTES, "", "![evaluations a second](throughput.png)", ""])
 
 
+@style.plain()
 def draw_throughput(path: str | os.PathLike[str], cases: Sequence[Throughput]) -> Figure:
     """Writes a PNG of evaluations a second, on a logarithmic axis: our bars and those of others.
 

@@ -5,12 +5,13 @@ one that is not whole was damaged later. `arrays.bin` holds the bytes of the arr
 other as the processor has them; `manifest.json` their names, types and shapes, in this order.
 """
 
+import contextlib
 import hashlib
 import json
 import math
 import os
 import re
-import shutil
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from evoae.files import open_file
 
 SCHEMA = 3  # of what is written; another number is another form
 MAX_TO_KEEP = 3
@@ -61,7 +64,8 @@ def save(folder: Path, step: int, arrays: Any, record: Mapping[str, Any]) -> Non
     leaves = _leaves(arrays)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary.exists():
+            _remove(temporary, whole=False)
         temporary.mkdir()
         _write(temporary / ARRAYS, [_stored(leaf).tobytes() for leaf in leaves.values()])
         content = {
@@ -73,20 +77,24 @@ def save(folder: Path, step: int, arrays: Any, record: Mapping[str, Any]) -> Non
         }
         sealed = {"sha256": _seal(content), **content}
         _write(temporary / MANIFEST, [json.dumps(sealed, indent=1).encode() + b"\n"])
-        if final.exists():  # only where it was damaged
-            shutil.rmtree(final)
+        if final.exists():  # only where it was damaged, or is none of ours
+            _remove(final)
+        if final.exists():
+            final.rename(folder / f"{step}-{secrets.token_hex(4)}")
         _flush_names(temporary)
         temporary.rename(final)
         _flush_names(folder)
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary.is_dir():
+            _remove(temporary, whole=False)
         raise
     steps = _steps(folder)
     kept = [other for other in steps if other <= step][:MAX_TO_KEEP]
     for other in set(steps) - set(kept):
-        shutil.rmtree(folder / str(other))
-    for unfinished in folder.glob(".[0-9]*.tmp"):  # of processes that were killed
-        shutil.rmtree(unfinished)
+        _remove(folder / str(other))
+    for unfinished in folder.glob(".*.tmp"):  # of processes that were killed
+        if re.fullmatch(r"\.[0-9]+\.tmp", unfinished.name):
+            _remove(unfinished, whole=False)
 
 
 def newest(
@@ -122,7 +130,8 @@ def read(path: Path) -> Checkpoint:
     """
     name = f"checkpoint {path.name}"
     try:
-        manifest = json.loads((path / MANIFEST).read_bytes())
+        with open_file(path / MANIFEST) as file:
+            manifest = json.loads(file.read())
         seal = manifest.pop("sha256")
         files = _files(path)
     except (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError):
@@ -187,6 +196,16 @@ def _steps(folder: Path) -> list[int]:
     return sorted(
         (int(name) for name in names if re.fullmatch("0|[1-9][0-9]*", name)), reverse=True
     )
+
+
+def _remove(path: Path, *, whole: bool = True) -> None:
+    """Removes a checkpoint; a folder without a manifest, and what else is in one, stays."""
+    if path.is_symlink() or (whole and not (path / MANIFEST).exists()):
+        return
+    for name in (MANIFEST, ARRAYS):
+        (path / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # it holds more
+        path.rmdir()
 
 
 def _once(reasons: Mapping[int, str]) -> str:

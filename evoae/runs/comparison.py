@@ -23,7 +23,7 @@ from evoae.runs.config import DataConfig, RunConfig
 from evoae.runs.console import new_console, print_start
 from evoae.runs.measuring import DENOISING, measure_by_level, measure_error, measure_input_error
 from evoae.runs.observers.progress_bar import ProgressBar
-from evoae.runs.paths import free_folder, settings_of, write_settings, writing
+from evoae.runs.paths import check_free, new_folder, settings_of, write_settings, writing
 from evoae.runs.task import Images, Task, prepare, to_floats
 from evoae.trees import take
 
@@ -90,11 +90,12 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
     if config.log:
         raise ValueError(f"log must be left out of a comparison, got {config.log}")
     console = new_console(quiet=not progress)
-    folder = free_folder(config.out, f"compare-{config.preset}")
+    check_free(config.out)
     task = prepare(config)
     tested, missing = _test_images(config.data)
     print_start(console, task, _yardsticks(task, task.images))
     console.print(f"test images  {f'none: {missing}' if tested is None else f'{len(tested):,}'}")
+    folder = new_folder(config.out, f"compare-{config.preset}")
     with writing(folder):
         write_settings(folder, settings_of(config, task.images))
 

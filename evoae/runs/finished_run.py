@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae import data
+from evoae.files import user_path
 from evoae.models.compiled import applied
 from evoae.models.fixed_collections import HeldArrays
 from evoae.report.page import read_record
@@ -86,7 +87,7 @@ def load_run(folder: str | os.PathLike[str], **objects: Any) -> Run:
     >>> run.encode(images).shape, run.reconstruct(images).shape, len(run.metrics["generation"])
     ((2, 2), (2, 28, 28, 1), 3)
     """
-    path = Path(folder).expanduser()
+    path = user_path(folder)
     config, record = read_config(path, objects), read_record(path)
     shape = read_image_shape(path)
     model, params = model_of(config, shape), load_weights(path / BEST)

@@ -11,10 +11,10 @@ from evoae.runs.paths import writing
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder; the lock ends with the process, however that ends.
+    """Make a folder and keep other processes out; the lock ends with the process, however it ends.
 
     Raises:
-        ValueError: another one is at work there.
+        ValueError: another one is at work there, or it is a link to where others may be.
         OSError: nothing can be written there.
 
     >>> import tempfile
@@ -25,9 +25,12 @@ def locked(folder: Path) -> Iterator[None]:
         ...
     ValueError: folder: another process is at work in ...
     """
+    if folder.is_symlink():
+        raise ValueError(f"folder: {str(folder)!r} must be a folder, not a link to one")
     # A soft lock, which filelock would take where the system has none, outlives its process.
     lock = filelock.FileLock(folder / ".lock", blocking=False, fallback_to_soft=False)
     with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire()
         except filelock.Timeout:

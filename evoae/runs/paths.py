@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import itertools
 import json
 import types
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from evoae import data
 from evoae.data.loading import check_labels, stretched
 from evoae.engine.versions import environment
-from evoae.files import in_short, read_arrays
+from evoae.files import in_short, open_file, read_arrays, user_path
 from evoae.report.output_files import replacing
 from evoae.report.page.record import CONFIG
 from evoae.runs.config import DataConfig, RunConfig, from_json, to_json
@@ -24,8 +25,17 @@ BEST, GENOTYPE, IMAGES = "best.npz", "genotype.npz", "images.npz"
 CHECKPOINTS, FRAMES = "checkpoints", "frames.npz"
 
 
-def free_folder(out: Path | None, name: str) -> Path:
-    """Return a folder that does not exist or is empty, so that nothing the user had is lost.
+def check_free(out: Path | None) -> None:
+    """Raises a `ValueError` where a folder for a run is a file, or has files in it."""
+    if out is not None and out.exists():
+        if not out.is_dir():
+            raise ValueError(f"out must be a folder, got the file {str(out)!r}")
+        if not _is_free(out):
+            raise ValueError(f"out must be a new or an empty folder, {str(out)!r} has files")
+
+
+def new_folder(out: Path | None, name: str) -> Path:
+    """Makes a folder that nobody else has, so that nothing the user had is lost.
 
     Args:
         out: the wanted one; None takes "runs/NAME-DATE-TIME", with a number where that exists.
@@ -33,16 +43,20 @@ def free_folder(out: Path | None, name: str) -> Path:
 
     Raises:
         ValueError: `out` is a file, or has files in it.
+        OSError: it cannot be made.
     """
-    if out is not None:
-        if out.exists() and not out.is_dir():
-            raise ValueError(f"out must be a folder, got the file {str(out)!r}")
-        if out.is_dir() and not _is_free(out):
-            raise ValueError(f"out must be a new or an empty folder, {str(out)!r} has files")
-        return out
-    name = f"{name}-{dt.datetime.now():%Y%m%d-%H%M%S}"
-    candidates = [Path("runs") / name, *(Path("runs") / f"{name}-{i}" for i in range(2, 100))]
-    return next(path for path in candidates if not path.exists())
+    check_free(out)
+    wanted = out or Path("runs") / f"{name}-{dt.datetime.now():%Y%m%d-%H%M%S}"
+    with writing(wanted):
+        for number in itertools.count(1):
+            path = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+            try:
+                path.mkdir(parents=True, exist_ok=path == out)
+                break
+            except FileExistsError:  # perhaps by another run that began in the same second
+                if path == out or not path.is_dir():
+                    raise
+    return path
 
 
 def _is_free(folder: Path) -> bool:
@@ -67,7 +81,7 @@ def write_settings(folder: Path, settings: Mapping[str, Any], name: str = CONFIG
     """Make the folder, and write JSON values to a file in it."""
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / name) as temporary:
-        temporary.write_text(json.dumps(settings, indent=2) + "\n")
+        temporary.write_text(json.dumps(settings, indent=2) + "\n", "utf-8")
 
 
 def settings_of(config: RunConfig, images: npt.NDArray[Any]) -> dict[str, Any]:
@@ -85,7 +99,7 @@ def read_config(folder: Path, given: Mapping[str, Any] = types.MappingProxyType(
     Raises:
       ValueError: it is not the folder of a run, or its settings are damaged.
     """
-    settings = _read_settings(folder)
+    settings = read_settings(folder)
     try:
         written = {name: its for name, its in settings["config"].items() if name not in given}
         config = dataclasses.replace(from_json(written), **given)
@@ -102,22 +116,28 @@ def read_image_shape(folder: Path) -> tuple[int, ...]:
     Raises:
       ValueError: it is not the folder of a run, or its settings are damaged.
     """
-    shape = _read_settings(folder).get("image_shape")
+    shape = read_settings(folder).get("image_shape")
     if not isinstance(shape, list) or [type(side) for side in shape] != [int] * 3:
         raise ValueError(f"folder: {str(folder / CONFIG)!r} names no image_shape, it has {shape!r}")
     return tuple(shape)
 
 
-def _read_settings(folder: Path) -> dict[str, Any]:
-    if not (folder / CONFIG).is_file():
-        raise ValueError(f"folder must be that of a run, with {CONFIG}; got {str(folder)!r}")
+def read_settings(folder: Path, name: str = CONFIG) -> dict[str, Any]:
+    """The JSON values that `write_settings` wrote.
+
+    Raises:
+      ValueError: there is no such file, or it is damaged.
+    """
+    if not (folder / name).is_file():
+        raise ValueError(f"folder must be that of a run, with {name}; got {str(folder)!r}")
     try:
-        settings = json.loads((folder / CONFIG).read_text("utf-8"))
+        with open_file(folder / name) as file:
+            settings = json.loads(file.read().decode())
         if isinstance(settings, dict):
             return settings
-    except ValueError as error:
-        raise ValueError(f"folder: {str(folder / CONFIG)!r} cannot be read: {error}") from error
-    raise ValueError(f"folder: {str(folder / CONFIG)!r} cannot be read: it holds no object")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"folder: {str(folder / name)!r} cannot be read: {error}") from error
+    raise ValueError(f"folder: {str(folder / name)!r} cannot be read: it holds no object")
 
 
 def portable(config: RunConfig) -> RunConfig:
@@ -125,7 +145,7 @@ def portable(config: RunConfig) -> RunConfig:
     source = config.data.source
     if source in {info.name for info in data.available()}:
         return config
-    path = Path(source).expanduser().absolute()
+    path = user_path(source).absolute()
     if config.out is not None and path == Path(config.out).absolute() / IMAGES:
         return _with_source(config, IMAGES)  # so that the folder may be moved
     return _with_source(config, str(path))

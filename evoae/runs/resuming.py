@@ -100,7 +100,7 @@ def take_up(
     warnings += [
         f"{name} was {there.get(name)} and is {here[name]}: "
         "the last bits may differ from those of a run without a stop"
-        for name in ("evoae", "jax", "jaxlib", "device")
+        for name in ("evoae", "jax", "jaxlib", "device", "flags")
         if _matters(here[name]) != _matters(there.get(name))
     ]
     return Start(

@@ -4,10 +4,12 @@ Runs that differ in floats of the strategy or in their seeds alone are one progr
 in their states. Other settings are static, and each combination of them is a program of its own.
 """
 
+import json
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
@@ -15,21 +17,32 @@ import numpy.typing as npt
 
 from evoae.engine.evaluation import equal_size
 from evoae.engine.versions import device, environment
+from evoae.report.output_files import drawing
 from evoae.report.sweep import draw_sweep, draw_sweep_galleries, name_settings, print_sweep
 from evoae.report.table import write_table
 from evoae.runs.config import Grid, RunConfig, grid, setting, to_json
 from evoae.runs.console import new_console
+from evoae.runs.folder_lock import locked
+from evoae.runs.kept_sweep import Place, keep_runs, read_runs
 from evoae.runs.loop import interrupts
 from evoae.runs.measuring import shown_of
 from evoae.runs.observers.progress_bar import ProgressBar
-from evoae.runs.paths import BEST, free_folder, portable, write_settings, writing
+from evoae.runs.paths import (
+    BEST,
+    check_free,
+    new_folder,
+    portable,
+    read_settings,
+    write_settings,
+    writing,
+)
 from evoae.runs.sweep_program import SweepBar, SweptRun, evolve_part
 from evoae.runs.task import Task, first_state, prepare
 from evoae.runs.weight_files import save_weights
 
 MOST_BYTES = 2**30  # of states at a time; more runs come one part after another
 
-Place = tuple[int, ...]  # of a run: the index of each setting's value, and of the seed
+SETTINGS, PARTS = "sweep.json", "parts"
 
 
 class Sweep(NamedTuple):
@@ -72,7 +85,9 @@ def sweep(
 
     Each run is that of `train` with its settings and seed, on a CPU to the last bit.
     Where runs end by `minutes`, that is the time of one of them on average. Ctrl-C ends the runs
-    that are under way after their current block; what there is by then is kept and written.
+    that are under way after their current block; what there is by then is written. With `out` the
+    folder of the same sweep, one that was stopped or killed goes on: the programs that were done
+    are not computed again.
 
     Args:
       config: what all runs have in common.
@@ -82,8 +97,8 @@ def sweep(
       progress: print the progress, and a table of the errors over the seeds.
 
     Raises:
-      ValueError: no such setting, settings or images that do not fit together, or a folder that is
-        not empty; before anything runs.
+      ValueError: no such setting, settings or images that do not fit together, or a folder with
+        files of something else; before anything runs.
       OSError: what cannot be read or written.
       KeyboardInterrupt: Ctrl-C before the first run has begun.
 
@@ -100,37 +115,87 @@ def sweep(
         raise ValueError(f"log must be left out of a sweep, got {config.log}")
     points = grid(config, settings, seeds)
     programs = _programs(points)
+    # A swept data.source may be a path, too.
+    lasting = points._replace(configs=np.vectorize(portable, [object])(points.configs))
+    settled = {"config": to_json(portable(config)), "environment": environment()}
+    settled |= lasting.to_json()
+    begun_before = _is_same(config.out, settled)
     for places in programs:
         prepare(points.configs[places[0]])  # what does not fit is said before anything runs
-    folder = free_folder(config.out, f"sweep-{config.preset}")
+    if begun_before:
+        folder = cast(Path, config.out)
+    else:
+        folder = new_folder(config.out, f"sweep-{config.preset}")
+        with writing(folder):
+            write_settings(folder, settled, SETTINGS)
+    with locked(folder / PARTS):
+        return _sweep(config, points, programs, folder, progress=progress)
+
+
+def _is_same(folder: Path | None, settled: Mapping[str, Any]) -> bool:
+    """Whether a folder is that of a sweep with these settings.
+
+    Raises:
+      ValueError: it has files of something else.
+    """
+    if folder is None or not (folder / SETTINGS).is_file():
+        check_free(folder)
+        return False
+    its = read_settings(folder, SETTINGS)
+    ours = json.loads(json.dumps(settled))
+    for settings in (its, ours):
+        settings.get("config", {}).pop("out", None)
+    for name in ("config", "settings", "seeds"):
+        if its.get(name) != ours[name]:
+            raise ValueError(
+                "out must be a new or an empty folder, or that of the same sweep; "
+                f"{str(folder)!r} has one with other {name}"
+            )
+    if its.get("environment") != ours["environment"]:
+        there, here = its.get("environment"), ours["environment"]
+        warnings.warn(
+            f"the sweep in {str(folder)!r} was begun with {there}, and goes on with {here}: "
+            "its runs may differ in their last bits",
+            stacklevel=3,
+        )
+    return True
+
+
+def _sweep(
+    config: RunConfig, points: Grid, programs: list[list[Place]], folder: Path, *, progress: bool
+) -> Sweep:
+    """Runs what is missing in the folder, and writes tables and pictures."""
     console = new_console(quiet=not progress)
     console.print(f"device       {device()}")
     several = "one program" if len(programs) == 1 else f"{len(programs):,} programs"
     console.print(f"runs         {points.configs.size:,}, as {several}")
-    with writing(folder):
-        # A swept data.source may be a path, too.
-        lasting = points._replace(configs=np.vectorize(portable, [object])(points.configs))
-        settled = {"config": to_json(portable(config)), "environment": environment()}
-        write_settings(folder, settled | lasting.to_json(), "sweep.json")
-
-    runs: dict[Place, SweptRun] = {}
+    runs = read_runs(folder / PARTS, points.configs.shape)
+    if runs:
+        console.print(f"going on     with {len(runs):,} runs that are done")
     with interrupts() as interrupted, ProgressBar(console) as bar:
         begun = time.perf_counter()
-        for places in programs:
-            task = prepare(points.configs[places[0]])
-            for part in _parts(places, task):
+        for program in programs:
+            missing = [place for place in program if place not in runs]
+            task = prepare(points.configs[program[0]])
+            for part in _parts(missing, task) if missing else ():
                 if not interrupted.is_set():
                     configs = [points.configs[place] for place in part]
                     showing = SweepBar(bar, begun, len(runs), points.configs.size)
-                    runs |= zip(part, evolve_part(task, configs, showing), strict=True)
+                    found = dict(zip(part, evolve_part(task, configs, showing), strict=True))
+                    runs |= found
                     with writing(folder):
+                        if not interrupted.is_set():
+                            keep_runs(folder / PARTS, found)
                         _write_results(folder / "results.csv", points, runs)
     if not runs:
         raise KeyboardInterrupt
 
     result = _gathered(points, runs, folder, interrupted.is_set())
     with writing(folder):
-        _write_pictures(folder, config, points, runs, result.error, shown_of(task).targets)
+        save_weights(folder / BEST, min(runs.values(), key=lambda run: run.error).best)
+        _write_results(folder / "results.csv", points, runs)
+    with drawing(folder / "its pictures"):
+        _draw(folder, config, points, runs, result.error, shown_of(task).targets)
     print_sweep(console, name_settings(points.settings), result.error)
     if result.stopped:
         console.print("stopped      by Ctrl-C; everything up to here is written", style="yellow")
@@ -202,7 +267,7 @@ def _write_results(path: Path, points: Grid, runs: Mapping[Place, SweptRun]) -> 
     write_table(path, columns, rows)
 
 
-def _write_pictures(
+def _draw(
     folder: Path,
     config: RunConfig,
     points: Grid,
@@ -210,9 +275,7 @@ def _write_pictures(
     errors: npt.NDArray[np.float64],
     targets: npt.NDArray[np.floating],
 ) -> None:
-    """The pictures, and the weights of the best run."""
-    best = min(runs.values(), key=lambda run: run.error)
-    save_weights(folder / BEST, best.best)
+    """Draws the pictures of all runs together."""
     shown, swept = name_settings(points.settings), {name.split(".")[0] for name in points.settings}
     # Errors of several kinds have no name in common, images of several data no picture.
     several = {"error", "kl_weight", "fitness"} & swept

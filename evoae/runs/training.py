@@ -13,6 +13,7 @@ from rich.console import Console
 
 from evoae.engine.hosts import check_same, is_first, of_first
 from evoae.engine.versions import environment
+from evoae.files import user_path
 from evoae.report.page.record import CONFIG, METRICS
 from evoae.runs.config import RunConfig, to_json
 from evoae.runs.console import new_console, print_end, print_start
@@ -27,8 +28,9 @@ from evoae.runs.observers.trackers import Trackers, load_trackers
 from evoae.runs.paths import (
     CHECKPOINTS,
     check_dataset,
-    free_folder,
+    check_free,
     keep_images,
+    new_folder,
     read_config,
     settings_of,
     write_settings,
@@ -95,11 +97,10 @@ def train(
     given = None if images is None else check_dataset(images, labels, config.data)
     if not is_first():
         return _follow(Start(prepare(config, given)))
-    path = free_folder(config.out, config.preset)
+    check_free(config.out)
     packages = load_trackers(config.log)
     task = prepare(config, given)
-    with writing(path):
-        (path / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+    path = new_folder(config.out, config.preset)
     with locked(path / CHECKPOINTS):
         if (path / CONFIG).exists():  # of a run that began at the same time
             raise ValueError(f"out must be a new or an empty folder, {str(path)!r} has files")
@@ -161,12 +162,10 @@ def resume(
     """
     if not is_first():
         return _follow(share_start(None))
-    path, console = Path(folder).expanduser(), new_console(quiet=not progress)
+    path, console = user_path(folder), new_console(quiet=not progress)
     config = read_config(path, objects)  # or the lock would be left in some other folder
     if (path / METRICS).exists() and not (path / CHECKPOINTS).is_dir():
         raise ValueError(f"folder must have the {CHECKPOINTS} of its run, {str(path)!r} has none")
-    with writing(path):
-        (path / CHECKPOINTS).mkdir(exist_ok=True)
     with locked(path / CHECKPOINTS):
         start = take_up(
             path,
@@ -206,7 +205,7 @@ def _run(
     baselines = {} if config.fitness else measure_baselines(task, config.error)
     print_start(console, task, baselines)
     snapshots = Snapshots(task)
-    folder = RunFolder(path, task, snapshots, baselines, start.num_bytes)
+    folder = RunFolder(path, task, snapshots, baselines, start.num_bytes or 0)
     run_loop(
         make_advance(task),
         task.state,

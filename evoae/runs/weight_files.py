@@ -7,6 +7,7 @@ import flax.traverse_util
 import jax
 import numpy as np
 
+from evoae.files import read_arrays, user_path
 from evoae.report.output_files import check_destination, replacing
 from evoae.types import Genotype, Params
 
@@ -71,11 +72,6 @@ def load_weights(path: str | os.PathLike[str]) -> Params:
     {'encoder': {'0_Dense': {'bias': array([1., 1.])}}}
     """
     try:
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-        return flax.traverse_util.unflatten_dict(found, sep="/")
-    except OSError:
-        raise
-    # A damaged archive makes its readers raise almost anything.
-    except Exception as error:
+        return flax.traverse_util.unflatten_dict(read_arrays(user_path(path)), sep="/")
+    except (ValueError, LookupError, TypeError) as error:  # names that are no tree, too
         raise ValueError(f"path: {str(path)!r} holds no weights, or is damaged: {error}") from error

@@ -26,7 +26,7 @@ from evoae.runs.task import clock_of, make_advance, prepare
 from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy
 
 SCALES, SEEDS = (0.01, 0.3), (7, 4)
-FILES = ["best.npz", "galleries.png", "results.csv", "sensitivity.png", "sweep.json"]
+FILES = ["best.npz", "galleries.png", "parts", "results.csv", "sensitivity.png", "sweep.json"]
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,13 @@ def test_what_is_static_are_programs_of_their_own(config, tmp_path, compiled, fo
     assert result.error.shape == (2, 2, 1)
     np.testing.assert_allclose(result.error, result.best_fitness[..., -1], rtol=1e-5)
     assert len(np.unique(result.error)) >= 2
-    files = ["best.npz", "heatmap.png", "results.csv", "sweep.json"]  # images differ: no galleries
+    files = [
+        "best.npz",
+        "heatmap.png",
+        "parts",
+        "results.csv",
+        "sweep.json",
+    ]  # images differ: no galleries
     assert sorted(os.listdir(tmp_path)) == files
 
 
@@ -153,6 +159,42 @@ def test_ctrl_c_keeps_what_is_done(config, tmp_path, monkeypatch, capsys):
     output = capsys.readouterr().out
     assert "stopped      by Ctrl-C" in output
     assert sorted(os.listdir(tmp_path)) == FILES
+
+
+def test_a_sweep_that_was_killed_goes_on_where_it_was(config, tmp_path, monkeypatch):
+    small = dataclasses.replace(config, num_generations=2)
+    settings, evolve_part, computed = {"num_elites": [1, 2, 3]}, sweeps.evolve_part, []
+
+    def counted(task, configs, showing):
+        computed.append(task.config.strategy.num_elites)
+        if computed == [1, 2]:
+            raise SystemExit  # what an end in the middle leaves
+        return evolve_part(task, configs, showing)
+
+    monkeypatch.setattr(sweeps, "evolve_part", counted)
+    with pytest.raises(SystemExit):
+        swept(small, tmp_path, settings, seeds=2)
+    (tmp_path / "parts/.1-0.npz.0123abcd.tmp").touch()  # of a part that was being written
+    result = swept(small, tmp_path, settings, seeds=2)
+    assert computed == [1, 2, 2, 3]
+    table = (tmp_path / "results.csv").read_text()
+    (tmp_path / "results.csv").unlink()
+    again = swept(small, tmp_path, settings, seeds=2)
+    assert computed == [1, 2, 2, 3]
+    assert (tmp_path / "results.csv").read_text() == table
+    jax.tree.map(np.testing.assert_array_equal, again._replace(best=()), result._replace(best=()))
+    jax.tree.map(np.testing.assert_array_equal, again.best.tolist(), result.best.tolist())
+    # A part that is damaged is computed anew, to the same bits.
+    part = tmp_path / "parts/1-0.npz"
+    part.write_bytes(part.read_bytes()[:-50])
+    mended = swept(small, tmp_path, settings, seeds=2)
+    assert computed == [1, 2, 2, 3, 2]
+    np.testing.assert_array_equal(mended.best_fitness, result.best_fitness)
+    for other in ({"num_elites": [1, 2]}, {"scale": SCALES}):
+        with pytest.raises(ValueError, match="of the same sweep; .* has one with other settings"):
+            swept(small, tmp_path, other, seeds=2)
+    with pytest.raises(ValueError, match="has one with other config"):
+        swept(config, tmp_path, settings, seeds=2)
 
 
 def test_an_invalid_run_has_an_infinite_error(config, tmp_path, monkeypatch):

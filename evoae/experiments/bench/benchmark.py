@@ -22,11 +22,12 @@ from evoae.experiments.bench.measurements import (
     measure_product_rate,
     time_in_turns,
 )
+from evoae.files import user_path
 from evoae.report.output_files import replacing
 from evoae.report.table import print_table
 from evoae.report.throughput import Other, Throughput, draw_throughput, format_markdown, tabulate
 from evoae.runs.console import new_console
-from evoae.runs.paths import free_folder, writing
+from evoae.runs.paths import new_folder, writing
 
 LARGE = 256  # populations whose memory is worth a process of its own
 
@@ -73,7 +74,7 @@ def bench(
       OSError: the folder cannot be written.
     """
     console = new_console(quiet=not progress)
-    folder = free_folder(None, "bench") if out is None else out
+    folder = new_folder(None, "bench") if out is None else user_path(out)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     cases = cases or (QUICK_CASES if quick else CASES)

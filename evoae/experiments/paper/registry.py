@@ -22,8 +22,9 @@ from evoae.experiments.paper.harness.processes import measure_quick
 from evoae.experiments.paper.harness.statements import Claim
 from evoae.experiments.paper.latent.experiment import LATENT
 from evoae.experiments.paper.variational import VAE
+from evoae.files import user_path
 from evoae.runs.console import new_console
-from evoae.runs.paths import free_folder
+from evoae.runs.paths import new_folder
 
 EXPERIMENTS = {
     its.name: its
@@ -67,7 +68,6 @@ def reproduce(
     """
     check_choice("name", name, (*EXPERIMENTS, ALL))
     console = new_console(quiet=not progress)
-    folder = out or free_folder(None, f"reproduce-{name}")
     chosen = EXPERIMENTS if name == ALL else {name: EXPERIMENTS[name]}
     if source is not None:
         if quick or not any(its.downloads for its in chosen.values()):
@@ -75,6 +75,7 @@ def reproduce(
         data.load(source, split="test")  # whether it can be read is not found out after hours
     for package in {package: None for its in chosen.values() for package in its.packages}:
         load_package(package)
+    folder = user_path(out) if out else new_folder(None, f"reproduce-{name}")
     if name == ALL and quick and jax.default_backend() == "cpu":
         measure_quick(reversed(chosen), folder, console)
     found = {}

@@ -20,6 +20,7 @@ from evoae.checks import (
     check_whole,
 )
 from evoae.encodings import Direct, Encoding
+from evoae.files import user_path
 from evoae.fitness.reconstruction_errors import ERRORS, ErrorName
 from evoae.models import MODELS, Autoencoder
 from evoae.report.words import name_error
@@ -197,6 +198,7 @@ class RunConfig(Checked):
             raise ValueError("num_generations or minutes must be given, got None for both")
         if self.out is not None and not isinstance(self.out, Path):
             raise ValueError(f"out must be a pathlib.Path or None, got {self.out!r}")
+        object.__setattr__(self, "out", self.out and user_path(self.out))
         if isinstance(self.log, str) or not isinstance(self.log, Sequence):
             raise ValueError(f"log must be a tuple of names, got {self.log!r}")
         object.__setattr__(self, "log", tuple(self.log))

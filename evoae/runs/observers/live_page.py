@@ -1,6 +1,5 @@
 """The page of a run while it goes on: in a browser on this machine, or in a notebook's cell."""
 
-import contextlib
 import http.server
 import sys
 import threading
@@ -18,6 +17,13 @@ from evoae.runs.observers.run_folder import RunFolder
 POLL_SECONDS = 1.0  # from one look to the next
 PART = 0.02  # of the time, at most, that showing may take
 LAST_LOOK_SECONDS = 5.0  # how long an open page has to see the end of the run
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Nothing: a browser that was closed is no error, and the terminal is the run's."""
 
 
 class LivePage:
@@ -40,8 +46,7 @@ class LivePage:
         self._drawn, self._drawn_at, self._lock = "", -float("inf"), threading.Lock()
         self._last_asked, self._seen = -float("inf"), threading.Event()
         self._final: Path | None = None
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
@@ -88,7 +93,7 @@ class LivePage:
             def do_GET(self) -> None:
                 # Another name for this address is a web page's trick to read it.
                 host = self.headers.get("Host", "").rpartition(":")[0]
-                if self.path != "/" or host not in ("127.0.0.1", "localhost"):
+                if self.path.partition("?")[0] != "/" or host not in ("127.0.0.1", "localhost"):
                     self.send_error(404)
                     return
                 is_final = live._final is not None
@@ -97,10 +102,9 @@ class LivePage:
                 self.send_header("Content-Type", "text/html; charset=utf-8")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                with contextlib.suppress(ConnectionError):  # the browser was closed
-                    self.wfile.write(body)
-                    if is_final:
-                        live._seen.set()
+                self.wfile.write(body)
+                if is_final:
+                    live._seen.set()
 
             def log_message(self, *arguments: Any) -> None:
                 """Nothing: the terminal is the run's."""

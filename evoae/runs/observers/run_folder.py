@@ -1,6 +1,5 @@
 """The folder of a run: what is written at its start, after every block, and at its end."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,7 +14,7 @@ from evoae.report.curve import draw_curve
 from evoae.report.film import Frame, FrameRecorder
 from evoae.report.gallery import draw_gallery
 from evoae.report.metrics import read_metrics, write_metrics
-from evoae.report.output_files import replacing
+from evoae.report.output_files import drawing, remove_unfinished, replacing
 from evoae.report.page import Record, read_record, write_page
 from evoae.report.page.images import thin_frames, to_bytes
 from evoae.report.page.record import (
@@ -63,7 +62,7 @@ class RunFolder(Observer):
       task: what runs.
       snapshots: of it.
       baselines: errors by name, for the curve.
-      num_bytes: of metrics.csv that belong to the run, where it goes on; None for a new one.
+      num_bytes: of metrics.csv that belong to the run, where it goes on.
 
     Attributes:
       result: what the run ended with; None before.
@@ -79,7 +78,7 @@ class RunFolder(Observer):
         task: Task,
         snapshots: Snapshots,
         baselines: Mapping[str, float],
-        num_bytes: int | None = None,
+        num_bytes: int = 0,
     ) -> None:
         self.path, self._task, self._snapshots, self._baselines = path, task, snapshots, baselines
         self._num_bytes = num_bytes
@@ -96,14 +95,15 @@ class RunFolder(Observer):
         with writing(self.path):
             write_settings(self.path, settings_of(self._task.config, self._task.images))
             self._write_weights(snapshot)
-            if self._num_bytes is not None:
-                self._cut_back(self._num_bytes)
+            self._cut_back(self._num_bytes)
         if self._rows:
             # They are for the film alone, which begins here where they are lost.
             with suppress(OSError, ValueError):
                 self._recorder = FrameRecorder.load(
                     self.path / CHECKPOINTS / FRAMES, *self._limits, progress.pace.steps
                 )
+            if any(its.images.shape != snapshot.outputs.shape for its in self._recorder.frames):
+                self._recorder = FrameRecorder()
             if progress.pace.steps not in [frame.generation for frame in self._recorder.frames]:
                 self._record(progress, snapshot)
 
@@ -131,14 +131,15 @@ class RunFolder(Observer):
             self.numbers = numbers_of(task, self.result)
             with writing(self.path):
                 write_result(self.path / RESULT, self.numbers)
+                if task.config.corruption is not None:
+                    self._write_levels(snapshot)
             views_of_network = views(task, snapshot.network)
             views_of_network |= views_of_genotype(task, progress.state.best, snapshot.network)
         with writing(self.path):
-            self._draw()
-            if progress.failure is None and self._task.config.corruption is not None:
-                self._write_levels(snapshot)
             film = self._film(thin_frames(self._recorder.frames))
             write_pictures(self.path / PICTURES, film | views_of_network)
+        self._draw()
+        with drawing(self.path / PAGE):
             write_page(self.path / PAGE, [read_record(self.path)])
 
     def save_frames(self) -> None:
@@ -168,20 +169,24 @@ class RunFolder(Observer):
         return self._task.config.data.low, self._task.config.data.high
 
     def _cut_back(self, num_bytes: int) -> None:
-        """Takes away what is later than the checkpoint, and reads the rows before it."""
-        metrics = self.path / METRICS
-        for unfinished in (
-            *self.path.glob(".*.tmp"),
-            *(self.path / CHECKPOINTS).glob(".frames*.tmp"),
-        ):
-            unfinished.unlink()
+        """Takes away what is later than the checkpoint, and reads the rows before it.
+
+        Files are written anew, not cut: one that is a link stays as it is where it leads.
+        """
+        metrics, validation = self.path / METRICS, self.path / VALIDATION
+        remove_unfinished(self.path)
+        remove_unfinished(self.path / CHECKPOINTS)
         if num_bytes == 0:
             metrics.unlink(missing_ok=True)
+            validation.unlink(missing_ok=True)
             return
-        os.truncate(metrics, num_bytes)
         self._rows = [read_metrics(metrics, num_bytes)]
-        if (validation := self.path / VALIDATION).exists():
+        with metrics.open("rb") as whole, replacing(metrics) as temporary:
+            temporary.write_bytes(whole.read(num_bytes))
+        if validation.exists():
             columns = read_metrics(validation)
+            if columns.keys() != {"generation", "error"}:
+                raise ValueError(f"folder: {str(validation)!r} is damaged: it has {list(columns)}")
             before = columns["generation"] <= self._rows[0]["generation"][-1]
             self._validation = [{name: values[before] for name, values in columns.items()}]
             write_metrics(validation, self._validation[0])
@@ -226,26 +231,28 @@ class RunFolder(Observer):
             kept_out = _joined(self._validation)
             series["validation"] = np.full(len(best), np.nan)
             series["validation"][kept_out["generation"] - 1] = kept_out["error"]
-        picture = draw_gallery(
-            shown.targets,
-            frames[-1].images,
-            inputs=None if config.corruption is None else shown.inputs,
-            name="evolved",
-            low=low,
-            high=high,
+        gallery, curve, film = (
+            self.path / name for name in ("gallery.png", "curve.png", "evolution.gif")
         )
-        with replacing(self.path / "gallery.png") as temporary:
-            picture.save(temporary, format="png")
-        draw_curve(
-            self.path / "curve.png",
-            self._column("generation"),
-            series,
-            baselines=self._baselines,
-            ylabel=config.error_name,
-        )
-        write_animation(
-            self.path / "evolution.gif", shown.targets, frames, name="evolved", low=low, high=high
-        )
+        with drawing(gallery), replacing(gallery) as temporary:
+            draw_gallery(
+                shown.targets,
+                frames[-1].images,
+                inputs=None if config.corruption is None else shown.inputs,
+                name="evolved",
+                low=low,
+                high=high,
+            ).save(temporary, format="png")
+        with drawing(curve):
+            draw_curve(
+                curve,
+                self._column("generation"),
+                series,
+                baselines=self._baselines,
+                ylabel=config.error_name,
+            )
+        with drawing(film):
+            write_animation(film, shown.targets, frames, name="evolved", low=low, high=high)
 
     def _write_levels(self, snapshot: Snapshot) -> None:
         networks = {"evolved": snapshot.network}

@@ -20,6 +20,7 @@ from evoae.experiments.paper.harness.kept_parts import Parts, read_arrays, write
 from evoae.experiments.paper.harness.page import format_page
 from evoae.experiments.paper.harness.statements import Claim
 from evoae.experiments.paper.harness.tables import list_runs
+from evoae.report import style
 from evoae.report.output_files import replacing
 from evoae.report.table import print_table, write_table
 from evoae.runs.paths import write_settings, writing
@@ -93,7 +94,8 @@ def run_experiment(
         write_settings(folder, as_json(result), f"{experiment.name}.json")
         runs = list_runs(experiment.columns, experiment.groups(found))
         write_table(folder / f"{experiment.name}.csv", *runs)
-        experiment.draw(found, folder)
+        with style.plain():
+            experiment.draw(found, folder)
         page = format_page(experiment, table, claims, about, quick=quick)
         with replacing(folder / f"{experiment.name}.md") as temporary:
             temporary.write_text(page, encoding="utf-8")

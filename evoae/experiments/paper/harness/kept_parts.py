@@ -45,19 +45,18 @@ class Parts:
     def sweep(
         self, name: str, config: RunConfig, settings: Mapping[str, Sequence[Any]], *, seeds: int
     ) -> Arrays:
-        """A sweep, as `evoae.sweep` does it.
+        """A sweep, as `evoae.sweep` does it; one that was stopped goes on.
 
         Returns:
           "error", "seconds" [*V, S], "best_fitness" [*V, S, G] and "weights" [*V, S, D], the best
           ones of each run in the order of `evoae.trees.ravel`.
 
         Raises:
-          KeyboardInterrupt: it was stopped; what it had is not kept.
+          KeyboardInterrupt: it was stopped; the same call goes on with it.
         """
 
         def measure() -> dict[str, npt.NDArray[Any]]:
             folder = self.folder / name
-            shutil.rmtree(folder, ignore_errors=True)  # of a sweep that was stopped
             here = dataclasses.replace(config, out=folder)
             found = sweep(here, settings, seeds=seeds, progress=False)
             if found.stopped:
