@@ -1,5 +1,6 @@
 """Output files: checked before the work, and never seen half written."""
 
+import errno
 import os
 import re
 import secrets
@@ -9,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from evoae.files import in_short, user_path
+
+_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def check_destination(path: str | os.PathLike[str], suffix: str) -> Path:
@@ -53,7 +56,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def drawing(path: Path) -> Iterator[None]:
-    """Makes whatever goes wrong while a picture is drawn one warning: a run is more than that.
+    """Makes what goes wrong while a picture is drawn one warning: a run is more than that.
+
+    A full disk stays the error that it is.
 
     >>> with warnings.catch_warnings(record=True, action="always") as caught:
     ...     with drawing(Path("curve.png")):
@@ -64,6 +69,8 @@ def drawing(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise
         warnings.warn(f"{path.name} is not drawn: {in_short(error)}", stacklevel=3)
 
 

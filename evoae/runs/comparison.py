@@ -10,6 +10,7 @@ from evoae import data
 from evoae.fitness.baselines import compute_baselines, compute_pca_error
 from evoae.models import Autoencoder
 from evoae.report.comparison import Course, draw_comparison
+from evoae.report.output_files import drawing
 from evoae.report.table import print_table, write_table
 from evoae.runs.compared_methods import (
     Trained,
@@ -122,12 +123,13 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
         write_table(folder / "compare.csv", Row._fields, rows)
         points = [(c.name, *point) for c in courses for point in zip(*c[1:], strict=True)]
         write_table(folder / "courses.csv", Course._fields, points)
-        draw_comparison(
-            folder / "compare.png",
-            courses,
-            baselines={name: errors[name] for name in errors if name not in costs},
-            ylabel=config.error_name,
-        )
+        with drawing(picture := folder / "compare.png"):
+            draw_comparison(
+                picture,
+                courses,
+                baselines={name: errors[name] for name in errors if name not in costs},
+                ylabel=config.error_name,
+            )
     if task.config.corruption is not None:
         networks = {
             EVOLUTION: take(by_evolution.networks, 0),

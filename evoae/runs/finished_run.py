@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 import numpy as np
 import numpy.typing as npt
 
@@ -91,5 +92,9 @@ def load_run(folder: str | os.PathLike[str], **objects: Any) -> Run:
     config, record = read_config(path, objects), read_record(path)
     shape = read_image_shape(path)
     model, params = model_of(config, shape), load_weights(path / BEST)
-    held = collections_of(model, config.seed, np.zeros((1, *shape), np.float32))
+    image = np.zeros((1, *shape), np.float32)
+    like = jax.eval_shape(model.init, jax.random.key(config.seed), image)["params"]
+    if jax.tree.map(np.shape, params) != jax.tree.map(np.shape, dict(like)):
+        raise ValueError(f"folder: {str(path / BEST)!r} is damaged: it is of another model")
+    held = collections_of(model, config.seed, image)
     return Run(path, config, model, params, held, dict(record.columns), dict(record.result))

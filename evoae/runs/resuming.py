@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from evoae.engine.hosts import of_first
-from evoae.engine.versions import environment
+from evoae.engine.versions import FLAGS, environment
 from evoae.report.page.record import CONFIG, METRICS
 from evoae.runs import checkpoint_files as checkpoint
 from evoae.runs.checkpoint_files import Checkpoint, CheckpointError
@@ -100,7 +100,7 @@ def take_up(
     warnings += [
         f"{name} was {there.get(name)} and is {here[name]}: "
         "the last bits may differ from those of a run without a stop"
-        for name in ("evoae", "jax", "jaxlib", "device", "flags")
+        for name in ("evoae", "jax", "jaxlib", "device", *FLAGS)
         if _matters(here[name]) != _matters(there.get(name))
     ]
     return Start(

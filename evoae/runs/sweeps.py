@@ -194,8 +194,8 @@ def _sweep(
     with writing(folder):
         save_weights(folder / BEST, min(runs.values(), key=lambda run: run.error).best)
         _write_results(folder / "results.csv", points, runs)
-    with drawing(folder / "its pictures"):
-        _draw(folder, config, points, runs, result.error, shown_of(task).targets)
+        with drawing(folder / "a picture"):
+            _draw(folder, config, points, runs, result.error, shown_of(task).targets)
     print_sweep(console, name_settings(points.settings), result.error)
     if result.stopped:
         console.print("stopped      by Ctrl-C; everything up to here is written", style="yellow")

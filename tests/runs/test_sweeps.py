@@ -191,7 +191,7 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(config, tmp_path, monkeypa
     assert computed == [1, 2, 2, 3, 2]
     np.testing.assert_array_equal(mended.best_fitness, result.best_fitness)
     for other in ({"num_elites": [1, 2]}, {"scale": SCALES}):
-        with pytest.raises(ValueError, match="of the same sweep; .* has one with other settings"):
+        with pytest.raises(ValueError, match=r"of the same sweep; .* has one with other settings"):
             swept(small, tmp_path, other, seeds=2)
     with pytest.raises(ValueError, match="has one with other config"):
         swept(config, tmp_path, settings, seeds=2)

@@ -262,10 +262,7 @@ def test_runs_of_the_same_second_have_folders_of_their_own(tmp_path, monkeypatch
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(evoae.runs.paths.dt, "datetime", Clock)
-    found = []
-    for _ in range(3):
-        found.append(evoae.runs.paths.free_folder(None, "test"))
-        found[-1].mkdir(parents=True)
+    found = [evoae.runs.paths.new_folder(None, "test") for _ in range(3)]
     names = ["test-20260102-030405", "test-20260102-030405-2", "test-20260102-030405-3"]
     assert found == [Path("runs") / name for name in names]
 

@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from evoae.files import in_short
 from evoae.report.output_files import replacing
 from evoae.report.page.chart import Line, lay_out_chart
 from evoae.report.page.images import encode_png, encode_sheet
@@ -31,11 +32,18 @@ def write_page(path: Path, records: Sequence[Record]) -> None:
       records: what each run left, from `read_record`.
 
     Raises:
-      ValueError: at `path` is a file that is no such page, and may be the user's.
+      ValueError: at `path` is a file that is no such page, and may be the user's; or records that
+        cannot be shown, since what they were read from is damaged.
     """
     if path.exists() and not (path.is_file() and MARK in path.read_text("utf-8", "replace")[:400]):
         raise ValueError(f"out must be a new file or a page of evoae, got {str(path)!r}")
-    text = render(records)
+    try:
+        with np.errstate(all="ignore"):
+            text = render(records)
+    except Exception as error:  # nobody knows what a damaged file holds
+        names = ", ".join(record.name for record in records)
+        reason = f"{type(error).__name__}: {in_short(error)}"
+        raise ValueError(f"RUN: {names} cannot be shown, a file is damaged ({reason})") from error
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

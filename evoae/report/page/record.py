@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from evoae.files import in_short, open_file, read_arrays
 from evoae.report.metrics import read_metrics
 from evoae.report.output_files import replacing
 
@@ -61,7 +62,7 @@ def read_record(folder: Path) -> Record:
         environment=written.get("environment", {}),
         columns=_read(folder / METRICS, read_metrics),
         result=_read(folder / RESULT, _load_json),
-        pictures=_read(folder / PICTURES, _load_pictures),
+        pictures=_read(folder / PICTURES, read_arrays),
         validation=_read(folder / VALIDATION, read_metrics),
     )
 
@@ -83,18 +84,13 @@ def _read(path: Path, load: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
     """What a file holds; nothing where there is none."""
     try:
         return load(path) if path.exists() else {}
-    # A damaged archive makes its readers raise almost anything.
-    except Exception as error:
-        raise ValueError(f"RUN: {str(path)!r} is damaged: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"RUN: {str(path)!r} is damaged: {in_short(error)}") from error
 
 
 def _load_json(path: Path) -> dict[str, Any]:
-    values = json.loads(path.read_text(encoding="utf-8"))
+    with open_file(path) as file:
+        values = json.loads(file.read().decode())
     if not isinstance(values, dict):
         raise ValueError("it holds no object")
     return values
-
-
-def _load_pictures(path: Path) -> dict[str, npt.NDArray[Any]]:
-    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
-        return dict(arrays)

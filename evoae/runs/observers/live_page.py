@@ -22,8 +22,10 @@ LAST_LOOK_SECONDS = 5.0  # how long an open page has to see the end of the run
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
-    def handle_error(self, *_: Any) -> None:
-        """Nothing: a browser that was closed is no error, and the terminal is the run's."""
+    def handle_error(self, *of: Any) -> None:
+        """A browser that was closed is no error, and the terminal is the run's."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(*of)
 
 
 class LivePage:

@@ -138,9 +138,9 @@ class RunFolder(Observer):
         with writing(self.path):
             film = self._film(thin_frames(self._recorder.frames))
             write_pictures(self.path / PICTURES, film | views_of_network)
-        self._draw()
-        with drawing(self.path / PAGE):
-            write_page(self.path / PAGE, [read_record(self.path)])
+            self._draw()
+            with drawing(self.path / PAGE):
+                write_page(self.path / PAGE, [read_record(self.path)])
 
     def save_frames(self) -> None:
         """Writes the frames of the film so far, for a run that goes on."""
