@@ -1,18 +1,23 @@
 """Runs that are killed with SIGKILL at random moments and resumed, against one that is not.
 
-    python benchmarks/kill_and_resume.py [--runs 100] [--seed 0]
+    python benchmarks/kill_and_resume.py [--runs 1000] [--seed 0] [--disk FOLDER]
 
 The paper's network on small data, saved after every block, so that many a kill falls into the
 writing of a checkpoint, a row or a picture. Each run is killed at a moment between its first file
-and the end of a run that is left alone, and resumed once it is dead; its last state, metrics.csv
-and best.npz must have the bits of the run that was left alone.
+and the end of a run that is left alone. Every third one may write files of some size only, which is
+random; with a FOLDER on a small file system of its own, such as a tmpfs of 4 MB, another third
+writes there, where a random number of bytes is free. Once it is dead it is resumed, on a disk with
+room; its last state, metrics.csv and best.npz must have the bits of the run that was left alone.
 """
 
 import argparse
 import collections
+import contextlib
 import dataclasses
 import multiprocessing
 import random
+import resource
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -45,11 +50,14 @@ def small_config(folder, num_generations=200):
     )
 
 
-def trained(config, compiled):
-    """Trains in this process, and saves after every block."""
+def trained(config, compiled, most_bytes):
+    """Trains in this process, and saves after every block; files have so many bytes at most."""
     keep_programs(compiled)
     checkpoints.SAVE_COST = float("inf")
-    run.train(config, progress=False)
+    if most_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+    with contextlib.suppress(OSError):  # it is full
+        run.train(config, progress=False)
 
 
 def keep_programs(folder):
@@ -58,9 +66,9 @@ def keep_programs(folder):
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-def killed(config, compiled, seconds):
+def killed(config, compiled, seconds, most_bytes=None):
     """Trains in another process, kills it some time after its first file; how long it ran."""
-    process = PROCESSES.Process(target=trained, args=(config, compiled))
+    process = PROCESSES.Process(target=trained, args=(config, compiled, most_bytes))
     process.start()
     while not (config.out / "config.json").exists() and process.is_alive():
         time.sleep(0.005)
@@ -79,10 +87,38 @@ def bits(result):
     return leaves + files
 
 
+@contextlib.contextmanager
+def filled(disk, free):
+    """Leaves so many bytes free on a small file system."""
+    ballast = disk / "ballast"
+    ballast.write_bytes(bytes(max(shutil.disk_usage(disk).free - free, 0)))
+    yield
+    ballast.unlink()
+
+
+def one_run(config, compiled, path, how, moments, whole, sizes, disk):
+    """Kills one run and resumes it; its result, and where it was killed."""
+    config, seconds = dataclasses.replace(config, out=path), moments.uniform(0.0, whole)
+    if how == "full disk":
+        with filled(disk, moments.randrange(sum(sizes))):
+            killed(config, compiled, seconds)
+    else:
+        limit = moments.randrange(max(sizes)) if how == "file-size limit" else None
+        killed(config, compiled, seconds, limit)
+    if not (path / "config.json").exists():  # of which there is nothing to go on with
+        return run.train(config, progress=False), "before its first file"
+    if not any((path / "checkpoints").glob("[0-9]*")):
+        return run.resume(path, progress=False), "before its first checkpoint"
+    rows = (path / "metrics.csv").read_bytes() if (path / "metrics.csv").exists() else b""
+    ended = rows.count(b"\n") > config.num_generations
+    return run.resume(path, progress=False), "at its end" if ended else "on the way"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--disk", type=Path)
     arguments = parser.parse_args()
     moments = random.Random(arguments.seed)
     found = collections.Counter()
@@ -93,19 +129,19 @@ def main():
         config = small_config(folder)
         alone = bits(run.train(dataclasses.replace(config, out=folder / "alone"), progress=False))
         whole = killed(dataclasses.replace(config, out=folder / "whole"), compiled, None)
+        sizes = [path.stat().st_size for path in (folder / "whole").rglob("*") if path.is_file()]
+        ways = ["kill", "file-size limit", "full disk" if arguments.disk else "kill"]
         for number in range(arguments.runs):
-            path = folder / f"run{number}"
-            killed(dataclasses.replace(config, out=path), compiled, moments.uniform(0.0, whole))
-            if not any((path / "checkpoints").glob("[0-9]*")):
-                found["killed before the first checkpoint"] += 1
-                continue
-            rows = (path / "metrics.csv").read_bytes() if (path / "metrics.csv").exists() else b""
-            ended = rows.count(b"\n") > config.num_generations
-            result = run.resume(path, progress=False)
+            how = ways[number % len(ways)]
+            path = (arguments.disk if how == "full disk" else folder) / f"run{number}"
+            result, where = one_run(
+                config, compiled, path, how, moments, whole, sizes, arguments.disk
+            )
             if result.stopped:  # by a signal to this program
                 break
             same = "same" if bits(result) == alone else "OTHER"
-            found[f"killed {'at the end' if ended else 'on the way'}, {same} bits"] += 1
+            found[f"{how}, {where}: {same} bits"] += 1
+            shutil.rmtree(path)
             print(f"{number + 1:4} {dict(found)}", flush=True)
 
 
