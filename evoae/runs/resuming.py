@@ -161,6 +161,7 @@ def _is_whole(record: Mapping[str, Any]) -> bool:
             isinstance(record["config"], dict)
             and type(history["bytes"]) is int
             and history["bytes"] >= 0
+            and isinstance(history["sha256"], str)
             and isinstance(seconds, int | float)
             and 0 <= float(seconds) < math.inf
             and all(isinstance(value, str | None) for value in there.values())

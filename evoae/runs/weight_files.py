@@ -51,7 +51,13 @@ def save_genotype(path: str | os.PathLike[str], genotype: Genotype) -> None:
 def _save(path: str | os.PathLike[str], arrays: dict[str, Any]) -> None:
     file = check_destination(path, ".npz")
     with replacing(file) as temporary, temporary.open("wb") as opened:
-        np.savez(opened, **arrays)
+        np.savez(opened, **{name: _storable(array) for name, array in arrays.items()})
+
+
+def _storable(array: Any) -> np.ndarray:
+    """What NumPy's files can hold: bfloat16 is none of its types, and is exact in float32."""
+    array = np.asarray(array)
+    return array.astype(np.float32) if array.dtype.kind == "V" else array
 
 
 def load_weights(path: str | os.PathLike[str]) -> Params:
@@ -72,6 +78,9 @@ def load_weights(path: str | os.PathLike[str]) -> Params:
     {'encoder': {'0_Dense': {'bias': array([1., 1.])}}}
     """
     try:
-        return flax.traverse_util.unflatten_dict(read_arrays(user_path(path)), sep="/")
+        arrays = read_arrays(user_path(path))
+        if not all(np.issubdtype(array.dtype, np.floating) for array in arrays.values()):
+            raise ValueError("it has arrays that are no floats")
+        return flax.traverse_util.unflatten_dict(arrays, sep="/")
     except (ValueError, LookupError, TypeError) as error:  # names that are no tree, too
         raise ValueError(f"path: {str(path)!r} holds no weights, or is damaged: {error}") from error
