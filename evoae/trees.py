@@ -15,7 +15,9 @@ from evoae.types import Hyper, Params
 
 
 def take(stacked: Params, index: jax.Array | npt.NDArray[np.int64] | int) -> Params:
-    """Member `index` of a stack: leaves [S, ...] -> [...]."""
+    """Member `index` of a stack: leaves [S, ...] -> [...]. A stack on the host is one, too."""
+    if isinstance(index, jax.Array):
+        stacked = jax.tree.map(jnp.asarray, stacked)
     return jax.tree.map(lambda leaf: leaf[index], stacked)
 
 

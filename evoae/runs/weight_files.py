@@ -51,7 +51,8 @@ def save_genotype(path: str | os.PathLike[str], genotype: Genotype) -> None:
 def _save(path: str | os.PathLike[str], arrays: dict[str, Any]) -> None:
     file = check_destination(path, ".npz")
     with replacing(file) as temporary, temporary.open("wb") as opened:
-        np.savez(opened, **{name: _storable(array) for name, array in arrays.items()})
+        stored: dict[str, Any] = {name: _storable(array) for name, array in arrays.items()}
+        np.savez(opened, **stored)
 
 
 def _storable(array: Any) -> np.ndarray:

@@ -155,7 +155,7 @@ class GeneticAlgorithm(Strategy):
         return Population(state.parents, parent, perturbation), state
 
     def express(self, population: Population, index: jax.Array) -> Params:
-        first, second = population.parent_ids[index]
+        first, second = trees.take(population.parent_ids, index)
         parent = trees.take(population.parents, first)
         perturbation = trees.take(population.perturbation, index)
         child = parent

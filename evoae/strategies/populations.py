@@ -28,6 +28,8 @@ def first_parents(
     params: Params | Stacked, num_parents: int, population_size: int
 ) -> tuple[Params, int]:
     """Stacked parents and their number: copies of one network, or a whole population as it is."""
+    if jax.config.jax_debug_infs:  # type: ignore[attr-defined]
+        raise ValueError("jax_debug_infs must be off: an error is infinite until it is known")
     whole = isinstance(params, Stacked)
     networks = params.params if whole else params
     leaves = jax.tree.leaves(networks)

@@ -120,7 +120,7 @@ class ProbeEvolutionStrategy(Strategy):
         return Population(parents, parent, perturbation), state
 
     def express(self, population: Population, index: jax.Array) -> Params:
-        centre = trees.take(population.parents, population.parent_ids[index, 0])
+        centre = trees.take(population.parents, trees.take(population.parent_ids, index)[0])
         return Sparse().apply(centre, trees.take(population.perturbation, index))
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:

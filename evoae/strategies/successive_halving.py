@@ -150,4 +150,5 @@ class SuccessiveHalving(Strategy):
 
 
 def _put(starts: Any, search: Any, index: jax.Array) -> Any:
+    starts = jax.tree.map(jnp.asarray, starts)  # a state may come from the host
     return jax.tree.map(lambda leaves, leaf: leaves.at[index].set(leaf), starts, search)
