@@ -171,7 +171,7 @@ def test_the_seed_decides_all(result, tmp_path):
 
 @pytest.mark.slow
 def test_after_minibatches_the_error_is_that_of_all_images(small, tmp_path):
-    data = DataConfig(str(small))
+    data = DataConfig(str(small), num_validation=0)
     config = dataclasses.replace(SMALL, data=data, error="rmse", batch_size=5, out=tmp_path)
     result = train(config, progress=False)
     images = evoae.data.load(small).images
