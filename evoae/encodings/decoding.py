@@ -1,7 +1,7 @@
 """From genes to a network, and from the fitness of networks to that of genes."""
 
 import dataclasses
-from typing import Any
+from typing import Any, cast
 
 import jax
 from jax import lax
@@ -10,6 +10,7 @@ from evoae.checks import check_instance
 from evoae.encodings.base import Encoding
 from evoae.encodings.direct import Direct
 from evoae.fitness.batches import is_noisy, prepared
+from evoae.fitness.outputs import Expansion, OutputFitness, Part, check_outputs
 from evoae.types import Batch, FitnessFn, Genotype, Params
 
 
@@ -56,7 +57,7 @@ class Decoder:
 
 
 @dataclasses.dataclass(frozen=True)
-class DecodedFitness:
+class DecodedFitness(OutputFitness):
     """The fitness of genes: that of the network they decode to, and the encoding's price if any.
 
     Made by `decoded`.
@@ -82,6 +83,30 @@ class DecodedFitness:
         # A weight is read many times; without the barrier XLA may decode it at each.
         error = self.fitness(lax.optimization_barrier(self.decoder(genotype)), batch)
         return error + self.decoder.price(genotype)
+
+    def split(self, batch: Batch) -> Part:
+        encoding = self.decoder.encoding
+        if type(encoding).price is not Encoding.price:
+            raise ValueError(
+                "encoding must have no price of its own for a strategy that reads outputs; "
+                f"got {encoding!r}"
+            )
+        return self._readable.split(batch)
+
+    def outputs(self, params: Genotype, part: Part) -> jax.Array:
+        network = lax.optimization_barrier(self.decoder(params))
+        return self._readable.outputs(network, part)
+
+    def expand(self, outputs: jax.Array, part: Part, floor: jax.Array) -> Expansion:
+        return self._readable.expand(outputs, part, floor)
+
+    def finish(self, mean: jax.Array) -> jax.Array:
+        return self._readable.finish(mean)
+
+    @property
+    def _readable(self) -> OutputFitness:
+        check_outputs(self.fitness)
+        return cast(OutputFitness, self.fitness)
 
 
 def decoded(fitness: FitnessFn, encoding: Encoding, params: Params) -> FitnessFn:

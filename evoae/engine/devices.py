@@ -83,13 +83,8 @@ def population_mesh(num_devices: int | None = None) -> Mesh | None:
 
 
 def over_devices(
-    function: Callable[[Any, Any], jax.Array],
-    shared: Any,
-    rows: Any,
-    *,
-    unit: int,
-    mesh: Mesh | None,
-) -> jax.Array:
+    function: Callable[[Any, Any], Any], shared: Any, rows: Any, *, unit: int, mesh: Mesh | None
+) -> Any:
     """function(shared, rows), where each device of the mesh takes an equal part of the rows.
 
     Parts are whole units, and what is left over is filled up with the last row: so each unit is
@@ -97,15 +92,15 @@ def over_devices(
     devices exchange is the values of their rows.
 
     Args:
-      function: from `shared`, and rows with leaves [n, ...], to values [n]; n is P, or a multiple
-        of `unit`. It may hold no other arrays.
+      function: from `shared`, and rows with leaves [n, ...], to values, a tree of arrays
+        [n, ...]; n is P, or a multiple of `unit`. It may hold no other arrays.
       shared: arrays that the rows have in common, the same on all devices.
       rows: leaves [P, ...], the same on all devices.
       unit: rows that belong together.
       mesh: the devices; None for one.
 
     Returns:
-      The values [P], the same on all devices.
+      The values [P, ...], the same on all devices.
 
     >>> def scaled(by, rows):
     ...     return by * rows
@@ -118,7 +113,7 @@ def over_devices(
         return function(shared, rows)
     on_each = -(-num_units // mesh.size) * unit
 
-    def of_device(shared: Any, rows: Any) -> jax.Array:
+    def of_device(shared: Any, rows: Any) -> Any:
         own = lax.axis_index(AXIS) * on_each + jnp.arange(on_each, dtype=jnp.int32)
         values = function(shared, trees.take(rows, jnp.minimum(own, count - 1)))
         return lax.all_gather(values, AXIS, tiled=True)
@@ -126,7 +121,7 @@ def over_devices(
     spread = jax.shard_map(
         of_device, mesh=mesh, in_specs=EVERYWHERE, out_specs=EVERYWHERE, check_vma=False
     )
-    return spread(shared, rows)[:count]
+    return jax.tree.map(lambda leaf: leaf[:count], spread(shared, rows))
 
 
 def replicated(arrays: Any, mesh: Mesh | None) -> Any:

@@ -197,8 +197,8 @@ def in_chunks(function: Callable[[Any], jax.Array], size: int, rows: Any) -> jax
     if chunks == 1:
         return function(rows)
     index = jnp.minimum(jnp.arange(chunks * size, dtype=jnp.int32), count - 1).reshape(chunks, size)
-    errors = lax.map(lambda at: function(trees.take(rows, at)), index)
-    return errors.reshape(-1)[:count]
+    results = lax.map(lambda at: function(trees.take(rows, at)), index)
+    return results.reshape(-1, *results.shape[2:])[:count]
 
 
 def single_changes(

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +13,10 @@ from jax.sharding import Mesh
 from evoae.checks import check_whole
 from evoae.engine.devices import explained, local, population_mesh, replicated
 from evoae.engine.evaluation import evaluate, evaluate_parent, num_units, single_changes
+from evoae.engine.output_evaluation import evaluate_outputs, groups_of
 from evoae.engine.programs import bound_programs
 from evoae.fitness.batches import check_batch, drawn, is_noisy, prepared
+from evoae.fitness.outputs import OutputFitness, check_outputs
 from evoae.strategies import Strategy
 from evoae.strategies.base import check_strategy
 from evoae.types import Batch, FitnessFn, Info
@@ -37,6 +39,8 @@ def generation(
 ) -> tuple[Any, Info, Any]:
     """One generation: ask, evaluate, tell. A pure function, for `jax.jit`, `vmap` and `lax.scan`.
 
+    A strategy may ask more than once a generation (`evoae.Strategy.is_midway`), all on one batch.
+
     Its randomness comes from `fold_in(key, state.generation)`, so the same key serves a whole run.
     With `parent`, the activations of the last generation's single parent (see `evaluate_parent`),
     those of an unchanged parent are not computed again. Returns the state, its scalars and the
@@ -46,14 +50,20 @@ def generation(
     key = jax.random.fold_in(key, state.generation)
     for_batch, for_ask, for_tell = jax.random.split(key, 3)
     batch = drawn(for_batch, fitness, batch, batch_size)
-    population, state = strategy.ask(for_ask, state)
-    if single_changes(strategy, fitness, population, batch) is not None:
-        parent = evaluate_parent(fitness, population, batch, previous=parent)
-    errors = evaluate(
-        strategy, fitness, population, batch, chunk_size=chunk_size, parent=parent, mesh=mesh
-    )
-    state, info = strategy.tell(for_tell, population, errors, state)
-    return state, info, parent
+    while True:
+        population, state = strategy.ask(for_ask, state)
+        told: Any
+        if strategy.reads_outputs(state):
+            told = evaluate_outputs(strategy, fitness, population, batch, state, mesh=mesh)
+        else:
+            if single_changes(strategy, fitness, population, batch) is not None:
+                parent = evaluate_parent(fitness, population, batch, previous=parent)
+            sizes: dict[str, Any] = {"chunk_size": chunk_size, "mesh": mesh}
+            told = evaluate(strategy, fitness, population, batch, parent=parent, **sizes)
+        state, info = strategy.tell(for_tell, population, told, state)
+        if not strategy.is_midway(state):
+            return state, info, parent
+        for_ask, for_tell = (jax.random.fold_in(key, 1) for key in (for_ask, for_tell))
 
 
 _STATIC = ("strategy", "fitness", "batch_size", "chunk_size", "mesh")
@@ -116,8 +126,12 @@ def _units(
 ) -> jax.Array:
     """One value for each part that a population can be split into; only its shape is asked for."""
     key = jax.random.key(0)
-    population, _ = strategy.ask(key, state)
+    population, state = strategy.ask(key, state)
     batch = drawn(key, fitness, batch, batch_size)
+    if strategy.reads_outputs(state):
+        check_outputs(fitness)
+        count, number = groups_of(cast(OutputFitness, fitness).split(batch))
+        return jnp.zeros(-(-count // number))
     return jnp.zeros(num_units(strategy, fitness, population, batch, chunk_size, mesh))
 
 
@@ -172,7 +186,8 @@ def evolve(
       num_generations: how many, at least 1.
       batch_size: rows of the data drawn anew for each generation, shared by all its candidates;
         None takes all of them.
-      chunk_size: candidates evaluated at a time; see `evaluate`.
+      chunk_size: candidates evaluated at a time; see `evaluate`. It is nothing to a strategy that
+        reads outputs.
       block_size: most generations between two looks of the host.
       num_devices: how many devices may share the evaluation; None takes all there are, also those
         of other processes after `jax.distributed.initialize`. On a CPU no bit depends on it. A
@@ -204,12 +219,15 @@ def evolve(
     for name, value in (("num_generations", num_generations), ("block_size", block_size)):
         check_whole(name, value, 1)
     bound_programs()
+    whole = strategy
     sizes = {"batch_size": batch_size, "chunk_size": chunk_size}
     mesh: Mesh | None = None
     traces: list[Info] = []
     done = 0
     while done < num_generations:
+        strategy, most = whole.phase(state)
         now = min(block_size, num_generations - done) if strategy.has_final_shapes(state) else 1
+        now = now if most is None else min(now, most)
         # A whole first population may occupy other devices than those after it.
         needed = working_mesh(strategy, fitness, batch, state, num_devices=num_devices, **sizes)
         if not traces or needed != mesh:

@@ -88,29 +88,48 @@ def evolve_runs(
     if rows > count:  # the last run fills up what is left over
         keys, states = trees.take((keys, states), np.minimum(np.arange(rows), count - 1))
     mesh = Mesh(np.array(devices), ("runs",))
-    keys, states = jax.device_put((keys, states), NamedSharding(mesh, EACH_RUN))
+    of_runs = NamedSharding(mesh, EACH_RUN)
+    keys, states = jax.device_put((keys, states), of_runs)
     batch = jax.device_put(batch, NamedSharding(mesh, SHARED))
 
     traces: list[Info] = []
     done, one = 0, True
     while done < num_generations:
+        phases: list[tuple[Strategy, int | None]] = [(strategy, None)] * rows
+        if type(strategy).phase is not Strategy.phase:
+            host = jax.device_get(states)
+            phases = [strategy.phase(trees.take(host, row)) for row in range(rows)]
+        left = min(most or num_generations for _, most in phases)
         # While the state changes its shapes, each generation is compiled by itself.
         one = one and not strategy.has_final_shapes(trees.take(states, 0))
-        now = 1 if one else min(block_size, num_generations - done)
-        states, trace = _generations(
-            keys,
-            batch,
-            states,
-            jnp.int32(now),
-            strategy=strategy,
-            fitness=fitness,
-            block_size=None if one else block_size,
-            batch_size=batch_size,
-            chunk_size=chunk_size,
-            mesh=mesh,
-            together=together,
-        )
-        traces.append(jax.tree.map(lambda leaf, now=now: np.asarray(leaf)[:count, :now], trace))
+        now = 1 if one else min(block_size, num_generations - done, left)
+        trace = None
+        for phase in dict.fromkeys(its for its, _ in phases):  # one program each
+            chosen = np.array([its == phase for its, _ in phases])
+            states, rows_of_trace = _generations(
+                keys,
+                batch,
+                states,
+                jax.device_put(np.where(chosen, now, 0).astype(np.int32), of_runs),
+                strategy=phase,
+                fitness=fitness,
+                block_size=None if one else block_size,
+                batch_size=batch_size,
+                chunk_size=chunk_size,
+                mesh=mesh,
+                together=together,
+            )
+            found = jax.tree.map(np.asarray, rows_of_trace)
+            trace = (
+                found
+                if trace is None
+                else jax.tree.map(
+                    lambda new, old, chosen=chosen: np.where(chosen[:, None], new, old),
+                    found,
+                    trace,
+                )
+            )
+        traces.append(jax.tree.map(lambda leaf, now=now: leaf[:count, :now], trace))
         done += now
     if rows > count:
         states = jax.tree.map(lambda leaf: leaf[:count], states)
@@ -135,24 +154,29 @@ def _generations(
     together: int,
     **settings: Any,
 ) -> tuple[Any, Info]:
-    """A block of generations of all runs; with block_size None a single generation."""
+    """A block of generations of each run, as many as it has in `num_generations` [R].
+
+    With block_size None it is a single generation.
+    """
 
     def of_device(
         keys: jax.Array, batch: Batch, states: Any, num_generations: jax.Array
     ) -> tuple[Any, Info]:
-        def of_run(run: tuple[jax.Array, Any]) -> tuple[Any, Info]:
-            key, state = run
+        def of_run(run: tuple[jax.Array, Any, jax.Array]) -> tuple[Any, Info]:
+            key, state, num_generations = run
             if block_size is None:
                 state, info, _ = generation(key, batch=batch, state=state, **settings)
                 return state, jax.tree.map(lambda leaf: leaf[None], info)
             return block(key, batch, state, num_generations, block_size=block_size, **settings)
 
-        return lax.map(of_run, (keys, states), batch_size=together if together > 1 else None)
+        return lax.map(
+            of_run, (keys, states, num_generations), batch_size=together if together > 1 else None
+        )
 
     return jax.shard_map(
         of_device,
         mesh=mesh,
-        in_specs=(EACH_RUN, SHARED, EACH_RUN, SHARED),
+        in_specs=(EACH_RUN, SHARED, EACH_RUN, EACH_RUN),
         out_specs=EACH_RUN,
         check_vma=False,
     )(keys, batch, states, num_generations)

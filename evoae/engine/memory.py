@@ -9,9 +9,11 @@ import psutil
 
 from evoae.engine.devices import population_mesh
 from evoae.engine.evaluation import dense_sizes, single_changes
+from evoae.engine.output_evaluation import evaluate_outputs
 from evoae.fitness.batches import PreparedBatch, drawn
+from evoae.fitness.outputs import check_outputs
 from evoae.strategies import Strategy
-from evoae.types import Batch, FitnessFn
+from evoae.types import Batch, FitnessFn, Params
 
 
 class Memory(NamedTuple):
@@ -21,6 +23,7 @@ class Memory(NamedTuple):
     state: int  # what the strategy keeps, before and after a generation
     candidates: int  # the descriptions of the population, and the networks expressed at a time
     activations: int  # of the networks evaluated at a time, where the model is an `Autoencoder`
+    outputs: int = 0  # of all candidates on a part of the batch, where the strategy reads them
 
     @property
     def total(self) -> int:
@@ -33,6 +36,7 @@ _ADVICE = {
     "state": "population_size or number of parents",
     "candidates": "chunk_size or population_size",
     "activations": "chunk_size or batch_size",
+    "outputs": "the strategy's number of directions",
 }
 
 
@@ -63,8 +67,9 @@ def memory_estimate(
     32160
     """
     mesh = population_mesh(num_devices)
+    strategy = strategy.largest_phase(state)
     key = jax.eval_shape(lambda: jax.random.key(0))
-    population, _ = jax.eval_shape(strategy.ask, key, state)
+    population, asked = jax.eval_shape(strategy.ask, key, state)
 
     images = jax.eval_shape(lambda key, batch: drawn(key, fitness, batch, batch_size), key, batch)
     network = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), population.parents)
@@ -74,7 +79,11 @@ def memory_estimate(
         layers = [num_bytes(layer) for layer in parent.activations]
 
     changes = functools.partial(single_changes, strategy, fitness)
-    if jax.eval_shape(changes, population, images) is not None:
+    outputs = 0
+    if strategy.reads_outputs(asked):
+        expressed, activations = 0, sum(layers)
+        outputs = _bytes_of_outputs(strategy, fitness, population, images, asked, network)
+    elif jax.eval_shape(changes, population, images) is not None:
         expressed, activations = 0, sum(layers)  # those of the parent; of its children only blocks
     else:
         count = population.parent_ids.shape[0]
@@ -86,7 +95,21 @@ def memory_estimate(
         candidates=num_bytes((population.parent_ids, population.perturbation))
         + min(expressed, population.parent_ids.shape[0]) * num_bytes(network),
         activations=activations,
+        outputs=outputs,
     )
+
+
+def _bytes_of_outputs(
+    strategy: Strategy, fitness: Any, population: Any, batch: Batch, state: Any, network: Params
+) -> int:
+    """Of the outputs on a part of the batch, as they are and weighted, and of their sums."""
+    check_outputs(fitness)
+    parts = jax.eval_shape(fitness.split, batch)
+    part = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), parts)
+    outputs = jax.eval_shape(fitness.outputs, network, part)
+    summed = lambda *arrays: evaluate_outputs(strategy, fitness, *arrays).sums  # noqa: E731
+    sums = jax.eval_shape(summed, population, batch, state)
+    return 3 * population.size * num_bytes(outputs) + num_bytes(sums)
 
 
 def check_memory(needed: Memory, free: int | None = None) -> None:

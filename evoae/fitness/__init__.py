@@ -7,13 +7,19 @@ from evoae.fitness.baselines import (
     compute_pca_error,
 )
 from evoae.fitness.corruptions import GaussianNoise, MaskingNoise, SaltAndPepperNoise
+from evoae.fitness.outputs import OutputFitness, Outputs, OutputSums, Part, Residuals
 from evoae.fitness.reconstruction import Precision, Reconstruction
 
 __all__ = [
     "GaussianNoise",
     "MaskingNoise",
+    "OutputFitness",
+    "OutputSums",
+    "Outputs",
+    "Part",
     "Precision",
     "Reconstruction",
+    "Residuals",
     "SaltAndPepperNoise",
     "compute_baselines",
     "compute_diversity",

@@ -17,6 +17,7 @@ from jax import lax
 from evoae import trees
 from evoae.fitness.parent_activations import ParentActivations, PixelError
 from evoae.layers import Change, Dense, Weights, activate, activation_change, cut, spans
+from evoae.layers.delta import widen
 from evoae.models import Autoencoder
 
 # Children evaluated at a time, where each changes a weight of its own: on a CPU what a core's
@@ -88,12 +89,41 @@ class DeltaEvaluation:
         return lambda index, deltas: self._errors_of_pre_activations(whole, heads(index, deltas))
 
     def of_positions(self, positions: jax.Array, deltas: jax.Array) -> jax.Array:
-        """Summed errors [C] of C children: weight positions [C] change by deltas [C], one each.
+        """Summed errors [C] of C children: weight positions [C] change by deltas [C], one each."""
+
+        def tail(pre: jax.Array) -> jax.Array:
+            return self._errors_of_pre_activations(self.meeting, jnp.moveaxis(pre, 0, -2))
+
+        return self._of_children(positions, deltas, (), self._error, tail)
+
+    def output_changes(self, positions: jax.Array, deltas: jax.Array) -> jax.Array:
+        """What the output of each child differs by from the parent's, [C, M].
+
+        The output is the pre-activation of the last layer; children are as for `of_positions`.
+        """
+        own = self.stages[self.last].pre
+
+        def tail(pre: jax.Array) -> jax.Array:
+            children, images = pre.shape[0], pre.shape[-1]
+            pre = jnp.moveaxis(pre, 0, -2)
+            pre = self._forward(
+                self.meeting, pre.reshape(*pre.shape[:-2], children * images), self.last
+            )
+            pre = pre.reshape(*own.shape[:-1], children, images) - own[..., None, :]
+            return jnp.moveaxis(pre, -2, 0).reshape(children, -1)
+
+        row = (own.size,)
+        return self._of_children(positions, deltas, row, self._output_change, tail)
+
+    def _of_children(  # type: ignore[no-untyped-def]
+        self, positions, deltas, row, of_child, tail
+    ) -> jax.Array:
+        """A result of the shape `row` for each child.
 
         Children are sorted by the layer of their weight, and evaluated a tile at a time. Those
         whose change reaches all of the last dense layer's output first meet there.
         """
-        count = positions.shape[0]
+        total = positions.shape[0]
         layer, index = self._locate(positions)
         sort = jnp.argsort(layer, stable=True)
         ends = jnp.searchsorted(
@@ -101,7 +131,7 @@ class DeltaEvaluation:
         )
         starts = jnp.concatenate([jnp.zeros(1, ends.dtype), ends[:-1]])
         index, deltas = (jnp.pad(x[sort], (0, self.tile)) for x in (index, deltas))
-        rows = count + self.tile
+        rows = total + self.tile
 
         def in_tiles(function, size, begin, end, results, *arrays):  # type: ignore[no-untyped-def]
             def one_tile(i, results):  # type: ignore[no-untyped-def]
@@ -116,20 +146,16 @@ class DeltaEvaluation:
             each = jax.vmap(functools.partial(function, self.weighted[n], each=True))
             return in_tiles(each, self._tile(n), starts[n], ends[n], results, index, deltas)
 
-        errors = jnp.zeros(rows, jnp.float32)
+        results = jnp.zeros((rows, *row), jnp.float32)
         meeting, before = self.meeting, [n for n, i in enumerate(self.weighted) if i < self.meeting]
         if before:
-            met = jnp.zeros((rows, *self.stages[meeting].pre.shape), errors.dtype)
+            met = jnp.zeros((rows, *self.stages[meeting].pre.shape), results.dtype)
             for n in before:
                 met = of_layer(n, functools.partial(self._pre_activation, until=meeting), met)
-
-            def tail(pre: jax.Array) -> jax.Array:
-                return self._errors_of_pre_activations(meeting, jnp.moveaxis(pre, 0, -2))
-
-            errors = in_tiles(tail, self.tile // 4, 0, ends[before[-1]], errors, met)
+            results = in_tiles(tail, self.tile // 4, 0, ends[before[-1]], results, met)
         for n in range(len(before), len(self.weighted)):
-            errors = of_layer(n, self._error, errors)
-        return jnp.zeros(count, jnp.float32).at[sort].set(errors[:count])
+            results = of_layer(n, of_child, results)
+        return jnp.zeros((total, *row), jnp.float32).at[sort].set(results[:total])
 
     def _locate(self, position: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Which of the layers with weights a position belongs to, and its index in that layer."""
@@ -200,6 +226,18 @@ class DeltaEvaluation:
         inside = self.pixel_error(pre, cut(self.targets, *block).reshape(-1))
         inside = lax.optimization_barrier(inside).sum()
         return self.parent.error_sum - cut(self.parent.pixel_errors, *block).sum() + inside
+
+    def _output_change(
+        self, first: int, index: jax.Array, delta: jax.Array, *, each: bool
+    ) -> jax.Array:
+        """What the output [M] changes by when weight `index` of layer `first` moves by `delta`."""
+        own = self.stages[self.last].pre
+        for number, change in self._walk(first, index, delta, each=each):
+            pre = self.stages[number].pre
+            if number < self.last and spans(change, pre.shape[:-1]):
+                return (self._forward(number, pre + change.values, self.last) - own).reshape(-1)
+        whole = widen(change, own.shape[:-1], tuple(range(own.ndim - 1)))
+        return whole.values.reshape(-1)
 
     def _pre_activation(
         self, first: int, index: jax.Array, delta: jax.Array, *, until: int, each: bool

@@ -11,12 +11,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from evoae.checks import Checked, check_corruption, check_kl_weight, check_range
+from evoae.checks import check_corruption, check_kl_weight, check_range
 from evoae.data import scale
 from evoae.fitness.batches import CorruptedBatch, PreparedBatch
 from evoae.fitness.delta_evaluation import DeltaEvaluation
+from evoae.fitness.outputs import OutputFitness, Part, split_rows
 from evoae.fitness.parent_activations import ParentActivations, evaluate_parent
-from evoae.fitness.reconstruction_errors import ERRORS, Error, ErrorName, check_sides, logit
+from evoae.fitness.reconstruction_errors import (
+    ERRORS,
+    Error,
+    ErrorName,
+    Expansion,
+    check_sides,
+    logit,
+)
 from evoae.layers import activate
 from evoae.models import Autoencoder
 from evoae.models.fixed_collections import HeldArrays, hold_collections
@@ -32,7 +40,7 @@ TARGET_MARGIN, OUTPUT_MARGIN = 0.01, 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
-class Reconstruction(Checked):
+class Reconstruction(OutputFitness):
     """The fitness of an autoencoder: the error of its reconstructions, smaller is better.
 
     A hashable function (params, images) -> error, a float32 scalar.
@@ -56,8 +64,8 @@ class Reconstruction(Checked):
       precision: "float32"; "tensorfloat32" rounds the inputs of matrix products to 10 bits where
         the device has such products (NVIDIA GPUs since 2020), and changes nothing elsewhere;
         "bfloat16" holds weights and activations of whole networks in 8 bits of precision. Errors
-        are always summed in float32, and the networks of `of_changes` are never in bfloat16, in
-        which the change of a single weight would drown.
+        are always summed in float32. The networks of `of_changes`, and those whose outputs are
+        read, are never in bfloat16, in which the change of a single weight would drown.
       corruption: of what the model is given, such as `MaskingNoise`; its output is compared with
         the clean images. `evolve` draws it anew for each generation, the same for all candidates.
         Where the fitness is called by hand, `prepare` draws it.
@@ -173,27 +181,8 @@ class Reconstruction(Checked):
         return self.corruption.apply(key, images, self.low, self.high)
 
     def __call__(self, params: Params, batch: Batch) -> jax.Array:
-        _check_params(params)
-        batch, divergence = self.prepare(batch), jnp.zeros(1, jnp.float32)
-        prepared = isinstance(batch, PreparedBatch)
-        corrupted = isinstance(batch, CorruptedBatch)
-        inputs = batch.inputs if prepared or corrupted else batch
-        target = batch.targets if prepared else self._target(batch.targets if corrupted else batch)
-        if self.precision == "bfloat16":
-            params, inputs = jax.tree.map(lambda x: x.astype(jnp.bfloat16), (params, inputs))
-        with self._products():
-            if self.kl_weight is not None:
-                output, divergence = self._layers.sampled(params, inputs, batch.latent_noise)
-            elif prepared:
-                output = self._layers.pre_activation(params, inputs)
-            else:
-                output = self._applied(params, inputs)
-        output = output.astype(target.dtype)
-        if output.shape != target.shape:
-            raise ValueError(
-                f"model must return images of the shape {target.shape} that it is given, "
-                f"it returned {output.shape}"
-            )
+        output, target, divergence = self._output(params, self.prepare(batch))
+        prepared = isinstance(self.model, Autoencoder)
         if self._error.of_pixels:  # as one long run, which a CPU computes by vectors
             output, target = output.reshape(-1), target.reshape(-1)
         elif not prepared:
@@ -203,6 +192,86 @@ class Reconstruction(Checked):
         if self.kl_weight is None:
             return error
         return error + self.kl_weight * divergence.sum() / target.size
+
+    def _output(self, params: Params, batch: Batch) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """The output on a prepared batch, before the activation of evoae's own last layer.
+
+        With it what it is compared with, and the divergence of the latent where that is sampled.
+        """
+        _check_params(params)
+        inputs, target = batch, batch
+        if isinstance(batch, PreparedBatch | CorruptedBatch):
+            inputs, target = batch.inputs, batch.targets
+        if not isinstance(batch, PreparedBatch):
+            target = self._target(target)
+        if self.precision == "bfloat16":
+            params, inputs = jax.tree.map(lambda x: x.astype(jnp.bfloat16), (params, inputs))
+        divergence = jnp.zeros(1, jnp.float32)
+        with self._products():
+            if self.kl_weight is not None:
+                output, divergence = self._layers.sampled(params, inputs, batch.latent_noise)
+            elif isinstance(batch, PreparedBatch):
+                output = self._layers.pre_activation(params, inputs)
+            else:
+                output = self._applied(params, inputs)
+        output = output.astype(target.dtype)
+        if output.shape != target.shape:
+            raise ValueError(
+                f"model must return images of the shape {target.shape} that it is given, "
+                f"it returned {output.shape}"
+            )
+        return output, target, divergence
+
+    def split(self, batch: Batch) -> Part:
+        if not self._error.of_pixels:
+            raise ValueError(
+                "error must be one of single pixels for a strategy that reads outputs, "
+                f"got {self.error!r}"
+            )
+        if self.kl_weight is not None:
+            raise ValueError(
+                "kl_weight must be None for a strategy that reads outputs, which do not tell the "
+                f"divergence of the latent; got {self.kl_weight!r}"
+            )
+        return split_rows(batch, -1 if isinstance(batch, PreparedBatch) else 0)
+
+    def outputs(self, params: Params, part: Part) -> jax.Array:
+        exact = self  # a short probe would be lost in bfloat16
+        if self.precision == "bfloat16":
+            exact = dataclasses.replace(self, precision="float32")
+        output = exact._output(params, part.batch)[0]
+        return output.reshape(-1).astype(jnp.float32)
+
+    def expand(self, outputs: jax.Array, part: Part, floor: jax.Array) -> Expansion:
+        batch, weights = part
+        prepared = isinstance(batch, PreparedBatch)
+        target = batch.targets if prepared or isinstance(batch, CorruptedBatch) else batch
+        if not prepared:
+            target, weights = self._target(target), weights[:, None, None, None]
+        # One value for each of the outputs.
+        weights = jnp.broadcast_to(weights, target.shape).reshape(-1)
+        weights = jnp.broadcast_to(weights, outputs.shape)
+        target = jnp.broadcast_to(target.reshape(-1), outputs.shape)
+        compared = self._compared if prepared else self._compared_output
+        values, slopes = jax.jvp(compared, (outputs,), (jnp.ones_like(outputs),))
+        near = self._error.expand(values, target, floor)  # type: ignore[misc]
+        return Expansion(
+            near.values * weights,
+            near.slopes * slopes * weights,
+            near.curvatures * jnp.square(slopes) * weights,
+        )
+
+    def finish(self, mean: jax.Array) -> jax.Array:
+        return self._error.finish(mean).astype(jnp.float32)
+
+    def change_outputs(
+        self, params: Params, part: Part, positions: jax.Array, deltas: jax.Array
+    ) -> jax.Array | None:
+        if not (self.follows_changes and isinstance(part.batch, PreparedBatch)):
+            return None
+        parent = self.evaluate_parent(params, part.batch)
+        with self._products():
+            return self._children(parent, part.batch).output_changes(positions, deltas)
 
     def evaluate_parent(
         self, params: Params, batch: PreparedBatch, previous: ParentActivations | None = None
@@ -250,9 +319,7 @@ class Reconstruction(Checked):
                 f"got {self.error!r} and {self.kl_weight!r}"
             )
         with self._products():
-            children = DeltaEvaluation(
-                self._layers, self._of_pre_activation, parent, batch.images, batch.targets
-            )
+            children = self._children(parent, batch)
             if positions.ndim == 0:
                 sums = children.of_shared_position(positions, deltas)
             else:
@@ -263,17 +330,27 @@ class Reconstruction(Checked):
     def _error(self) -> Error:
         return ERRORS[self.error]
 
+    def _children(self, parent: ParentActivations, batch: PreparedBatch) -> DeltaEvaluation:
+        return DeltaEvaluation(
+            self._layers, self._of_pre_activation, parent, batch.images, batch.targets
+        )
+
     def _of_pre_activation(self, pre: jax.Array, target: jax.Array) -> jax.Array:
         """The values of the error, from the pre-activation of the last layer."""
-        last = self._layers.decoder_layers[-1]
-        if self._error.of_logits and last.activation == "sigmoid":
-            return self._error.values(pre, target)
-        return self._of_output(activate(last, pre), target)
+        return self._error.values(self._compared(pre), target)
 
     def _of_output(self, output: jax.Array, target: jax.Array) -> jax.Array:
-        if self._error.of_logits:
-            output = logit(output, OUTPUT_MARGIN)
-        return self._error.values(output, target)
+        return self._error.values(self._compared_output(output), target)
+
+    def _compared(self, pre: jax.Array) -> jax.Array:
+        """What is compared with the target, from the pre-activation of the last layer."""
+        last = self._layers.decoder_layers[-1]
+        if self._error.of_logits and last.activation == "sigmoid":
+            return pre
+        return self._compared_output(activate(last, pre))
+
+    def _compared_output(self, output: jax.Array) -> jax.Array:
+        return logit(output, OUTPUT_MARGIN) if self._error.of_logits else output
 
     def _target(self, images: jax.Array) -> jax.Array:
         return logit(images, TARGET_MARGIN) if self._error.of_logits else images
@@ -300,7 +377,7 @@ class Reconstruction(Checked):
         return cast(Autoencoder, self.model)
 
     def _finish(self, error_sum: jax.Array, batch: PreparedBatch) -> jax.Array:
-        return self._error.finish(error_sum / batch.targets.size).astype(jnp.float32)
+        return self.finish(error_sum / batch.targets.size)
 
     def _floats(self, images: jax.Array) -> jax.Array:
         self.check(images)

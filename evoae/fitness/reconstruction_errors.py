@@ -16,21 +16,41 @@ WINDOW, SIGMA, SSIM_CONSTANTS = 11, 1.5, (0.01**2, 0.03**2)
 SMALLEST_VARIANCE = 1e-8
 
 
+class Expansion(NamedTuple):
+    """An error of single values near an output: a parabola for each, of the outputs' shape.
+
+    Attributes:
+      values: of the error.
+      slopes: by the output.
+      curvatures: from 0, of a parabola; not always the second derivative.
+    """
+
+    values: jax.Array
+    slopes: jax.Array
+    curvatures: jax.Array
+
+
 class Error(NamedTuple):
     """An error in two steps: values, whose mean is finished."""
 
     # (output, target) -> a value for each pixel, of the same shape; where `of_pixels` is off,
     # [channels, height, width, N] -> any number of values
     values: Callable[[jax.Array, jax.Array], jax.Array]
+    # (output, target, floor) -> its expansion; None where values are not those of single pixels.
+    # A distance below the floor counts by its square, so that its slope is no jump.
+    expand: Callable[[jax.Array, jax.Array, jax.Array], Expansion] | None
     # The mean of these values -> the error
     finish: Callable[[jax.Array], jax.Array] = lambda mean: mean
     in_unit_interval: bool = False  # whether pixels must be in 0..1
     # Whether `values` takes logits. Those of an output that a sigmoid ends are what goes into
     # the sigmoid, and are read there.
     of_logits: bool = False
-    # Whether each value is that of one pixel: where few pixels change, few values do
-    of_pixels: bool = True
     smallest_side: int = 1  # of the images, in pixels
+
+    @property
+    def of_pixels(self) -> bool:
+        """Whether each value is that of one pixel: where few pixels change, few values do."""
+        return self.expand is not None
 
 
 def _cross_entropy(output: jax.Array, target: jax.Array) -> jax.Array:
@@ -42,6 +62,46 @@ def _huber(output: jax.Array, target: jax.Array) -> jax.Array:
     distance = jnp.abs(output - target)
     inside = jnp.minimum(distance, 1.0)
     return inside * (distance - 0.5 * inside)
+
+
+def expand_square(
+    output: jax.Array, target: jax.Array | float, floor: jax.Array | float
+) -> Expansion:
+    """The square of the difference near an output, which is a parabola itself."""
+    difference = output - target
+    return Expansion(jnp.square(difference), 2 * difference, jnp.full_like(output, 2.0))
+
+
+def _expand_distance(output: jax.Array, target: jax.Array, floor: jax.Array) -> Expansion:
+    """By the parabola that touches the distance at both sides of the target.
+
+    Least squares with these curvatures for weights, again and again, are least absolute deviations
+    (iteratively reweighted least squares: Holland and Welsch 1977).
+    """
+    difference = output - target
+    distance = jnp.abs(difference)
+    reach = jnp.maximum(distance, floor)
+    values = jnp.where(distance < floor, 0.5 * (jnp.square(distance) / floor + floor), distance)
+    return Expansion(values, difference / reach, 1 / reach)
+
+
+def _expand_cross_entropy(output: jax.Array, target: jax.Array, floor: jax.Array) -> Expansion:
+    output = jnp.clip(output, 1e-6, 1 - 1e-6)
+    curvatures = 1 / (output * (1 - output))  # Fisher's: the mean over targets drawn by the output
+    return Expansion(_cross_entropy(output, target), (output - target) * curvatures, curvatures)
+
+
+def _expand_huber(output: jax.Array, target: jax.Array, floor: jax.Array) -> Expansion:
+    _, slopes, curvatures = _expand_distance(output, target, jnp.float32(1.0))
+    return Expansion(_huber(output, target), slopes, curvatures)
+
+
+def _square(output: jax.Array, target: jax.Array) -> jax.Array:
+    return jnp.square(output - target)
+
+
+def _distance(output: jax.Array, target: jax.Array) -> jax.Array:
+    return jnp.abs(output - target)
 
 
 def _correlation(output: jax.Array, target: jax.Array) -> jax.Array:
@@ -87,13 +147,13 @@ def _local_means(x: jax.Array) -> jax.Array:
 
 
 ERRORS: dict[str, Error] = {
-    "mae": Error(lambda y, t: jnp.abs(y - t)),
-    "mse": Error(lambda y, t: jnp.square(y - t)),
-    "rmse": Error(lambda y, t: jnp.square(y - t), jnp.sqrt),
-    "bce": Error(_cross_entropy, in_unit_interval=True),
-    "logit_huber": Error(_huber, in_unit_interval=True, of_logits=True),
-    "correlation": Error(_correlation, of_pixels=False),
-    "ssim": Error(_ssim, in_unit_interval=True, of_pixels=False, smallest_side=WINDOW),
+    "mae": Error(_distance, _expand_distance),
+    "mse": Error(_square, expand_square),
+    "rmse": Error(_square, expand_square, jnp.sqrt),
+    "bce": Error(_cross_entropy, _expand_cross_entropy, in_unit_interval=True),
+    "logit_huber": Error(_huber, _expand_huber, in_unit_interval=True, of_logits=True),
+    "correlation": Error(_correlation, None),
+    "ssim": Error(_ssim, None, in_unit_interval=True, smallest_side=WINDOW),
 }
 
 

@@ -42,7 +42,7 @@ class Course(Observer):
     Args:
       task: what is trained.
       networks_of: from a state to its networks, leaves [S, ...].
-      evaluations_an_image: of one network, in a step.
+      evaluations_of: from a progress to how many networks were evaluated on an image so far.
       judge: the error that is followed; None follows the one that is learnt from.
     """
 
@@ -50,11 +50,12 @@ class Course(Observer):
         self,
         task: Task,
         networks_of: Callable[[Any], Params],
-        evaluations_an_image: int,
+        evaluations_of: Callable[[Progress], int],
         judge: FitnessFn | None,
     ) -> None:
         self._networks_of, self._judge = networks_of, judge or task.fitness
-        self._evaluations = evaluations_an_image * (task.config.batch_size or len(task.images))
+        self._evaluations_of = evaluations_of
+        self._num_images = task.config.batch_size or len(task.images)
         self._images = task.images[:NUM_FOLLOWED]
         self._points: list[tuple[int, float, npt.NDArray[np.float64]]] = []
         self._due = 0.0
@@ -65,7 +66,8 @@ class Course(Observer):
         if pace.seconds >= self._due or progress.is_last:
             self._due = FOLLOW_EVERY * pace.seconds
             errors = finite(_errors(self._judge, self._networks_of(progress.state), self._images))
-            self._points.append((pace.steps * self._evaluations, pace.seconds, errors))
+            evaluations = self._evaluations_of(progress) * self._num_images
+            self._points.append((evaluations, pace.seconds, errors))
 
     def end(self, progress: Progress) -> None:
         """Puts together what there is."""
@@ -80,9 +82,11 @@ def train_by_evolution(task: Task, bar: Observer, judge: FitnessFn | None = None
     `judge` is the error that is followed; None follows the one that is learnt from.
     """
     advance = make_advance(task)
-    run_loop(advance, task.state, Clock(COMPILING))  # the time of neither way has that in it
+    # The time of neither way has that in it, but for later phases of a strategy that has some.
+    run_loop(advance, task.state, Clock(COMPILING))
     best_of = lambda state: jax.tree.map(lambda leaf: leaf[None], task.network(state.best))  # noqa: E731
-    course = Course(task, best_of, task.population_size, judge)
+    count = lambda progress: task.config.strategy.num_evaluations(progress.state)  # noqa: E731
+    course = Course(task, best_of, count, judge)
     run_loop(advance, task.state, clock_of(task.config), [bar, course])
     return course.result
 
@@ -100,7 +104,8 @@ def train_by_adam(
     `judge` is the error that is followed; None follows the one that is learnt from.
     """
     keys = keys_of(task.config.seed)
-    course = Course(task, lambda state: state.params, GRADIENT_COST * number, judge)
+    count = lambda progress: GRADIENT_COST * number * progress.pace.steps  # noqa: E731
+    course = Course(task, lambda state: state.params, count, judge)
     descend(
         keys.search,
         task.fitness,

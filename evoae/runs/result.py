@@ -69,7 +69,7 @@ def result_of(
         validation_error=measure_validation(task, snapshot.network),
         baselines=dict(baselines),
         diversity=compute_diversity(snapshot.outputs, task.pixels(NUM_SHOWN)),
-        num_evaluations=progress.pace.steps * task.population_size,
+        num_evaluations=task.config.strategy.num_evaluations(progress.state),
         seconds=progress.pace.seconds,
         stopped=progress.stopped,
     )

@@ -84,6 +84,6 @@ def evolve_part(task: Task, configs: Sequence[RunConfig], showing: Observer) -> 
         valid = np.isfinite(fitness).all()
         error = measure_error(task.fitness, best, task.images) if valid else np.inf
         outputs = task.apply(best, inputs)
-        evaluations = pace.steps * task.population_size
+        evaluations = config.strategy.num_evaluations(trees.take(progress.state, row))
         runs.append(SweptRun(error, best, fitness, evaluations, pace.seconds / count, outputs))
     return runs

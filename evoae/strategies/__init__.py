@@ -5,6 +5,7 @@ from evoae.strategies.base import Strategy
 from evoae.strategies.evosax_adapter import Evosax
 from evoae.strategies.genetic_algorithm import GeneticAlgorithm
 from evoae.strategies.islands import Islands
+from evoae.strategies.least_squares import LeastSquares
 from evoae.strategies.populations import Stacked
 from evoae.strategies.probe_evolution import ProbeEvolutionStrategy
 from evoae.strategies.selection import LinearRank, Tournament, Truncation
@@ -16,6 +17,7 @@ __all__ = [
     "Evosax",
     "GeneticAlgorithm",
     "Islands",
+    "LeastSquares",
     "LinearRank",
     "OneFifth",
     "ProbeEvolutionStrategy",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import jax
 
 from evoae.checks import Checked, check_instance
+from evoae.fitness.outputs import Outputs
 from evoae.types import Hyper, Info, Params, Population
 
 
@@ -50,9 +51,13 @@ class Strategy(Checked, abc.ABC):
 
     @abc.abstractmethod
     def tell(
-        self, key: jax.Array, population: Population, fitness: jax.Array, state: Any
+        self, key: jax.Array, population: Population, fitness: Any, state: Any
     ) -> tuple[Any, Info]:
-        """The next state, from the errors [P] of the candidates: smaller is better."""
+        """The next state, from the errors [P] of the candidates: smaller is better.
+
+        Where `reads_outputs` says so, `fitness` is an `evoae.fitness.OutputSums` in their place, or
+        all `evoae.fitness.Outputs`.
+        """
 
     @abc.abstractmethod
     def express(self, population: Population, index: jax.Array) -> Params:
@@ -71,6 +76,59 @@ class Strategy(Checked, abc.ABC):
           float32 [P-1]. None, as here, where candidates differ in more.
         """
         return None
+
+    def reads_outputs(self, state: Any) -> bool:
+        """Whether the next candidates are told by what `sum_outputs` makes of their outputs: no.
+
+        The answer follows from the state's type alone.
+        """
+        return False
+
+    def sum_outputs(self, population: Population, outputs: Outputs, state: Any) -> Any:
+        """What `tell` wants to know of the candidates' outputs: a pytree of sums over outputs.
+
+        It is called for each part of a batch, and the results are added. So only sums leave the
+        evaluation, and memory is bounded by a part.
+
+        Args:
+          population: as `ask` returned it.
+          outputs: of all candidates, on a part of the batch.
+          state: as `ask` returned it.
+
+        Raises:
+          NotImplementedError: a strategy that reads errors alone.
+        """
+        raise NotImplementedError(f"{type(self).__name__} reads no outputs")
+
+    def is_midway(self, state: Any) -> bool:
+        """Whether `ask` and `tell` follow once more before the generation is at its end: no.
+
+        The answer follows from the state's type alone.
+        """
+        return False
+
+    def phase(self, state: Any) -> tuple[Self, int | None]:
+        """The strategy of the next generations, and of how many at most: itself, and of all.
+
+        For a search whose populations grow: each size is a program of its own. `evolve` asks
+        between two programs, with a state whose numbers can be read. The number must follow from
+        the state alone, so that the generations are the same wherever a run is stopped and resumed.
+        """
+        return self, None
+
+    def largest_phase(self, state: Any) -> Self:
+        """The strategy of those generations that need the most memory: itself.
+
+        It is asked with shapes in place of arrays.
+        """
+        return self
+
+    def num_evaluations(self, state: Any) -> int:
+        """How many candidates have been evaluated so far: a population each generation.
+
+        It is asked on the host, with a state whose numbers can be read.
+        """
+        return self.population_size * int(state.generation)
 
     def has_final_shapes(self, state: Any) -> bool:
         """Whether the arrays of the state keep their shapes from here on: yes.

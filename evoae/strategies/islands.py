@@ -117,6 +117,11 @@ class Islands(Strategy):
             islands = jax.vmap(lambda key, own: self.strategy.init(key, own, hyper))(keys, networks)
         else:
             islands = jax.vmap(lambda key: self.strategy.init(key, params, hyper))(keys)
+        if self.strategy.reads_outputs(islands):
+            raise ValueError(
+                "Islands: strategy must be one that reads errors alone, whose candidates make one "
+                f"population; got {type(self.strategy).__name__}, which reads outputs"
+            )
         return IslandsState(jnp.int32(0), islands)
 
     def has_final_shapes(self, state: IslandsState) -> bool:

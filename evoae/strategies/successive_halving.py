@@ -1,4 +1,4 @@
-"""Successive halving: several starts run for a while, and only the best one goes on."""
+"""Successive halving: several starts run for a while, and only the best of them go on."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from evoae import trees
 from evoae.checks import Count, Several
+from evoae.fitness.outputs import Outputs
 from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy, check_strategy
 from evoae.types import Hyper, Info, Params, Population
@@ -20,6 +21,7 @@ class SuccessiveHalvingState(NamedTuple):
     starts: Any  # the states of the strategy, one a start, stacked; leaves [num_starts, ...]
     active: jax.Array  # the start whose turn it is, int32
     decided: jax.Array  # whether the race is over, bool
+    midway: Any = None  # the state of that start where a generation is not at its end
 
     @property
     def best(self) -> Params:
@@ -43,17 +45,19 @@ class SuccessiveHalvingState(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class SuccessiveHalving(Strategy):
-    """Several starts of one strategy, of which the best after a while goes on alone.
+    """Several starts of one strategy, of which the best go on, and at last the best one alone.
 
-    The starts take turns of `generations_each` generations; then the one with the smallest error
-    has all that follow. So a generation costs what it costs the strategy alone, and a start that
-    gets stuck costs `generations_each` generations and not the run. It is the first round of
-    successive halving (Jamieson and Talwalkar 2016, arXiv 1502.07943), with all but one dropped.
+    The starts take turns of `generations_each` generations; then those with the smallest errors
+    take longer turns, until one is left, which has all generations that follow. So a generation
+    costs what it costs the strategy alone, and a start that gets stuck costs its turn and not the
+    run (Jamieson and Talwalkar 2016, arXiv 1502.07943).
 
     Attributes:
       strategy: the search; its state must not change shape in the first generations.
       num_starts: networks to begin from, at least 2.
-      generations_each: generations of each start before one is chosen, at least 1.
+      generations_each: generations of each start in the first round, at least 1.
+      reduction: by how much the starts get fewer from round to round, and their turns longer, at
+        least 2; None leaves one after the first round.
 
     >>> import evoae
     >>> inner = evoae.strategies.GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian(0.1))
@@ -70,6 +74,7 @@ class SuccessiveHalving(Strategy):
     strategy: Strategy
     num_starts: Several = 4
     generations_each: Count = 1000
+    reduction: Several | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -85,10 +90,24 @@ class SuccessiveHalving(Strategy):
 
     def fitted_to(self, num_generations: int) -> "SuccessiveHalving":
         """The same, fitted to that many generations in all, of which the race has half at most."""
-        each = min(self.generations_each, max(num_generations // (2 * self.num_starts), 1))
-        own = max(num_generations - (self.num_starts - 1) * each, each)
-        search = self.strategy.fitted_to(own)
+        shortest = dataclasses.replace(self, generations_each=1)._turns[-1]
+        each = min(self.generations_each, max(num_generations // (2 * shortest.end), 1))
+        left = max(num_generations - each * shortest.end, 0)
+        search = self.strategy.fitted_to(left + each * shortest.own)
         return dataclasses.replace(self, strategy=search, generations_each=each)
+
+    @property
+    def _turns(self) -> list["_Turn"]:
+        """All turns of the race."""
+        starts, each, own, end, turns = self.num_starts, self.generations_each, 0, 0, []
+        while starts > 1:
+            for turn in range(starts):
+                end += each
+                turns.append(_Turn(end, own if turn < starts - 1 else own + each))
+            own += each
+            starts = 1 if self.reduction is None else max(starts // self.reduction, 1)
+            each *= self.reduction or 1
+        return turns
 
     def init(
         self, key: jax.Array, params: Params | shared.Stacked, hyper: Hyper | None = None
@@ -116,11 +135,44 @@ class SuccessiveHalving(Strategy):
             decided=jnp.bool_(False),
         )
 
+    def phase(self, state: SuccessiveHalvingState) -> tuple["SuccessiveHalving", int | None]:
+        """That of the start whose turn it is, until its turn is over."""
+        search, most = self.strategy.phase(trees.take(state.starts, state.active))
+        generation = int(state.generation)
+        left = next((turn.end - generation for turn in self._turns if turn.end > generation), None)
+        both = [number for number in (most, left) if number is not None]
+        return dataclasses.replace(self, strategy=search), min(both, default=None)
+
+    def largest_phase(self, state: SuccessiveHalvingState) -> "SuccessiveHalving":
+        one = jax.eval_shape(lambda starts: trees.take(starts, 0), state.starts)
+        return dataclasses.replace(self, strategy=self.strategy.largest_phase(one))
+
+    def reads_outputs(self, state: SuccessiveHalvingState) -> bool:
+        return self.strategy.reads_outputs(state.starts if state.midway is None else state.midway)
+
+    def sum_outputs(
+        self, population: Population, outputs: Outputs, state: SuccessiveHalvingState
+    ) -> Any:
+        return self.strategy.sum_outputs(population, outputs, self._search(state))
+
+    def is_midway(self, state: SuccessiveHalvingState) -> bool:
+        return state.midway is not None
+
+    def num_evaluations(self, state: SuccessiveHalvingState) -> int:
+        starts = (trees.take(state.starts, start) for start in range(self.num_starts))
+        return sum(map(self.strategy.num_evaluations, starts))
+
+    def _search(self, state: SuccessiveHalvingState) -> Any:
+        """The state of the start whose turn it is."""
+        return trees.take(state.starts, state.active) if state.midway is None else state.midway
+
     def ask(
         self, key: jax.Array, state: SuccessiveHalvingState
     ) -> tuple[Population, SuccessiveHalvingState]:
         """The candidates of the start whose turn it is."""
-        population, search = self.strategy.ask(key, trees.take(state.starts, state.active))
+        population, search = self.strategy.ask(key, self._search(state))
+        if state.midway is not None:
+            return population, state._replace(midway=search)
         return population, state._replace(starts=_put(state.starts, search, state.active))
 
     def express(self, population: Population, index: jax.Array) -> Params:
@@ -130,23 +182,30 @@ class SuccessiveHalving(Strategy):
         return self.strategy.single_changes(population)
 
     def tell(
-        self,
-        key: jax.Array,
-        population: Population,
-        fitness: jax.Array,
-        state: SuccessiveHalvingState,
+        self, key: jax.Array, population: Population, fitness: Any, state: SuccessiveHalvingState
     ) -> tuple[SuccessiveHalvingState, Info]:
         """The next state of the start whose turn it is; after the last turn, the choice."""
-        search = trees.take(state.starts, state.active)
-        search, info = self.strategy.tell(key, population, fitness, search)
+        search, info = self.strategy.tell(key, population, fitness, self._search(state))
+        if self.strategy.is_midway(search):
+            return state._replace(midway=search), info
         starts = _put(state.starts, search, state.active)
         generation = state.generation + 1
-        turn = generation // self.generations_each
-        last = generation == self.num_starts * self.generations_each
-        best = jnp.argmin(shared.best_errors(starts)).astype(jnp.int32)
-        chosen = jnp.where(last, best, state.active)
-        active = jnp.where(turn < self.num_starts, turn, chosen)
-        return SuccessiveHalvingState(generation, starts, active, state.decided | last), info
+        ends, own = (jnp.asarray(column, jnp.int32) for column in zip(*self._turns, strict=True))
+        over = generation == ends
+        # Who is next is the best of those that have not had this round's turn.
+        waiting = starts.generation == jnp.where(over, own, 0).sum()
+        errors = jnp.minimum(shared.best_errors(starts), jnp.finfo(jnp.float32).max)
+        following = jnp.argmin(jnp.where(waiting, errors, jnp.inf)).astype(jnp.int32)
+        active = jnp.where(over.any(), following, state.active)
+        decided = generation >= ends[-1]
+        return SuccessiveHalvingState(generation, starts, active, decided), info
+
+
+class _Turn(NamedTuple):
+    """Of a start in the race."""
+
+    end: int  # in generations of the run
+    own: int  # generations that those have behind them of which the next turn's start is the best
 
 
 def _put(starts: Any, search: Any, index: jax.Array) -> Any:

@@ -150,6 +150,39 @@ def test_children_with_a_position_each(case):
     assert len(np.unique(expected)) > len(expected) // 2  # the changes matter
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def output_changes(fitness, params, batch, positions, deltas):
+    """By delta evaluation, and of whole networks; and the derivatives by the weights."""
+    part = jax.tree.map(lambda leaf: leaf[0], fitness.split(batch))
+    vector = trees.ravel(params)
+    outputs = lambda vector: fitness.outputs(trees.unravel(vector, params), part)  # noqa: E731
+    first = outputs(vector)
+    anew = jax.lax.map(lambda at: outputs(vector.at[at[0]].add(at[1])), (positions, deltas))
+    along = jax.lax.map(
+        lambda p: jax.jvp(outputs, (vector,), (jnp.zeros_like(vector).at[p].set(1),))[1], positions
+    )
+    both = jnp.tile(positions, 2), jnp.concatenate([deltas, -deltas])
+    changes, minus = jnp.split(fitness.change_outputs(params, part, *both), 2)
+    return changes, anew - first[None], (changes - minus) / (2 * deltas[:, None]), along
+
+
+def test_outputs_change_as_those_of_whole_networks_and_as_derivatives_say(case):
+    positions = some_positions(case.params)
+    deltas = jax.random.uniform(jax.random.key(4), positions.shape, minval=-1.0)
+    found, anew, *_ = output_changes(case.fitness, case.params, case.batch, positions, deltas)
+    np.testing.assert_allclose(found, anew, rtol=1e-4, atol=1e-5)
+    # Longer probes meet more kinks of relus and pools, shorter ones the rounding of outputs.
+    distances = []
+    for length in (0.003, 0.01):
+        deltas = jnp.full(positions.shape, length)
+        *_, rows, along = output_changes(case.fitness, case.params, case.batch, positions, deltas)
+        norms = jnp.linalg.norm(along, axis=1)
+        distance = (jnp.linalg.norm(rows - along, axis=1) / norms)[norms > 0]
+        assert len(distance) > len(positions) // 2
+        distances.append(np.median(distance))
+    assert min(distances) < 1e-3
+
+
 def test_children_that_share_a_position(case):
     positions, expected = some_changes(case)
     errors = [

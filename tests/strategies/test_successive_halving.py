@@ -56,6 +56,24 @@ def test_turns_and_choice(key):
         )
 
 
+def test_rounds_have_fewer_starts_and_longer_turns(key):
+    race = SuccessiveHalving(INNER, num_starts=7, generations_each=2, reduction=3)
+    networks = {"weights": jax.random.normal(key, (7, 3))}
+    state, turns = race.init(key, evoae.Stacked(networks)), []
+    step = jax.jit(lambda key, state: generation(race, key, state))
+    for number in range(7 * 2 + 2 * 6 + 3):
+        if number == 14:
+            order = np.argsort(state.starts.fitness[:, 0])
+        if number == 26:
+            last = np.argmin(np.where(np.arange(7) == order[2], np.inf, state.starts.fitness[:, 0]))
+        turns.append(int(state.active))
+        assert bool(state.decided) == (number >= 26)
+        state = step(jax.random.fold_in(key, number), state)
+    first = [start for start in range(7) for _ in range(2)]
+    assert turns == [*first, *[order[0]] * 6, *[order[1]] * 6, *[last] * 3]
+    assert last in order[:2]
+
+
 def test_best_never_lost_and_resumed(key):
     """In `evolve`: the best only falls, and two calls are one."""
     for_init, for_run = jax.random.split(key)

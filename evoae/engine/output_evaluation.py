@@ -1,0 +1,122 @@
+"""From a population to what its strategy sums of the outputs, part by part of a batch."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.sharding import Mesh
+
+from evoae import trees
+from evoae.engine.devices import over_devices
+from evoae.engine.evaluation import equal_size, in_chunks
+from evoae.fitness.outputs import OutputFitness, Outputs, OutputSums, Part, check_outputs
+from evoae.strategies import Strategy
+from evoae.types import Batch, FitnessFn, Params, Population
+
+MOST_GROUPS = 8  # of parts that are added up by themselves: more devices have nothing to do
+# Candidates expressed at a time. XLA's products round by their shapes, so it is the same for all.
+CHUNK_SIZE = 16
+
+
+def evaluate_outputs(
+    strategy: Strategy,
+    fitness: FitnessFn,
+    population: Population,
+    batch: Batch,
+    state: Any,
+    *,
+    mesh: Mesh | None = None,
+) -> OutputSums:
+    """What a strategy sums of its candidates' outputs on one batch, for its `tell`.
+
+    The batch is taken part by part, and what `Strategy.sum_outputs` makes of each is added in one
+    order, whatever the number of devices, each of which has some of the parts. Candidates that
+    differ from a single parent in one weight are evaluated from the parent's activations where the
+    fitness can.
+
+    Args:
+      strategy: expresses the candidates, and says what is summed.
+      fitness: whose outputs are read.
+      population: P candidates.
+      batch: shared by all of them, as `prepare` gives it.
+      state: of the strategy, as `ask` returned it.
+      mesh: the devices that share the work, from `evoae.engine.devices.population_mesh`; None for
+        one.
+
+    Raises:
+      ValueError: a fitness whose outputs cannot be read.
+    """
+    check_outputs(fitness)
+    readable: Any = fitness
+    parts = readable.split(batch)
+    count, number = groups_of(parts)
+
+    def of_groups(shared: Any, groups: jax.Array) -> Any:
+        parts, population, state = shared
+
+        def of_part(index: jax.Array) -> Any:
+            part = trees.take(parts, jnp.minimum(index, count - 1))
+            part = part._replace(weights=jnp.where(index < count, part.weights, 0))
+            outputs = _outputs(strategy, readable, population, part)
+            return strategy.sum_outputs(population, outputs, state), outputs.number
+
+        def of_group(group: jax.Array) -> Any:
+            first = group * number
+            add = lambda i, sums: _added(sums, of_part(first + i))  # noqa: E731
+            return lax.fori_loop(1, number, add, of_part(first))
+
+        return lax.map(of_group, groups)
+
+    groups = jnp.arange(-(-count // number))
+    of_each = over_devices(of_groups, (parts, population, state), groups, unit=1, mesh=mesh)
+    add = lambda i, sums: _added(sums, trees.take(of_each, i))  # noqa: E731
+    sums, total = lax.fori_loop(1, len(groups), add, trees.take(of_each, 0))
+    return OutputSums(sums, total, readable.finish)
+
+
+def groups_of(parts: Part) -> tuple[int, int]:
+    """How many parts there are, and how many of them are added up by themselves."""
+    count = len(parts.weights)
+    return count, -(-count // MOST_GROUPS)
+
+
+def _added(first: Any, second: Any) -> Any:
+    return jax.tree.map(jnp.add, first, second)
+
+
+def _outputs(
+    strategy: Strategy, fitness: OutputFitness, population: Population, part: Part
+) -> Outputs:
+    """The outputs of all candidates on one part."""
+    parent = strategy.express(population, jnp.int32(0))
+    first = fitness.outputs(parent, part)
+    changes, single = None, strategy.single_changes(population)
+    if single is not None and single[0].ndim:
+        changes = fitness.change_outputs(parent, part, *single)
+    if changes is None:
+        changes = _changes(strategy, fitness, population, part, first)
+    else:
+        changes = jnp.concatenate([jnp.zeros_like(first)[None], changes])
+    return Outputs(
+        first=first,
+        changes=changes,
+        number=part.weights.mean() * first.size,
+        expand=lambda outputs, floor: fitness.expand(outputs, part, floor),
+        finish=fitness.finish,
+    )
+
+
+def _changes(
+    strategy: Strategy, fitness: OutputFitness, population: Population, part: Part, first: jax.Array
+) -> jax.Array:
+    """By how much whole candidates differ from the first in their outputs, [P, M]."""
+
+    def outputs(index: jax.Array) -> jax.Array:
+        networks: Params = jax.vmap(strategy.express, (None, 0))(population, index)
+        of_one = functools.partial(fitness.outputs, part=part)
+        return jax.vmap(of_one)(lax.optimization_barrier(networks)) - first[None]
+
+    size = equal_size(population.size, CHUNK_SIZE)
+    return in_chunks(outputs, size, jnp.arange(population.size))

@@ -1,0 +1,396 @@
+"""Least-squares recombination: the combination of mutations whose outputs fit the targets best."""
+
+import dataclasses
+from typing import Annotated, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from evoae import trees
+from evoae.checks import Count, Positive, Rule, check_instance
+from evoae.fitness.outputs import Outputs, OutputSums
+from evoae.mutations.base import Mutation
+from evoae.mutations.sparse import SparsePerturbation, add_at
+from evoae.strategies import populations as shared
+from evoae.strategies.base import Strategy
+from evoae.strategies.ridge import gram, solve
+from evoae.types import Hyper, Info, Params, Perturbation, Population
+
+FACTORS = (0.03, 0.2, 1.0, 5.0, 30.0)  # of the damping, one for each trial
+WIDER = 6.0  # what the damping is multiplied by where no trial is better
+SMALLEST_DAMPING, LARGEST_DAMPING = 1e-7, 1e3
+SMALLEST_PART = 1e-4  # of the largest curvature: the least that the damping is a part of
+EXACT = 1e-30  # a floor so small that it changes no error
+CENTRAL_LENGTH = 3  # of a probe both ways, in lengths of one that is taken one way
+GROWTH = 3  # of directions, from one stage to the next
+CHECKED_EVERY = 10  # generations from one decision on the number of directions to the next
+
+_Rate = Annotated[float, Rule("above 0 and at most 1", lambda x: 0 < x <= 1)]
+
+
+class LeastSquaresState(NamedTuple):
+    """What the next generation needs."""
+
+    generation: jax.Array  # generations told so far, int32
+    parent: Params
+    damping: jax.Array  # what the next trials' are multiples of, float32
+    stage: jax.Array  # how often the directions have grown, int32
+    last_stage: jax.Array  # how often they can, int32
+    last_error: jax.Array  # of the parent when that was decided last, float32
+    evaluations: jax.Array  # candidates so far, int32
+    floor: jax.Array  # of absolute errors, float32
+    best: Params
+    best_fitness: jax.Array  # its error, float32
+    hyper: Hyper  # the floats of the strategy
+
+
+class Trials(NamedTuple):
+    """The middle of a generation: which combinations are to be tried."""
+
+    search: LeastSquaresState  # as before the generation
+    steps: jax.Array  # what each trial adds to the parent's weights, float32 [T, D]
+
+
+class ProbeSums(NamedTuple):
+    """What is summed of probes in N directions."""
+
+    gram: jax.Array  # of their effects on the outputs, by curvature; its lower part, [N, N]
+    moment: jax.Array  # of their effects with the fall of the error, [N]
+    error: jax.Array  # of the parent
+
+
+class TrialSums(NamedTuple):
+    """What is summed of the parent and T trials, [1 + T]."""
+
+    compared: jax.Array  # the error with the floor
+    exact: jax.Array  # the error
+
+
+class Mirrored(NamedTuple):
+    """A mutation, and which way it is taken: 1, -1, or 0 for the parent itself."""
+
+    perturbation: Perturbation
+    sign: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class LeastSquares(Strategy):
+    """Recombines mutations of one parent by least squares on outputs.
+
+    A generation has two halves. The first evaluates probes, mutants of the parent: the difference
+    of their outputs to the parent's are the rows of J. The combination of mutations whose outputs
+    come nearest to the targets is a ridge regression,
+
+        (J W J' + damping D) a = J W r,
+
+    with the curvatures W of the error by the outputs, the distance W r that is left, and D, the
+    diagonal of J W J'. The second half evaluates the parent and a child for each of five dampings;
+    the best of them is the next parent, so no generation is a step back in the error with its
+    `floor`. The damping that won is the next one (Levenberg 1944; Marquardt 1963).
+
+    It is a derivative-free Gauss-Newton method in random subspaces (Cartis and Roberts 2023,
+    "Scalable subspace methods for derivative-free nonlinear least-squares optimization") with
+    elitist selection. It sees what networks put out, and not errors alone; nothing is
+    differentiated but the error by the output, which is a formula. The error must be a mean over
+    single outputs (`evoae.fitness.OutputFitness`).
+
+    `evolve` lets it grow: it begins with `num_directions`, drawn anew each generation and probed
+    one way. When the error falls too slowly it goes on with three times as many, up to
+    `most_directions`, and at last with both ways of each, which leaves out the curve of outputs.
+
+    `population_size` is that of the first probes; `num_evaluations` counts the trials, too.
+
+    Attributes:
+      num_directions: mutations that are probed at first, N, at least 1; never more than weights.
+      most_directions: in later generations, at least as many. With a mutation they don't grow.
+      central: probe each direction both ways from the first generation on.
+      mutation: what a probe does; None changes one weight, each another one, by `probe_length`,
+        which is evaluated faster.
+      probe_length: of a change of one weight, above 0; three times as long where both ways are
+        probed. Long probes see the curve of the outputs, short ones the rounding of float32.
+      least_gain: directions grow where the error falls by a smaller part of itself a generation,
+        from 0, over ten of them.
+      damping: of the first generation, above 0.
+      floor: an absolute error below it counts by its square, above 0, so that its slope does not
+        jump at 0. It belongs to "mae" alone, and is that of the first generations.
+      floor_decay: what it is multiplied by each generation once directions have grown, above 0 and
+        at most 1.
+      last_floor: where it stays, above 0.
+      encoder_rate: what the damping of weights under a node named "encoder" is divided by, above 0
+        and at most 1; its root where directions have grown once, its third root after the next
+        time. They move last: before the decoder has learnt something their slopes say nothing, and
+        most starts would end with one output for all images.
+      longest_step: of a weight in one generation, above 0.
+      elitist: remember the best parent of all generations; turn it off where the data change from
+        generation to generation, since a lucky score on one batch would stay for ever.
+
+    >>> import evoae
+    >>> def miss(params, points):
+    ...     return params["weights"] @ points - 1.0
+    >>> fitness = evoae.fitness.Residuals(miss)
+    >>> points = jax.random.normal(jax.random.key(0), (3, 50))
+    >>> strategy = LeastSquares(damping=1e-6)
+    >>> state = strategy.init(jax.random.key(1), {"weights": jnp.zeros(3)})
+    >>> run = {"key": jax.random.key(2), "strategy": strategy, "fitness": fitness, "batch": points}
+    >>> state, _ = evoae.evolve(**run, state=state, num_generations=1)
+    >>> least = jnp.linalg.lstsq(points.T, jnp.ones(50))[0]
+    >>> bool(jnp.allclose(state.best["weights"], least, atol=1e-3))
+    True
+    """
+
+    num_directions: Count = 255
+    most_directions: Count = 2048
+    _: dataclasses.KW_ONLY
+    central: bool = False
+    mutation: Mutation | None = None
+    probe_length: Positive = 0.001
+    least_gain: Annotated[float, Rule("from 0", lambda x: x >= 0)] = 0.004
+    damping: Positive = 1.0
+    floor: Positive = 0.1
+    floor_decay: _Rate = 0.985
+    last_floor: Positive = 0.001
+    encoder_rate: _Rate = 0.1
+    longest_step: Positive = 1.0
+    elitist: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_instance("mutation", self.mutation, Mutation, "evoae.mutations", optional=True)
+        if self.most_directions < self.num_directions:
+            raise ValueError(
+                "LeastSquares: most_directions must be at least num_directions, "
+                f"{self.num_directions}; got {self.most_directions}"
+            )
+
+    @property
+    def population_size(self) -> int:
+        return 1 + (1 + self.central) * self.num_directions
+
+    def init(self, key: jax.Array, params: Params, hyper: Hyper | None = None) -> LeastSquaresState:
+        """The first state, around one network."""
+        if isinstance(params, shared.Stacked):
+            raise ValueError(
+                "params must be one network for LeastSquares, which has a single parent; "
+                "got a whole population"
+            )
+        parents, _ = shared.first_parents(params, 1, self.population_size)
+        parent = trees.take(parents, 0)
+        others = {str(leaf.dtype) for leaf in jax.tree.leaves(parent) if leaf.dtype != jnp.float32}
+        if others:
+            raise ValueError(
+                "params must be float32 for LeastSquares, whose probes are short; "
+                f"got {', '.join(sorted(others))}"
+            )
+        floats = shared.merge_hyper(trees.hyperparameters(self), hyper)
+        return LeastSquaresState(
+            generation=jnp.int32(0),
+            parent=parent,
+            damping=floats["damping"],
+            stage=jnp.int32(0),
+            last_stage=jnp.int32(len(self._stages(parent)) - 1),
+            last_error=jnp.float32(jnp.inf),
+            evaluations=jnp.int32(0),
+            floor=floats["floor"],
+            best=parent,
+            best_fitness=jnp.float32(jnp.inf),
+            hyper=floats,
+        )
+
+    def phase(self, state: LeastSquaresState) -> tuple["LeastSquares", int]:
+        """The same with as many directions as the state has come to, until that may change."""
+        left = CHECKED_EVERY - int(state.generation) % CHECKED_EVERY
+        stages = self._stages(state.parent)
+        number, central = stages[min(int(state.stage), len(stages) - 1)]
+        return dataclasses.replace(self, num_directions=number, central=central), left
+
+    def largest_phase(self, state: LeastSquaresState) -> "LeastSquares":
+        number, central = self._stages(state.parent)[-1]
+        return dataclasses.replace(self, num_directions=number, central=central)
+
+    def _stages(self, params: Params) -> list[tuple[int, bool]]:
+        """How many directions are probed in each stage, and whether both ways."""
+        size = trees.size(params)
+        most = self.num_directions if self.mutation else min(self.most_directions, size)
+        number, central = min(self.num_directions, most), self.central
+        stages = [(number, central)]
+        while self.mutation is None and (number < most or not central):
+            number, central = (number, True) if number == most else (GROWTH * number, central)
+            number = min(number, most)
+            stages.append((number, central))
+        return stages
+
+    def reads_outputs(self, state: LeastSquaresState | Trials) -> bool:
+        return True
+
+    def is_midway(self, state: LeastSquaresState | Trials) -> bool:
+        return isinstance(state, Trials)
+
+    def num_evaluations(self, state: LeastSquaresState) -> int:
+        return int(state.evaluations)
+
+    def ask(self, key: jax.Array, state: Any) -> tuple[Population, Any]:
+        """The parent and its probes; or, midway, the parent and the trials."""
+        if isinstance(state, Trials):
+            none = jnp.zeros_like(state.steps[:1])
+            return _population(state.search.parent, jnp.concatenate([none, state.steps])), state
+        number, _ = self._stages(state.parent)[0]
+        for_mutation, for_sign = jax.random.split(key)
+        directions: Perturbation
+        if self.mutation is None:
+            positions = jax.random.permutation(for_mutation, trees.size(state.parent))[:number]
+            signs = jax.random.rademacher(for_sign, (number,), jnp.float32)
+            length = state.hyper["probe_length"] * (CENTRAL_LENGTH if self.central else 1)
+            lengths = signs * length
+            directions = SparsePerturbation(positions[:, None], lengths[:, None])
+        else:
+            sample, hyper = self.mutation.sample, state.hyper["mutation"]
+            directions = jax.vmap(lambda i: sample(for_mutation, i, state.parent, hyper))(
+                1 + jnp.arange(number)
+            )
+        candidate = jnp.arange(1 + (1 + self.central) * number)
+        directions = trees.take(directions, jnp.maximum(candidate - 1, 0) % number)
+        sign = jnp.where(candidate == 0, 0.0, jnp.where(candidate <= number, 1.0, -1.0))
+        if self.mutation is None:
+            directions = directions._replace(values=directions.values * sign[:, None])
+            return _population(state.parent, directions), state
+        return _population(state.parent, Mirrored(directions, sign)), state
+
+    def express(self, population: Population, index: jax.Array) -> Params:
+        parent = trees.take(population.parents, population.parent_ids[index, 0])
+        change = trees.take(population.perturbation, index)
+        if isinstance(change, SparsePerturbation):
+            return add_at(parent, change)
+        if isinstance(change, Mirrored):
+            change = change.sign * self._mutated(parent, change.perturbation)
+        vector = trees.ravel(parent)
+        return trees.unravel(vector + change.astype(vector.dtype), parent)
+
+    def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
+        if not isinstance(population.perturbation, SparsePerturbation):
+            return None
+        positions, values = (leaf[1:, 0] for leaf in population.perturbation)
+        return positions, values
+
+    def sum_outputs(
+        self, population: Population, outputs: Outputs, state: LeastSquaresState | Trials
+    ) -> ProbeSums | TrialSums:
+        if isinstance(state, Trials):
+            floors = state.search.floor, jnp.float32(EXACT)
+            values = outputs.values
+            return TrialSums(*(outputs.expand(values, floor).values.sum(1) for floor in floors))
+        rows = outputs.changes[1:]
+        if self.central:
+            number = len(rows) // 2
+            rows = 0.5 * (rows[:number] - rows[number:])
+        rows = jnp.where(jnp.isfinite(rows).all(1, keepdims=True), rows, 0)
+        near = outputs.expand(outputs.first, state.floor)
+        return ProbeSums(gram(rows, near.curvatures), -rows @ near.slopes, near.values.sum())
+
+    def tell(
+        self, key: jax.Array, population: Population, fitness: Any, state: Any
+    ) -> tuple[Any, Info]:
+        """The combinations that are to be tried; or, midway, the next parent."""
+        if isinstance(fitness, Outputs):
+            sums = self.sum_outputs(population, fitness, state)
+            fitness = OutputSums(sums, fitness.number, fitness.finish)
+        if not isinstance(fitness, OutputSums):
+            raise ValueError(
+                "fitness must be what candidates put out for LeastSquares, an "
+                f"evoae.fitness.Outputs or OutputSums; got {type(fitness).__name__}"
+            )
+        if isinstance(state, Trials):
+            return self._choose(fitness, state)
+        error = fitness.finish(fitness.sums.error / fitness.number)
+        steps = self._steps(population, fitness.sums, state)
+        evaluations = state.evaluations + population.size + 1 + len(steps)
+        trials = Trials(state._replace(evaluations=evaluations), steps)
+        return trials, Info(error, error, jnp.int32(0))
+
+    def _mutated(self, parent: Params, perturbation: Perturbation) -> jax.Array:
+        """What the mutation adds to the weights, [D]."""
+        child = self.mutation.apply(parent, perturbation)  # type: ignore[union-attr]
+        return trees.ravel(child) - trees.ravel(parent)
+
+    def _steps(
+        self, population: Population, sums: ProbeSums, state: LeastSquaresState
+    ) -> jax.Array:
+        """What each combination adds to the weights, [T, D]."""
+        lower, moment, _ = sums
+        curvature, parent = jnp.diag(lower), state.parent
+        ridge = curvature + SMALLEST_PART * curvature.max() + jnp.finfo(jnp.float32).tiny
+        change = trees.take(population.perturbation, 1 + jnp.arange(len(moment)))
+        if self.mutation is None:
+            last = jnp.asarray(trees.under("encoder", parent))[change.positions[:, 0]]
+            rate = state.hyper["encoder_rate"] ** (1 / (1 + state.stage.astype(jnp.float32)))
+            ridge = ridge / jnp.where(last, rate, 1.0)
+        damping = state.damping * jnp.float32(FACTORS)
+        amounts = lax.map(lambda each: solve(lower, each * ridge, moment), damping)
+        amounts = jnp.where(jnp.isfinite(amounts).all(1, keepdims=True), amounts, 0)
+        steps = jnp.zeros((len(FACTORS), trees.size(parent)), jnp.float32)
+        if self.mutation is None:
+            steps = steps.at[:, change.positions[:, 0]].add(amounts * change.values[None, :, 0])
+        else:
+
+            def add(i: jax.Array, steps: jax.Array) -> jax.Array:
+                own = self._mutated(parent, trees.take(change.perturbation, i))
+                return steps + amounts[:, i, None] * own[None]
+
+            steps = lax.fori_loop(0, len(moment), add, steps)
+        longest = state.hyper["longest_step"]
+        return jnp.clip(steps, -longest, longest)
+
+    def _choose(self, fitness: OutputSums, state: Trials) -> tuple[LeastSquaresState, Info]:
+        search, steps = state
+        compared = fitness.sums.compared
+        compared = jnp.where(jnp.isfinite(compared), compared, jnp.inf)
+        exact, info = shared.ranked_fitness(
+            fitness.finish(fitness.sums.exact / fitness.number), 1 + len(steps)
+        )
+        trial = jnp.argmin(compared[1:])
+        better = compared[1 + trial] < compared[0]
+        vector = trees.ravel(search.parent)
+        vector = vector + jnp.where(better, steps[trial], 0).astype(vector.dtype)
+        parent, error = (
+            trees.unravel(vector, search.parent),
+            jnp.where(better, exact[1 + trial], exact[0]),
+        )
+        best, best_fitness = parent, error
+        if self.elitist:  # by the error without a floor, which another trial may have the least of
+            least = jnp.argmin(exact)
+            step = jnp.where(least > 0, steps[jnp.maximum(least - 1, 0)], 0)
+            vector = trees.ravel(search.parent)
+            least_of_all = trees.unravel(vector + step.astype(vector.dtype), search.parent)
+            best, best_fitness = shared.better_of(
+                least_of_all, exact[least], search.best, search.best_fitness
+            )
+        wider = jnp.where(search.damping > LARGEST_DAMPING, 1e-3, WIDER * search.damping)
+        damping = jnp.where(better, search.damping * jnp.float32(FACTORS)[trial], wider)
+        after = search._replace(
+            generation=search.generation + 1,
+            parent=parent,
+            damping=jnp.clip(damping, SMALLEST_DAMPING, WIDER * LARGEST_DAMPING),
+            best=best,
+            best_fitness=best_fitness,
+        )
+        return self._grown(after, error), info
+
+    def _grown(self, state: LeastSquaresState, error: jax.Array) -> LeastSquaresState:
+        """The same, in its next stage where the error has fallen too little since the last look."""
+        due = state.generation % CHECKED_EVERY == 0
+        fall = 1 - error / state.last_error
+        slow = jnp.isfinite(state.last_error) & (fall < CHECKED_EVERY * state.hyper["least_gain"])
+        floor = jnp.maximum(state.floor * state.hyper["floor_decay"], state.hyper["last_floor"])
+        return state._replace(
+            floor=jnp.where(state.stage > 0, floor, state.floor),
+            stage=jnp.where(
+                due & slow, jnp.minimum(state.stage + 1, state.last_stage), state.stage
+            ),
+            last_error=jnp.where(due, error, state.last_error),
+        )
+
+
+def _population(parent: Params, perturbation: Perturbation) -> Population:
+    count = len(jax.tree.leaves(perturbation)[0])
+    parents = jax.tree.map(lambda leaf: leaf[None], parent)
+    return Population(parents, jnp.zeros((count, 2), jnp.int32), perturbation)
