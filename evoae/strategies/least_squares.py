@@ -103,10 +103,10 @@ class LeastSquares(Strategy):
 
     Attributes:
       num_directions: mutations that are probed at first, N, at least 1; never more than weights.
-      most_directions: in later generations, at least as many. With a mutation they don't grow.
+      most_directions: in later generations, at least as many. With a `probe` they don't grow.
       central: probe each direction both ways from the first generation on.
-      mutation: what a probe does; None changes one weight, each another one, by `probe_length`,
-        which is evaluated faster.
+      probe: the mutation that makes one; None changes one weight, each another one, by
+        `probe_length`, which is evaluated faster.
       probe_length: of a change of one weight, above 0; three times as long where both ways are
         probed. Long probes see the curve of the outputs, short ones the rounding of float32.
       least_gain: directions grow where the error falls by a smaller part of itself a generation,
@@ -143,7 +143,7 @@ class LeastSquares(Strategy):
     most_directions: Count = 2048
     _: dataclasses.KW_ONLY
     central: bool = False
-    mutation: Mutation | None = None
+    probe: Mutation | None = None
     probe_length: Positive = 0.001
     least_gain: Annotated[float, Rule("from 0", lambda x: x >= 0)] = 0.004
     damping: Positive = 1.0
@@ -156,7 +156,7 @@ class LeastSquares(Strategy):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_instance("mutation", self.mutation, Mutation, "evoae.mutations", optional=True)
+        check_instance("probe", self.probe, Mutation, "evoae.mutations", optional=True)
         if self.most_directions < self.num_directions:
             raise ValueError(
                 "LeastSquares: most_directions must be at least num_directions, "
@@ -211,10 +211,10 @@ class LeastSquares(Strategy):
     def _stages(self, params: Params) -> list[tuple[int, bool]]:
         """How many directions are probed in each stage, and whether both ways."""
         size = trees.size(params)
-        most = self.num_directions if self.mutation else min(self.most_directions, size)
+        most = self.num_directions if self.probe else min(self.most_directions, size)
         number, central = min(self.num_directions, most), self.central
         stages = [(number, central)]
-        while self.mutation is None and (number < most or not central):
+        while self.probe is None and (number < most or not central):
             number, central = (number, True) if number == most else (GROWTH * number, central)
             number = min(number, most)
             stages.append((number, central))
@@ -237,21 +237,21 @@ class LeastSquares(Strategy):
         number, _ = self._stages(state.parent)[0]
         for_mutation, for_sign = jax.random.split(key)
         directions: Perturbation
-        if self.mutation is None:
+        if self.probe is None:
             positions = jax.random.permutation(for_mutation, trees.size(state.parent))[:number]
             signs = jax.random.rademacher(for_sign, (number,), jnp.float32)
             length = state.hyper["probe_length"] * (CENTRAL_LENGTH if self.central else 1)
             lengths = signs * length
             directions = SparsePerturbation(positions[:, None], lengths[:, None])
         else:
-            sample, hyper = self.mutation.sample, state.hyper["mutation"]
+            sample, hyper = self.probe.sample, state.hyper["probe"]
             directions = jax.vmap(lambda i: sample(for_mutation, i, state.parent, hyper))(
                 1 + jnp.arange(number)
             )
         candidate = jnp.arange(1 + (1 + self.central) * number)
         directions = trees.take(directions, jnp.maximum(candidate - 1, 0) % number)
         sign = jnp.where(candidate == 0, 0.0, jnp.where(candidate <= number, 1.0, -1.0))
-        if self.mutation is None:
+        if self.probe is None:
             directions = directions._replace(values=directions.values * sign[:, None])
             return _population(state.parent, directions), state
         return _population(state.parent, Mirrored(directions, sign)), state
@@ -309,7 +309,7 @@ class LeastSquares(Strategy):
 
     def _mutated(self, parent: Params, perturbation: Perturbation) -> jax.Array:
         """What the mutation adds to the weights, [D]."""
-        child = self.mutation.apply(parent, perturbation)  # type: ignore[union-attr]
+        child = self.probe.apply(parent, perturbation)  # type: ignore[union-attr]
         return trees.ravel(child) - trees.ravel(parent)
 
     def _steps(
@@ -320,7 +320,7 @@ class LeastSquares(Strategy):
         curvature, parent = jnp.diag(lower), state.parent
         ridge = curvature + SMALLEST_PART * curvature.max() + jnp.finfo(jnp.float32).tiny
         change = trees.take(population.perturbation, 1 + jnp.arange(len(moment)))
-        if self.mutation is None:
+        if self.probe is None:
             last = jnp.asarray(trees.under("encoder", parent))[change.positions[:, 0]]
             rate = state.hyper["encoder_rate"] ** (1 / (1 + state.stage.astype(jnp.float32)))
             ridge = ridge / jnp.where(last, rate, 1.0)
@@ -328,7 +328,7 @@ class LeastSquares(Strategy):
         amounts = lax.map(lambda each: solve(lower, each * ridge, moment), damping)
         amounts = jnp.where(jnp.isfinite(amounts).all(1, keepdims=True), amounts, 0)
         steps = jnp.zeros((len(FACTORS), trees.size(parent)), jnp.float32)
-        if self.mutation is None:
+        if self.probe is None:
             steps = steps.at[:, change.positions[:, 0]].add(amounts * change.values[None, :, 0])
         else:
 

@@ -98,7 +98,7 @@ def test_a_linear_network_is_solved_in_one_generation():
 def test_own_residuals_are_fitted_by_any_mutation():
     least = np.linalg.lstsq(np.stack([np.ones(50), POINTS], 1), np.sin(POINTS), rcond=None)[0]
     for mutation in (None, mutations.Gaussian(0.01), mutations.LowRank(0.01)):
-        strategy = LeastSquares(5, damping=1e-6, mutation=mutation)
+        strategy = LeastSquares(5, damping=1e-6, probe=mutation)
         state, _ = one_generation(strategy, fitnesses.Residuals(targets), POINTS, LINE)
         np.testing.assert_allclose(
             [state.best["height"][0], state.best["slope"][0]], least, atol=2e-3
@@ -124,10 +124,10 @@ def test_a_loop_of_your_own_gives_outputs_as_an_array():
 
 
 @functools.cache
-def small_run(error, mutation=None, num_generations=8, **settings):
+def small_run(error, probe=None, num_generations=8, **settings):
     fitness = fitnesses.Reconstruction(MODEL, error)
     params = MODEL.init(jax.random.key(5), IMAGES)["params"]
-    strategy = LeastSquares(40, mutation=mutation, **settings)
+    strategy = LeastSquares(40, probe=probe, **settings)
     state = strategy.init(jax.random.key(1), params)
     run = jax.random.key(2), strategy, fitness, IMAGES, state
     return run, evoae.evolve(*run, num_generations=num_generations)
@@ -182,7 +182,7 @@ def test_directions_grow_where_the_error_stands_still():
 
 
 def test_mutations_of_whole_networks_are_taken_both_ways():
-    settings = {"mutation": mutations.Gaussian(0.003), "central": True}
+    settings = {"probe": mutations.Gaussian(0.003), "central": True}
     (_, strategy, fitness, _, state), (after, _) = small_run("mse", **settings)
     assert after.best_fitness < 0.9 * fitness(state.parent, IMAGES)
     population, _ = strategy.ask(jax.random.key(0), state)
@@ -258,7 +258,7 @@ def test_starts_are_raced_and_the_best_one_goes_on():
     ("act", "message"),
     [
         (lambda: LeastSquares(9, 3), "most_directions must be at least num_directions, 9; got 3"),
-        (lambda: LeastSquares(mutation=3), "mutation must be None or one of evoae.mutations"),
+        (lambda: LeastSquares(probe=3), "probe must be None or one of evoae.mutations"),
         (
             lambda: LeastSquares().init(jax.random.key(0), evoae.Stacked(LINE)),
             "params must be one network for LeastSquares",
