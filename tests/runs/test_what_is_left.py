@@ -185,6 +185,7 @@ def test_a_network_of_another_model_is_no_run(copy):
 def test_programs_are_let_go_before_they_are_too_many(monkeypatch):
     cleared, maps = [], [100, 26_000, 1_000, 1_200, 27_900]
     monkeypatch.setattr(programs, "SECONDS", 0.0)
+    monkeypatch.setattr(programs, "_due", 0.0)
     monkeypatch.setattr(programs, "_kept", 0)
     monkeypatch.setattr(programs, "_limit", lambda: 100_000)
     monkeypatch.setattr(programs, "count_maps", lambda: maps.pop(0))
