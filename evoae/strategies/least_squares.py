@@ -169,13 +169,7 @@ class LeastSquares(Strategy):
 
     def init(self, key: jax.Array, params: Params, hyper: Hyper | None = None) -> LeastSquaresState:
         """The first state, around one network."""
-        if isinstance(params, shared.Stacked):
-            raise ValueError(
-                "params must be one network for LeastSquares, which has a single parent; "
-                "got a whole population"
-            )
-        parents, _ = shared.first_parents(params, 1, self.population_size)
-        parent = trees.take(parents, 0)
+        parent = shared.only_parent(params, "LeastSquares", "parent")
         others = {str(leaf.dtype) for leaf in jax.tree.leaves(parent) if leaf.dtype != jnp.float32}
         if others:
             raise ValueError(
@@ -300,7 +294,7 @@ class LeastSquares(Strategy):
                 f"evoae.fitness.Outputs or OutputSums; got {type(fitness).__name__}"
             )
         if isinstance(state, Trials):
-            return self._choose(fitness, state)
+            return self._choose(population, fitness, state.search)
         error = fitness.finish(fitness.sums.error / fitness.number)
         steps = self._steps(population, fitness.sums, state)
         evaluations = state.evaluations + population.size + 1 + len(steps)
@@ -340,32 +334,24 @@ class LeastSquares(Strategy):
         longest = state.hyper["longest_step"]
         return jnp.clip(steps, -longest, longest)
 
-    def _choose(self, fitness: OutputSums, state: Trials) -> tuple[LeastSquaresState, Info]:
-        search, steps = state
+    def _choose(
+        self, population: Population, fitness: OutputSums, search: LeastSquaresState
+    ) -> tuple[LeastSquaresState, Info]:
         compared = fitness.sums.compared
-        compared = jnp.where(jnp.isfinite(compared), compared, jnp.inf)
         exact, info = shared.ranked_fitness(
-            fitness.finish(fitness.sums.exact / fitness.number), 1 + len(steps)
+            fitness.finish(fitness.sums.exact / fitness.number), population.size
         )
-        trial = jnp.argmin(compared[1:])
-        better = compared[1 + trial] < compared[0]
-        vector = trees.ravel(search.parent)
-        vector = vector + jnp.where(better, steps[trial], 0).astype(vector.dtype)
-        parent, error = (
-            trees.unravel(vector, search.parent),
-            jnp.where(better, exact[1 + trial], exact[0]),
-        )
+        chosen = jnp.argmin(jnp.where(jnp.isfinite(compared), compared, jnp.inf))
+        better = chosen > 0  # than the parent, which is the first
+        parent, error = self.express(population, chosen), exact[chosen]
         best, best_fitness = parent, error
         if self.elitist:  # by the error without a floor, which another trial may have the least of
             least = jnp.argmin(exact)
-            step = jnp.where(least > 0, steps[jnp.maximum(least - 1, 0)], 0)
-            vector = trees.ravel(search.parent)
-            least_of_all = trees.unravel(vector + step.astype(vector.dtype), search.parent)
             best, best_fitness = shared.better_of(
-                least_of_all, exact[least], search.best, search.best_fitness
+                self.express(population, least), exact[least], search.best, search.best_fitness
             )
         wider = jnp.where(search.damping > LARGEST_DAMPING, 1e-3, WIDER * search.damping)
-        damping = jnp.where(better, search.damping * jnp.float32(FACTORS)[trial], wider)
+        damping = jnp.where(better, search.damping * jnp.float32(FACTORS)[chosen - 1], wider)
         after = search._replace(
             generation=search.generation + 1,
             parent=parent,

@@ -52,6 +52,17 @@ def first_parents(
     return jax.tree.map(repeat, networks), num_parents
 
 
+def only_parent(params: Params | Stacked, owner: str, role: str) -> Params:
+    """The one network that a strategy begins from, which calls it its `role`."""
+    if isinstance(params, Stacked):
+        raise ValueError(
+            f"params must be one network for {owner}, which has a single {role}; "
+            "got a whole population"
+        )
+    parents, _ = first_parents(params, 1, 1)
+    return trees.take(parents, 0)
+
+
 def merge_hyper(defaults: Hyper, given: Hyper | None, path: str = "hyper") -> Hyper:
     """The defaults with what is given instead; unknown names are a `ValueError`."""
     merged = dict(defaults)

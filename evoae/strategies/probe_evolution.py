@@ -82,13 +82,7 @@ class ProbeEvolutionStrategy(Strategy):
 
     def init(self, key: jax.Array, params: Params, hyper: Hyper | None = None) -> ProbeState:
         """The first state, around one network."""
-        if isinstance(params, shared.Stacked):
-            raise ValueError(
-                "params must be one network for ProbeEvolutionStrategy, which has a single centre; "
-                "got a whole population"
-            )
-        parents, _ = shared.first_parents(params, 1, self.population_size)
-        centre = trees.take(parents, 0)
+        centre = shared.only_parent(params, "ProbeEvolutionStrategy", "centre")
         zeros = jnp.zeros(trees.size(centre), jnp.float32)
         return ProbeState(
             generation=jnp.int32(0),
