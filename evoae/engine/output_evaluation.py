@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from evoae import trees
 from evoae.engine.devices import over_devices
 from evoae.engine.evaluation import equal_size, in_chunks
+from evoae.fitness.effects import Effects
 from evoae.fitness.outputs import OutputFitness, Outputs, OutputSums, Part, check_outputs
 from evoae.strategies import Strategy
 from evoae.types import Batch, FitnessFn, Params, Population
@@ -92,31 +93,29 @@ def _outputs(
     """The outputs of all candidates on one part."""
     parent = strategy.express(population, jnp.int32(0))
     first = fitness.outputs(parent, part)
-    changes, single = None, strategy.single_changes(population)
+    effects, single = None, strategy.single_changes(population)
     if single is not None and single[0].ndim:
-        changes = fitness.change_outputs(parent, part, *single)
-    if changes is None:
-        changes = _changes(strategy, fitness, population, part, first)
-    else:
-        changes = jnp.concatenate([jnp.zeros_like(first)[None], changes])
+        effects = fitness.effects(parent, part, *single, short=strategy.has_short_changes)
+    if effects is None:
+        effects = _effects(strategy, fitness, population, part, first)
     return Outputs(
         first=first,
-        changes=changes,
+        effects=effects,
         number=part.weights.mean() * first.size,
         expand=lambda outputs, floor: fitness.expand(outputs, part, floor),
         finish=fitness.finish,
     )
 
 
-def _changes(
+def _effects(
     strategy: Strategy, fitness: OutputFitness, population: Population, part: Part, first: jax.Array
-) -> jax.Array:
-    """By how much whole candidates differ from the first in their outputs, [P, M]."""
+) -> Effects:
+    """By how much whole candidates differ from the first in their outputs."""
 
     def outputs(index: jax.Array) -> jax.Array:
         networks: Params = jax.vmap(strategy.express, (None, 0))(population, index)
         of_one = functools.partial(fitness.outputs, part=part)
         return jax.vmap(of_one)(lax.optimization_barrier(networks)) - first[None]
 
-    size = equal_size(population.size, CHUNK_SIZE)
-    return in_chunks(outputs, size, jnp.arange(population.size))
+    others = jnp.arange(1, population.size)
+    return Effects(in_chunks(outputs, equal_size(len(others), CHUNK_SIZE), others))

@@ -7,10 +7,12 @@ from evoae.fitness.baselines import (
     compute_pca_error,
 )
 from evoae.fitness.corruptions import GaussianNoise, MaskingNoise, SaltAndPepperNoise
+from evoae.fitness.effects import Effects
 from evoae.fitness.outputs import OutputFitness, Outputs, OutputSums, Part, Residuals
 from evoae.fitness.reconstruction import Precision, Reconstruction
 
 __all__ = [
+    "Effects",
     "GaussianNoise",
     "MaskingNoise",
     "OutputFitness",

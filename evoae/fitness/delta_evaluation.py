@@ -15,6 +15,7 @@ import numpy as np
 from jax import lax
 
 from evoae import trees
+from evoae.fitness.effects import Effects
 from evoae.fitness.parent_activations import ParentActivations, PixelError
 from evoae.layers import Change, Dense, Weights, activate, activation_change, cut, spans
 from evoae.layers.delta import widen
@@ -96,8 +97,8 @@ class DeltaEvaluation:
 
         return self._of_children(positions, deltas, (), self._error, tail)
 
-    def output_changes(self, positions: jax.Array, deltas: jax.Array) -> jax.Array:
-        """What the output of each child differs by from the parent's, [C, M].
+    def effects(self, positions: jax.Array, deltas: jax.Array) -> Effects:
+        """What the output of each child differs by from the parent's.
 
         The output is the pre-activation of the last layer; children are as for `of_positions`.
         """
@@ -113,7 +114,31 @@ class DeltaEvaluation:
             return jnp.moveaxis(pre, -2, 0).reshape(children, -1)
 
         row = (own.size,)
-        return self._of_children(positions, deltas, row, self._output_change, tail)
+        return Effects(self._of_children(positions, deltas, row, self._output_change, tail))
+
+    def short_effects(self, positions: jax.Array, deltas: jax.Array) -> Effects:
+        """The same for changes so short that the output is linear in them.
+
+        Weights that move the same pre-activation have the row of one of them, its bias, which is
+        evaluated both ways; each child has that row times what its weight is multiplied by. Where
+        that would not be fewer networks, each child is evaluated.
+        """
+        by_start = np.argsort(self.starts)
+        carriers, factors = [], []
+        for n in by_start:
+            stage = self.stages[self.weighted[n]]
+            count = trees.size(stage.weights)
+            carrier, factor = stage.layer.carriers(stage.x, count)
+            carriers.append(self.starts[n] + carrier)
+            factors.append(factor)
+        own, row = np.unique(np.concatenate(carriers), return_inverse=True)
+        if 2 * len(own) >= len(positions):
+            return self.effects(positions, deltas)
+        length = jnp.abs(deltas).max()
+        both = jnp.tile(jnp.int32(own), 2), length * jnp.repeat(jnp.float32([1, -1]), len(own))
+        rows = self.effects(*both).central().rows / length
+        factor = jnp.concatenate(factors)[positions] * deltas[:, None]
+        return Effects(rows, jnp.asarray(row, jnp.int32)[positions], factor)
 
     def _of_children(  # type: ignore[no-untyped-def]
         self, positions, deltas, row, of_child, tail

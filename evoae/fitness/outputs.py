@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from evoae.checks import Checked
+from evoae.fitness.effects import Effects
 from evoae.fitness.reconstruction_errors import Expansion, expand_square
 from evoae.types import Batch, Params
 
-__all__ = ["Expansion", "OutputFitness", "OutputSums", "Outputs", "Part"]
+__all__ = ["Effects", "Expansion", "OutputFitness", "OutputSums", "Outputs", "Part"]
 
 
 class OutputSums(NamedTuple):
@@ -34,7 +35,7 @@ class Outputs(NamedTuple):
 
     Attributes:
       first: those of candidate 0, float32 [M].
-      changes: those of each candidate less those of candidate 0, float32 [P, M].
+      effects: by how much those of candidates 1..P-1 differ from them.
       number: how many of the M count, float32.
       expand: (outputs [..., M], floor) -> the error of each near there; nothing for those that
         don't count. A distance below the floor, a number above 0, counts by its square.
@@ -42,7 +43,7 @@ class Outputs(NamedTuple):
     """
 
     first: jax.Array
-    changes: jax.Array
+    effects: Effects
     number: jax.Array
     expand: Callable[[jax.Array, jax.Array], Expansion]
     finish: Callable[[jax.Array], jax.Array]
@@ -50,7 +51,7 @@ class Outputs(NamedTuple):
     @property
     def values(self) -> jax.Array:
         """The outputs of all candidates, float32 [P, M]."""
-        return self.first[None] + self.changes
+        return jnp.concatenate([self.first[None], self.first[None] + self.effects.dense()])
 
     @classmethod
     def of_residuals(cls, residuals: jax.Array) -> "Outputs":
@@ -60,8 +61,8 @@ class Outputs(NamedTuple):
           ValueError: residuals of another shape.
 
         >>> outputs = Outputs.of_residuals(jnp.array([[2.0, 0.0], [3.0, 1.0]]))
-        >>> outputs.changes.tolist(), outputs.expand(outputs.first, 0.0).slopes.tolist()
-        ([[0.0, 0.0], [1.0, 1.0]], [4.0, 0.0])
+        >>> outputs.effects.rows.tolist(), outputs.expand(outputs.first, 0.0).slopes.tolist()
+        ([[1.0, 1.0]], [4.0, 0.0])
         """
         residuals = jnp.asarray(residuals, jnp.float32)
         if residuals.ndim != 2:
@@ -71,8 +72,11 @@ class Outputs(NamedTuple):
             )
         expand = lambda outputs, floor: expand_square(outputs, 0.0, floor)  # noqa: E731
         return cls(
-            *(residuals[0], residuals - residuals[:1], jnp.float32(residuals.shape[1])),
-            *(expand, lambda mean: mean),
+            first=residuals[0],
+            effects=Effects(residuals[1:] - residuals[:1]),
+            number=jnp.float32(residuals.shape[1]),
+            expand=expand,
+            finish=lambda mean: mean,
         )
 
 
@@ -115,10 +119,16 @@ class OutputFitness(Checked, abc.ABC):
     def finish(self, mean: jax.Array) -> jax.Array:
         """The error, from the mean of its values over all outputs; float32."""
 
-    def change_outputs(
-        self, params: Params, part: Part, positions: jax.Array, deltas: jax.Array
-    ) -> jax.Array | None:
-        """By how much the outputs change where one weight does, float32 [C, M].
+    def effects(
+        self,
+        params: Params,
+        part: Part,
+        positions: jax.Array,
+        deltas: jax.Array,
+        *,
+        short: bool = False,
+    ) -> Effects | None:
+        """By how much C children that differ in one weight each change the outputs.
 
         None, as here, where only whole networks can be evaluated.
 
@@ -127,6 +137,8 @@ class OutputFitness(Checked, abc.ABC):
           part: of a batch.
           positions: which weight, in the order of `evoae.trees.ravel`; int32 [C].
           deltas: what is added to it, float32 [C].
+          short: outputs change in proportion to all deltas, as near as matters; so weights that
+            move one unit may share its row.
         """
         return None
 

@@ -15,6 +15,7 @@ from evoae.checks import check_corruption, check_kl_weight, check_range
 from evoae.data import scale
 from evoae.fitness.batches import CorruptedBatch, PreparedBatch
 from evoae.fitness.delta_evaluation import DeltaEvaluation
+from evoae.fitness.effects import Effects
 from evoae.fitness.outputs import OutputFitness, Part, split_rows
 from evoae.fitness.parent_activations import ParentActivations, evaluate_parent
 from evoae.fitness.reconstruction_errors import (
@@ -264,14 +265,21 @@ class Reconstruction(OutputFitness):
     def finish(self, mean: jax.Array) -> jax.Array:
         return self._error.finish(mean).astype(jnp.float32)
 
-    def change_outputs(
-        self, params: Params, part: Part, positions: jax.Array, deltas: jax.Array
-    ) -> jax.Array | None:
+    def effects(
+        self,
+        params: Params,
+        part: Part,
+        positions: jax.Array,
+        deltas: jax.Array,
+        *,
+        short: bool = False,
+    ) -> Effects | None:
         if not (self.follows_changes and isinstance(part.batch, PreparedBatch)):
             return None
         parent = self.evaluate_parent(params, part.batch)
         with self._products():
-            return self._children(parent, part.batch).output_changes(positions, deltas)
+            children = self._children(parent, part.batch)
+            return (children.short_effects if short else children.effects)(positions, deltas)
 
     def evaluate_parent(
         self, params: Params, batch: PreparedBatch, previous: ParentActivations | None = None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
 from jax import lax
 
 from evoae.checks import Checked
@@ -89,6 +91,18 @@ class Layer(Checked):
             better computed once, outside of what depends on the index.
         """
         raise NotImplementedError(f"{type(self).__name__} does not follow changes")
+
+    def carriers(self, x: jax.Array, count: int) -> tuple[npt.NDArray[np.int64], jax.Array]:
+        """For each weight one that moves the same of the pre-activation, up to a factor an image.
+
+        Args:
+          x: the parent's input, [*shape, images].
+          count: of the layer's weights, W.
+
+        Returns:
+          The index [W] of that weight, and the factors, float32 [W, images]: here each its own.
+        """
+        return np.arange(count), jnp.ones((count, x.shape[-1]), jnp.float32)
 
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: "Change", *, each: bool

@@ -6,6 +6,8 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
 from jax import lax
 
 from evoae.checks import Count
@@ -64,6 +66,16 @@ class Dense(Layer):
         source = jnp.where(is_bias, sources, kernel % sources)
         seen = jnp.concatenate([x, jnp.ones_like(x[:1])])[source]
         return Change(delta * materialize(seen)[None], (unit,))
+
+    def carriers(self, x: jax.Array, count: int) -> tuple[npt.NDArray[np.int64], jax.Array]:
+        """A weight moves its unit as the unit's bias does, times its source."""
+        if not self.use_bias:
+            return super().carriers(x, count)
+        units, flat = np.arange(self.features), x.reshape(-1, x.shape[-1])
+        factors = jnp.concatenate(
+            [jnp.ones((self.features, x.shape[-1]), x.dtype), jnp.tile(flat, (self.features, 1))]
+        )
+        return np.concatenate([units, units.repeat(len(flat))]), factors
 
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool

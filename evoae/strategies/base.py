@@ -77,6 +77,11 @@ class Strategy(Checked, abc.ABC):
         """
         return None
 
+    @property
+    def has_short_changes(self) -> bool:
+        """Whether outputs are linear in the single changes, as near as matters to it: no."""
+        return False
+
     def reads_outputs(self, state: Any) -> bool:
         """Whether the next candidates are told by what `sum_outputs` makes of their outputs: no.
 

@@ -14,7 +14,7 @@ from evoae.mutations.base import Mutation
 from evoae.mutations.sparse import SparsePerturbation, add_at
 from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy
-from evoae.strategies.ridge import gram, solve
+from evoae.strategies.ridge import solve
 from evoae.types import Hyper, Info, Params, Perturbation, Population
 
 FACTORS = (0.03, 0.2, 1.0, 5.0, 30.0)  # of the damping, one for each trial
@@ -95,16 +95,15 @@ class LeastSquares(Strategy):
     differentiated but the error by the output, which is a formula. The error must be a mean over
     single outputs (`evoae.fitness.OutputFitness`).
 
-    `evolve` lets it grow: it begins with `num_directions`, drawn anew each generation and probed
-    one way. When the error falls too slowly it goes on with three times as many, up to
-    `most_directions`, and at last with both ways of each, which leaves out the curve of outputs.
+    `evolve` lets it grow: it begins with `num_directions`, drawn anew each generation. When the
+    error falls too slowly it goes on with three times as many, up to `most_directions`.
 
     `population_size` is that of the first probes; `num_evaluations` counts the trials, too.
 
     Attributes:
       num_directions: mutations that are probed at first, N, at least 1; never more than weights.
       most_directions: in later generations, at least as many. With a `probe` they don't grow.
-      central: probe each direction both ways from the first generation on.
+      central: probe each direction both ways, which leaves out the curve of the outputs.
       probe: the mutation that makes one; None changes one weight, each another one, by
         `probe_length`, which is evaluated faster.
       probe_length: of a change of one weight, above 0; three times as long where both ways are
@@ -195,24 +194,26 @@ class LeastSquares(Strategy):
         """The same with as many directions as the state has come to, until that may change."""
         left = CHECKED_EVERY - int(state.generation) % CHECKED_EVERY
         stages = self._stages(state.parent)
-        number, central = stages[min(int(state.stage), len(stages) - 1)]
-        return dataclasses.replace(self, num_directions=number, central=central), left
+        return self._of_stage(stages[min(int(state.stage), len(stages) - 1)]), left
 
     def largest_phase(self, state: LeastSquaresState) -> "LeastSquares":
-        number, central = self._stages(state.parent)[-1]
-        return dataclasses.replace(self, num_directions=number, central=central)
+        return self._of_stage(self._stages(state.parent)[-1])
 
-    def _stages(self, params: Params) -> list[tuple[int, bool]]:
-        """How many directions are probed in each stage, and whether both ways."""
+    def _of_stage(self, number: int) -> "LeastSquares":
+        return dataclasses.replace(self, num_directions=number)
+
+    def _stages(self, params: Params) -> list[int]:
+        """How many directions are probed in each stage."""
         size = trees.size(params)
         most = self.num_directions if self.probe else min(self.most_directions, size)
-        number, central = min(self.num_directions, most), self.central
-        stages = [(number, central)]
-        while self.probe is None and (number < most or not central):
-            number, central = (number, True) if number == most else (GROWTH * number, central)
-            number = min(number, most)
-            stages.append((number, central))
+        stages = [min(self.num_directions, most)]
+        while stages[-1] < most:
+            stages.append(min(GROWTH * stages[-1], most))
         return stages
+
+    @property
+    def has_short_changes(self) -> bool:
+        return True
 
     def reads_outputs(self, state: LeastSquaresState | Trials) -> bool:
         return True
@@ -228,7 +229,7 @@ class LeastSquares(Strategy):
         if isinstance(state, Trials):
             none = jnp.zeros_like(state.steps[:1])
             return _population(state.search.parent, jnp.concatenate([none, state.steps])), state
-        number, _ = self._stages(state.parent)[0]
+        number = self._stages(state.parent)[0]
         for_mutation, for_sign = jax.random.split(key)
         directions: Perturbation
         if self.probe is None:
@@ -273,13 +274,10 @@ class LeastSquares(Strategy):
             floors = state.search.floor, jnp.float32(EXACT)
             values = outputs.values
             return TrialSums(*(outputs.expand(values, floor).values.sum(1) for floor in floors))
-        rows = outputs.changes[1:]
-        if self.central:
-            number = len(rows) // 2
-            rows = 0.5 * (rows[:number] - rows[number:])
-        rows = jnp.where(jnp.isfinite(rows).all(1, keepdims=True), rows, 0)
+        effects = (outputs.effects.central() if self.central else outputs.effects).finite()
         near = outputs.expand(outputs.first, state.floor)
-        return ProbeSums(gram(rows, near.curvatures), -rows @ near.slopes, near.values.sum())
+        products = effects.gram(near.curvatures), -effects.moment(near.slopes)
+        return ProbeSums(*products, near.values.sum())
 
     def tell(
         self, key: jax.Array, population: Population, fitness: Any, state: Any

@@ -147,6 +147,10 @@ class SuccessiveHalving(Strategy):
         one = jax.eval_shape(lambda starts: trees.take(starts, 0), state.starts)
         return dataclasses.replace(self, strategy=self.strategy.largest_phase(one))
 
+    @property
+    def has_short_changes(self) -> bool:
+        return self.strategy.has_short_changes
+
     def reads_outputs(self, state: SuccessiveHalvingState) -> bool:
         return self.strategy.reads_outputs(state.starts if state.midway is None else state.midway)
 

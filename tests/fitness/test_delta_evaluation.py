@@ -162,8 +162,9 @@ def output_changes(fitness, params, batch, positions, deltas):
         lambda p: jax.jvp(outputs, (vector,), (jnp.zeros_like(vector).at[p].set(1),))[1], positions
     )
     both = jnp.tile(positions, 2), jnp.concatenate([deltas, -deltas])
-    changes, minus = jnp.split(fitness.change_outputs(params, part, *both), 2)
-    return changes, anew - first[None], (changes - minus) / (2 * deltas[:, None]), along
+    effects = fitness.effects(params, part, *both)
+    rows = effects.central().rows / deltas[:, None]
+    return effects.rows[: len(deltas)], anew - first[None], rows, along
 
 
 def test_outputs_change_as_those_of_whole_networks_and_as_derivatives_say(case):
@@ -248,3 +249,34 @@ def test_the_chunk_size_changes_no_bit():
     errors = evaluate(*parts)
     for chunk_size in (7, 50):  # seven chunks, and three
         np.testing.assert_array_equal(evaluate(*parts, chunk_size), errors)
+
+
+def test_short_changes_share_the_rows_of_their_units():
+    """All weights of a network whose dense layers have more of them than units."""
+    images = jax.random.uniform(jax.random.key(0), (3, 8, 8, 1))
+    layers = [Dense(4, activation="tanh"), Dense(2, activation="sigmoid")]
+    decoder = [Dense(18, activation="sigmoid"), Reshape(2, 3, 3), ConvTranspose(1, 3, stride=2)]
+    model = evoae.Autoencoder(layers, [*decoder, ConvTranspose(1, 2)], "uniform")
+    fitness = evoae.fitness.Reconstruction(model)
+    params = model.init(jax.random.key(1), images)["params"]
+    positions = jax.random.permutation(jax.random.key(2), trees.size(params))
+    deltas = jnp.where(positions % 2 == 0, 0.01, -0.02)
+    weights = jax.random.uniform(jax.random.key(3), (192,))
+
+    @jax.jit
+    def both(params):
+        part = evoae.fitness.Part(fitness.prepare(images), jnp.ones(3))
+        outputs = lambda vector: fitness.outputs(trees.unravel(vector, params), part)  # noqa: E731
+        exact = jax.jacfwd(outputs)(trees.ravel(params)).T[positions] * deltas[:, None]
+        effects = fitness.effects(params, part, positions, deltas, short=True)
+        return effects, effects.dense(), exact, effects.gram(weights), effects.moment(weights)
+
+    effects, *products = both(params)
+    found, exact, gram, moment = map(np.asarray, products)
+    layers = params["encoder"] | params["decoder"]
+    kernels = trees.size({name: layers[name] for name in layers if "Dense" not in name})
+    assert effects.rows.shape == (4 + 2 + 18 + kernels, 192)
+    np.testing.assert_allclose(found, exact, atol=2e-3 * np.abs(exact).max())
+    np.testing.assert_allclose(moment, found @ np.asarray(weights), rtol=1e-3, atol=1e-6)
+    wanted = np.tril(found * np.asarray(weights) @ found.T)
+    np.testing.assert_allclose(np.tril(gram), wanted, rtol=1e-3, atol=1e-6 * wanted.max())
