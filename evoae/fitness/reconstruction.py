@@ -135,8 +135,12 @@ class Reconstruction(OutputFitness):
         It does where each value of the error is that of one pixel, and each layer can tell what it
         makes of a change.
         """
-        by_pixels = self._error.of_pixels and self.kl_weight is None
-        return by_pixels and getattr(self.model, "follows_changes", False)
+        return self.has_readable_outputs and getattr(self.model, "follows_changes", False)
+
+    @property
+    def has_readable_outputs(self) -> bool:
+        """Whether the error is a mean over single pixels, and of nothing else."""
+        return self._error.of_pixels and self.kl_weight is None
 
     def check(self, batch: Batch) -> None:
         """Raises a `ValueError` where pixels are not finite, or not in the range of the error."""

@@ -22,15 +22,18 @@ from evoae.runs.compared_methods import (
 )
 from evoae.runs.config import DataConfig, RunConfig
 from evoae.runs.console import new_console, print_start
+from evoae.runs.levenberg_marquardt import levenberg_marquardt_of
 from evoae.runs.measuring import DENOISING, measure_by_level, measure_error, measure_input_error
 from evoae.runs.observers.progress_bar import ProgressBar
 from evoae.runs.paths import check_free, new_folder, settings_of, write_settings, writing
 from evoae.runs.task import Images, Task, prepare, to_floats
 from evoae.trees import take
+from evoae.types import Params
 
 NUM_STARTS = 8  # of Adam, side by side
 TUNING_TIME = 0.1  # of the evolution's
 EVOLUTION, NOISY = "evolution", "noisy image"
+LEVENBERG_MARQUARDT = "Levenberg-Marquardt"
 ADAM_BEST, ADAM_MEDIAN = f"Adam (best of {NUM_STARTS})", f"Adam (median of {NUM_STARTS})"
 
 
@@ -70,6 +73,8 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
     Errors are followed on the first 1,000 images; at the end they are computed on all of them, and,
     where the data have a test split, once on that. Beside them: principal components, as many as
     the latent has values, and the black, the mean and the median image, all of the learnt images.
+    Where the network has at most 2,048 weights and the error is one of single pixels, Levenberg and
+    Marquardt's method has the same time, with exact derivatives by all weights (Marquardt 1963).
 
     Args:
       config: the settings of the evolution, such as one of `evoae.runs.config.PRESETS`.
@@ -107,13 +112,18 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
     console.print(f"Adam         {NUM_STARTS} starts side by side, learning rate {rate:g}")
     by_adam = train_by_adam(task, NUM_STARTS, rate, seconds, of_adam())
 
+    found = {EVOLUTION: take(by_evolution.networks, 0)}
     courses = [
         Course(EVOLUTION, *by_evolution[1:3], by_evolution.errors[:, 0]),
         Course(ADAM_BEST, *by_adam[1:3], by_adam.errors.min(axis=1)),
         Course(ADAM_MEDIAN, *by_adam[1:3], np.median(by_adam.errors, axis=1)),
     ]
-    errors = _final_errors(task, by_evolution, by_adam, task.images)
-    test_errors = {} if tested is None else _final_errors(task, by_evolution, by_adam, tested)
+    if (exact := levenberg_marquardt_of(task, seconds)) is not None:
+        by_squares = train_by_evolution(exact, ProgressBar(console))
+        found[LEVENBERG_MARQUARDT] = take(by_squares.networks, 0)
+        courses.append(Course(LEVENBERG_MARQUARDT, *by_squares[1:3], by_squares.errors[:, 0]))
+    errors = _final_errors(task, found, by_adam, task.images)
+    test_errors = {} if tested is None else _final_errors(task, found, by_adam, tested)
     costs = {c.name: (int(c.evaluations[-1]), float(c.seconds[-1])) for c in courses}
     rows = [
         Row(name, error, test_errors.get(name), *costs.get(name, (None, None)))
@@ -131,10 +141,7 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
                 ylabel=config.error_name,
             )
     if task.config.corruption is not None:
-        networks = {
-            EVOLUTION: take(by_evolution.networks, 0),
-            ADAM_BEST: take(by_adam.networks, _best_start(by_adam)),
-        }
+        networks = found | {ADAM_BEST: take(by_adam.networks, _best_start(by_adam))}
         images = task.images if tested is None else tested
         columns = measure_by_level(task.reconstruction, networks, images)
         table = list(zip(*columns.values(), strict=True))
@@ -157,14 +164,14 @@ def _test_images(config: DataConfig) -> tuple[Images | None, str]:
 
 
 def _final_errors(
-    task: Task, by_evolution: Trained, by_adam: Trained, images: Images
+    task: Task, found: dict[str, Params], by_adam: Trained, images: Images
 ) -> dict[str, float]:
     """The errors on some images, by the names of the table."""
     error = lambda network: measure_error(task.fitness, network, images)  # noqa: E731
     of_adam = finite([error(take(by_adam.networks, start)) for start in range(NUM_STARTS)])
     best = _best_start(by_adam)
     return {
-        EVOLUTION: error(take(by_evolution.networks, 0)),
+        **{name: error(network) for name, network in found.items()},
         ADAM_BEST: float(of_adam[best]),
         ADAM_MEDIAN: float(np.median(of_adam)),
         **_yardsticks(task, images),

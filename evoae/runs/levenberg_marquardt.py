@@ -1,49 +1,26 @@
-"""The stronger yardstick: least squares with exact derivatives. No strategy may use it."""
+"""The stronger yardstick: Levenberg and Marquardt's method, by automatic differentiation."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from evoae import trees
-from evoae.fitness.effects import Effects
-from evoae.fitness.outputs import OutputFitness, Part
-from evoae.fitness.reconstruction_errors import Expansion
+from evoae.encodings import Direct
+from evoae.fitness import Effects, Part, Reconstruction
+from evoae.runs.task import Task, prepare
 from evoae.strategies import LeastSquares, SuccessiveHalving
-from evoae.types import Batch, Params
+from evoae.types import Params
 
-TANGENTS = 16  # computed at a time
-NUM_STARTS, GENERATIONS_EACH, REDUCTION = 8, 10, 3
+TANGENTS = 16  # derivatives that are computed at a time
+MOST_WEIGHTS = 2_048  # of which all are moved at once
+NUM_STARTS, GENERATIONS_EACH = 8, 10  # then the best half, for twice as long, and so on
 
 
-@dataclasses.dataclass(frozen=True)
-class ExactEffects(OutputFitness):
-    """A fitness whose outputs change by automatic differentiation in place of probes.
-
-    Attributes:
-      fitness: differentiable.
-    """
-
-    fitness: OutputFitness
-
-    def __call__(self, params: Params, batch: Batch) -> jax.Array:
-        return self.fitness(params, batch)
-
-    def prepare(self, batch: Batch, key: jax.Array | None = None) -> Batch:
-        return self.fitness.prepare(batch, key)
-
-    def split(self, batch: Batch) -> Part:
-        return self.fitness.split(batch)
-
-    def outputs(self, params: Params, part: Part) -> jax.Array:
-        return self.fitness.outputs(params, part)
-
-    def expand(self, outputs: jax.Array, part: Part, floor: jax.Array) -> Expansion:
-        return self.fitness.expand(outputs, part, floor)
-
-    def finish(self, mean: jax.Array) -> jax.Array:
-        return self.fitness.finish(mean)
+class _Exact(Reconstruction):
+    """The same error; its outputs change by derivatives in place of probes."""
 
     def effects(
         self,
@@ -54,13 +31,40 @@ class ExactEffects(OutputFitness):
         *,
         short: bool = False,
     ) -> Effects:
-        """The derivatives by the weights, times their deltas."""
         vector = trees.ravel(params)
         outputs = lambda vector: self.outputs(trees.unravel(vector, params), part)  # noqa: E731
 
-        def along(position: jax.Array, delta: jax.Array) -> jax.Array:
-            tangent = jnp.zeros_like(vector).at[position].set(delta)
+        def along(change: tuple[jax.Array, jax.Array]) -> jax.Array:
+            tangent = jnp.zeros_like(vector).at[change[0]].set(change[1])
             return jax.jvp(outputs, (vector,), (tangent,))[1]
 
-        one = lambda change: along(*change)  # noqa: E731
-        return Effects(lax.map(one, (positions, deltas), batch_size=TANGENTS))
+        return Effects(lax.map(along, (positions, deltas), batch_size=TANGENTS))
+
+
+def levenberg_marquardt_of(task: Task, seconds: float) -> Task | None:
+    """The same task by exact derivatives along all weights, from several starts.
+
+    It is the search of `evoae.strategies.LeastSquares`, dampings and floor included, with the
+    derivatives in place of probes. None where the error is not one of single pixels, or where there
+    are too many weights.
+    """
+    config, fitness = task.config, task.fitness
+    params = jax.eval_shape(task.model.init, jax.random.key(0), task.pixels(1))["params"]
+    if not (isinstance(fitness, Reconstruction) and fitness.has_readable_outputs):
+        return None
+    if (size := trees.size(params)) > MOST_WEIGHTS:
+        return None
+    whole = LeastSquares(size, size, elitist=config.batch_size is None)
+    settings: dict[str, Any] = {
+        "strategy": SuccessiveHalving(whole, NUM_STARTS, GENERATIONS_EACH, reduction=2),
+        "encoding": Direct(),
+        "independent_population": False,
+        "minutes": seconds / 60,
+        "num_generations": None,
+    }
+    exact = _Exact(
+        **{field.name: getattr(fitness, field.name) for field in dataclasses.fields(fitness)}
+    )
+    return prepare(dataclasses.replace(config, **settings))._replace(
+        fitness=exact, fitness_of_genotype=exact
+    )
