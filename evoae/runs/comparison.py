@@ -73,8 +73,9 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
     Errors are followed on the first 1,000 images; at the end they are computed on all of them, and,
     where the data have a test split, once on that. Beside them: principal components, as many as
     the latent has values, and the black, the mean and the median image, all of the learnt images.
-    Where the network has at most 2,048 weights and the error is one of single pixels, Levenberg and
-    Marquardt's method has the same time, with exact derivatives by all weights (Marquardt 1963).
+    Where the network has at most 2,048 weights, the error is one of single pixels, and all images
+    are learnt at once, Levenberg and Marquardt's method has the same time, with exact derivatives
+    by all weights (Marquardt 1963).
 
     Args:
       config: the settings of the evolution, such as one of `evoae.runs.config.PRESETS`.

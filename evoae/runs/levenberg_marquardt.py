@@ -45,18 +45,17 @@ def levenberg_marquardt_of(task: Task, seconds: float) -> Task | None:
     """The same task by exact derivatives along all weights, from several starts.
 
     It is the search of `evoae.strategies.LeastSquares`, dampings and floor included, with the
-    derivatives in place of probes. None where the error is not one of single pixels, or where there
-    are too many weights.
+    derivatives in place of probes. None where the error is not one of single pixels, where batches
+    are drawn anew, or where there are too many weights.
     """
     config, fitness = task.config, task.fitness
     params = jax.eval_shape(task.model.init, jax.random.key(0), task.pixels(1))["params"]
-    if not (isinstance(fitness, Reconstruction) and fitness.has_readable_outputs):
+    readable = isinstance(fitness, Reconstruction) and fitness.has_readable_outputs
+    if not (readable and config.same_data) or (size := trees.size(params)) > MOST_WEIGHTS:
         return None
-    if (size := trees.size(params)) > MOST_WEIGHTS:
-        return None
-    whole = LeastSquares(size, size, elitist=config.batch_size is None)
+    search = LeastSquares(size, size)
     settings: dict[str, Any] = {
-        "strategy": SuccessiveHalving(whole, NUM_STARTS, GENERATIONS_EACH, reduction=2),
+        "strategy": SuccessiveHalving(search, NUM_STARTS, GENERATIONS_EACH, reduction=2),
         "encoding": Direct(),
         "independent_population": False,
         "minutes": seconds / 60,

@@ -23,7 +23,7 @@ SMALLEST_DAMPING, LARGEST_DAMPING = 1e-7, 1e3
 SMALLEST_PART = 1e-4  # of the largest curvature: the least that the damping is a part of
 EXACT = 1e-30  # a floor so small that it changes no error
 CENTRAL_LENGTH = 3  # of a probe both ways, in lengths of one that is taken one way
-GROWTH = 3  # of directions, from one stage to the next
+GROWTH = 6  # of directions, from one stage to the next
 CHECKED_EVERY = 10  # generations from one decision on the number of directions to the next
 
 _Rate = Annotated[float, Rule("above 0 and at most 1", lambda x: 0 < x <= 1)]
@@ -96,7 +96,7 @@ class LeastSquares(Strategy):
     single outputs (`evoae.fitness.OutputFitness`).
 
     `evolve` lets it grow: it begins with `num_directions`, drawn anew each generation. When the
-    error falls too slowly it goes on with three times as many, up to `most_directions`.
+    error falls too slowly it goes on with six times as many, up to `most_directions`.
 
     `population_size` is that of the first probes; `num_evaluations` counts the trials, too.
 
@@ -144,7 +144,7 @@ class LeastSquares(Strategy):
     central: bool = False
     probe: Mutation | None = None
     probe_length: Positive = 0.001
-    least_gain: Annotated[float, Rule("from 0", lambda x: x >= 0)] = 0.004
+    least_gain: Annotated[float, Rule("from 0", lambda x: x >= 0)] = 0.01
     damping: Positive = 1.0
     floor: Positive = 0.1
     floor_decay: _Rate = 0.985
