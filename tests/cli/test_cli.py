@@ -155,7 +155,7 @@ def test_train_explains_its_settings(arguments, capsys):
     assert not stopped.value.code
     output = capsys.readouterr().out
     words = ("--num-generations", "--minutes", "--seed", "--out", "--error", "--data.source")
-    assert all(word in output for word in (*words, "population-size"))
+    assert all(word in output for word in (*words, "num-starts"))
     assert "--preset" not in output
 
 
@@ -212,10 +212,10 @@ def test_kinds_are_chosen_by_name_and_begin_with_their_defaults(arguments, strat
 
 
 def test_schedules_are_fitted_to_the_number_of_generations(configured):
-    horizon = lambda *words: configured("train", "digits10", *words).strategy.strategy.horizon  # noqa: E731
-    race = PRESETS["digits10"].strategy
+    horizon = lambda *words: configured("train", "probes", *words).strategy.strategy.horizon  # noqa: E731
+    race = PRESETS["probes"].strategy
     of_others = (race.num_starts - 1) * race.generations_each
-    assert horizon() == PRESETS["digits10"].num_generations - of_others
+    assert horizon() == PRESETS["probes"].num_generations - of_others
     assert horizon("--num-generations", "50000") == 50_000 - of_others
     assert horizon("--num-generations", "20") == 20 - 4 * 2  # the race has half at most
     given = ("--num-generations", "50000", "--strategy.strategy.horizon", "7")
@@ -281,7 +281,7 @@ def test_bench_takes_its_options(monkeypatch, tmp_path):
 
 # The command that a page names
 
-PROBES, TEN = PRESETS["digits10"], PRESETS["paper-ten"]
+PROBES, TEN = PRESETS["probes"], PRESETS["paper-ten"]
 
 
 @pytest.mark.parametrize(

@@ -195,9 +195,9 @@ def test_the_ways_of_the_long_run_have_their_evaluations(made):
 
 
 def test_the_race_of_the_default_has_half_at_most():
-    whole = fit_to_evaluations(PRESETS["digits10"], 735_000 * 20)
+    whole = fit_to_evaluations(PRESETS["probes"], 735_000 * 20)
     assert (whole.num_generations, whole.strategy.generations_each) == (57_421, 2_000)
-    short = fit_to_evaluations(PRESETS["digits10"], 1_800 * 256)
+    short = fit_to_evaluations(PRESETS["probes"], 1_800 * 256)
     assert (short.num_generations, short.strategy.generations_each) == (1_800, 180)
     assert short.strategy.strategy.horizon == 1_080
 

@@ -83,7 +83,7 @@ def test_json_names_the_kinds():
 )
 def test_wrong_json_says_what_is_wrong(change, message):
     with pytest.raises(ValueError, match=message):
-        from_json({**to_json(PRESETS["digits10"]), **change})
+        from_json({**to_json(PRESETS["probes"]), **change})
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_the_presets_of_the_paper():
 
 
 def test_a_run_with_another_end_has_a_strategy_fitted_to_it():
-    preset = dataclasses.replace(PRESETS["digits10"], minutes=1.0)
+    preset = dataclasses.replace(PRESETS["probes"], minutes=1.0)
     assert preset.fitted_to(500) == parse_run(preset, ["--num-generations", "500"])
     assert PRESETS["paper-ten"].fitted_to(5).strategy == PRESETS["paper-ten"].strategy
     with pytest.raises(ValueError, match="num_generations must be"):

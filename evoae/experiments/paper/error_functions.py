@@ -38,7 +38,7 @@ COLOURS = (*style.PALETTE, style.INK)
 
 def searches(generations: int, our_generations: int) -> dict[str, RunConfig]:
     """The two searches, on the same ten digits with the same network."""
-    paper, race = PRESETS["paper-ten"], PRESETS["digits10"].strategy
+    paper, race = PRESETS["paper-ten"], PRESETS["probes"].strategy
     ours = dataclasses.replace(
         paper,
         strategy=race.strategy,  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Fig. 4: the long run; then the same evaluations spent by our default strategy, beside Adam."""
+"""Fig. 4: the long run; then the same evaluations spent by probes of weights, beside Adam."""
 
 import dataclasses
 import functools
@@ -23,16 +23,16 @@ from evoae.runs.config import PRESETS, RunConfig
 from evoae.runs.task import prepare
 
 PAPER, OURS = "paper", "default"
-NAMES = {PAPER: "the paper's search", OURS: "evoae's default", ADAM: "Adam"}
+NAMES = {PAPER: "the paper's search", OURS: "evoae's probes", ADAM: "Adam"}
 SLIGHT = 0.5  # the diversity below which outputs differ only slightly
 NUM_IMAGES = 10
 POINTS = 300  # of a long run's errors that are kept
 
 
 def measure(parts: Parts, *, seeds: int, generations: int) -> Arrays:
-    """The long runs, which are resumed; each run of the default strategy; Adam for as long.
+    """The long runs, which are resumed; runs of the preset `probes`; Adam for as long as these.
 
-    The default strategy has as many evaluations as a long run.
+    A run of the preset has as many evaluations as a long run.
     """
     paper = dataclasses.replace(PRESETS["paper-ten"], num_generations=generations)
     task = prepare(paper)
@@ -51,7 +51,7 @@ def measure(parts: Parts, *, seeds: int, generations: int) -> Arrays:
     long = [
         parts.kept(f"{PAPER}-{seed}", functools.partial(run_long, seed)) for seed in range(seeds)
     ]
-    ours = fit_to_evaluations(PRESETS["digits10"], generations * task.population_size)
+    ours = fit_to_evaluations(PRESETS["probes"], generations * task.population_size)
     by_way = {PAPER: long} | networks.train_beside_adam(
         *(OURS, ours, seeds, parts, describe), judge=task.reconstruction
     )
@@ -65,7 +65,7 @@ def measure(parts: Parts, *, seeds: int, generations: int) -> Arrays:
 def fit_to_evaluations(config: RunConfig, evaluations: int) -> RunConfig:
     """A preset, fitted to a number of candidates that are evaluated in all.
 
-    >>> fit_to_evaluations(PRESETS["digits10"], 735_000 * 20).num_generations
+    >>> fit_to_evaluations(PRESETS["probes"], 735_000 * 20).num_generations
     57421
     """
     population_size = config.strategy.population_size
@@ -181,6 +181,6 @@ FIGURE4 = Experiment(
     judge=judge,
     draw=draw,
     quick_note="With 3,000 generations the paper's search has had a 245th of its evaluations, and "
-    "as many are 234 generations of the default strategy, whose preset has 30,000: the second "
+    "as many are 234 generations of the preset `probes`, which has 30,000: the second "
     "claim cannot be judged from that.",
 )

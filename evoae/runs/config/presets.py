@@ -6,7 +6,12 @@ from typing import Any
 from evoae.fitness import GaussianNoise
 from evoae.mutations import Sparse
 from evoae.runs.config.settings import DataConfig, RunConfig
-from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy, SuccessiveHalving
+from evoae.strategies import (
+    GeneticAlgorithm,
+    LeastSquares,
+    ProbeEvolutionStrategy,
+    SuccessiveHalving,
+)
 
 
 def _paper(num_weights: int, population_size: int, digit: int | None = None) -> RunConfig:
@@ -36,6 +41,17 @@ _PRESETS = {
     "paper-ten": ("ten digits, as in the paper", _paper(1, 20)),
     "digits10": (
         "ten digits, the best that we can in about two minutes on two cores",
+        RunConfig(
+            data=DataConfig("digits10", low=0.1, high=0.9),
+            error="mae",
+            strategy=SuccessiveHalving(
+                LeastSquares(), num_starts=12, generations_each=20, reduction=4
+            ),
+            num_generations=720,
+        ),
+    ),
+    "probes": (
+        "ten digits by probes of single weights, which see errors alone",
         RunConfig(
             data=DataConfig("digits10", low=0.1, high=0.9),
             # Does not reward black images as the mean absolute error does; see docs/design.md.

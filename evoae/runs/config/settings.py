@@ -232,7 +232,7 @@ class RunConfig(Checked):
           ValueError: num_generations is no whole number from 1.
 
         >>> from evoae.runs.config import PRESETS
-        >>> short = PRESETS["digits10"].fitted_to(5_000)
+        >>> short = PRESETS["probes"].fitted_to(5_000)
         >>> short.num_generations, short.strategy.strategy.horizon  # four of five starts end early
         (5000, 3000.0)
         """

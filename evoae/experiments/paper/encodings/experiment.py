@@ -72,7 +72,7 @@ def begin_with(encoding: Encoding) -> RunConfig:
     problem = None
     for name in MODELS:
         config = dataclasses.replace(
-            PRESETS["digits10"],
+            PRESETS["probes"],
             model=ModelConfig(name),  # type: ignore[arg-type]
             encoding=encoding,
             strategy=ProbeEvolutionStrategy(POPULATION, learning_rate=LEARNING_RATE),
@@ -89,7 +89,7 @@ def begin_with(encoding: Encoding) -> RunConfig:
 def measure(parts: Parts, **numbers: Any) -> Arrays:
     """Costs; errors at equal evaluations, at equal time, and by the number of mutated genes."""
     budget = Budget(**numbers)
-    digits = prepare(PRESETS["digits10"])
+    digits = prepare(PRESETS["probes"])
     low, high = digits.config.data.low, digits.config.data.high
     seen, unseen = (
         data.load("mnist-mini", split=split, low=low, high=high).images
