@@ -12,7 +12,7 @@ from evoae import trees
 from evoae.engine.devices import over_devices
 from evoae.engine.evaluation import equal_size, in_chunks
 from evoae.fitness.effects import Effects
-from evoae.fitness.outputs import OutputFitness, Outputs, OutputSums, Part, check_outputs
+from evoae.fitness.outputs import OutputFitness, Outputs, OutputSums, Part, check_outputs, map_rows
 from evoae.strategies import Strategy
 from evoae.types import Batch, FitnessFn, Params, Population
 
@@ -74,7 +74,12 @@ def evaluate_outputs(
     of_each = over_devices(of_groups, (parts, population, state), groups, unit=1, mesh=mesh)
     add = lambda i, sums: _added(sums, trees.take(of_each, i))  # noqa: E731
     sums, total = lax.fori_loop(1, len(groups), add, trees.take(of_each, 0))
-    return OutputSums(sums, total, readable.finish)
+
+    def map_over_devices(function: Any, shared: Any, rows: Any) -> Any:
+        mapped = functools.partial(map_rows, function)
+        return over_devices(mapped, shared, rows, unit=1, mesh=mesh)
+
+    return OutputSums(sums, total, readable.finish, map_over_devices)
 
 
 def groups_of(parts: Part) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from evoae.checks import Checked
 from evoae.fitness.effects import Effects
@@ -16,6 +17,15 @@ from evoae.types import Batch, Params
 __all__ = ["Effects", "Expansion", "OutputFitness", "OutputSums", "Outputs", "Part"]
 
 
+def map_rows(function: Callable[[Any, Any], Any], shared: Any, rows: Any) -> Any:
+    """`function(shared, row)` for each row, one after the other; leaves [R, ...].
+
+    >>> map_rows(lambda by, row: by * row, 2, jnp.arange(3)).tolist()
+    [0, 2, 4]
+    """
+    return lax.map(lambda row: function(shared, row), rows)
+
+
 class OutputSums(NamedTuple):
     """What a strategy sums of its candidates' outputs over all of a batch, for its `tell`.
 
@@ -23,11 +33,14 @@ class OutputSums(NamedTuple):
       sums: what `Strategy.sum_outputs` gives, added over all parts.
       number: of outputs of one candidate.
       finish: (mean of the values of an error) -> the error.
+      map: (function, shared, rows) -> `function(shared, row)` for each row, stacked: for work that
+        the devices may share. The function holds no arrays.
     """
 
     sums: Any
     number: jax.Array
     finish: Callable[[jax.Array], jax.Array]
+    map: Callable[[Callable[[Any, Any], Any], Any, Any], Any] = map_rows
 
 
 class Outputs(NamedTuple):

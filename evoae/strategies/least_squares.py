@@ -294,7 +294,7 @@ class LeastSquares(Strategy):
         if isinstance(state, Trials):
             return self._choose(population, fitness, state.search)
         error = fitness.finish(fitness.sums.error / fitness.number)
-        steps = self._steps(population, fitness.sums, state)
+        steps = self._steps(population, fitness, state)
         evaluations = state.evaluations + population.size + 1 + len(steps)
         trials = Trials(state._replace(evaluations=evaluations), steps)
         return trials, Info(error, error, jnp.int32(0))
@@ -305,10 +305,10 @@ class LeastSquares(Strategy):
         return trees.ravel(child) - trees.ravel(parent)
 
     def _steps(
-        self, population: Population, sums: ProbeSums, state: LeastSquaresState
+        self, population: Population, fitness: OutputSums, state: LeastSquaresState
     ) -> jax.Array:
         """What each combination adds to the weights, [T, D]."""
-        lower, moment, _ = sums
+        lower, moment, _ = fitness.sums
         curvature, parent = jnp.diag(lower), state.parent
         ridge = curvature + SMALLEST_PART * curvature.max() + jnp.finfo(jnp.float32).tiny
         change = trees.take(population.perturbation, 1 + jnp.arange(len(moment)))
@@ -317,7 +317,7 @@ class LeastSquares(Strategy):
             rate = state.hyper["encoder_rate"] ** (1 / (1 + state.stage.astype(jnp.float32)))
             ridge = ridge / jnp.where(last, rate, 1.0)
         damping = state.damping * jnp.float32(FACTORS)
-        amounts = lax.map(lambda each: solve(lower, each * ridge, moment), damping)
+        amounts = fitness.map(_solve_damped, (lower, ridge, moment), damping)
         amounts = jnp.where(jnp.isfinite(amounts).all(1, keepdims=True), amounts, 0)
         steps = jnp.zeros((len(FACTORS), trees.size(parent)), jnp.float32)
         if self.probe is None:
@@ -372,6 +372,11 @@ class LeastSquares(Strategy):
             ),
             last_error=jnp.where(due, error, state.last_error),
         )
+
+
+def _solve_damped(system: tuple[jax.Array, ...], damping: jax.Array) -> jax.Array:
+    lower, ridge, moment = system
+    return solve(lower, damping * ridge, moment)
 
 
 def _population(parent: Params, perturbation: Perturbation) -> Population:

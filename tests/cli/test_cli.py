@@ -148,14 +148,14 @@ def test_alone_it_shows_the_help(capsys):
     assert "train [PRESET]" in alone
 
 
-@pytest.mark.parametrize("arguments", [[], ["paper-ten"]])
+@pytest.mark.parametrize("arguments", [["probes"], ["paper-ten"]])
 def test_train_explains_its_settings(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["train", *arguments, "--help"])
     assert not stopped.value.code
     output = capsys.readouterr().out
     words = ("--num-generations", "--minutes", "--seed", "--out", "--error", "--data.source")
-    assert all(word in output for word in (*words, "num-starts"))
+    assert all(word in output for word in (*words, "population-size"))
     assert "--preset" not in output
 
 
