@@ -23,6 +23,7 @@ SMALLEST_DAMPING, LARGEST_DAMPING = 1e-7, 1e3
 SMALLEST_PART = 1e-4  # of the largest curvature: the least that the damping is a part of
 EXACT = 1e-30  # a floor so small that it changes no error
 CENTRAL_LENGTH = 3  # of a probe both ways, in lengths of one that is taken one way
+FALLING = 0.7  # the part of a run in which the floor falls
 GROWTH = 6  # of directions, from one stage to the next
 CHECKED_EVERY = 10  # generations from one decision on the number of directions to the next
 
@@ -114,7 +115,7 @@ class LeastSquares(Strategy):
       floor: an absolute error below it counts by its square, above 0, so that its slope does not
         jump at 0. It belongs to "mae" alone, and is that of the first generations.
       floor_decay: what it is multiplied by each generation once directions have grown, above 0 and
-        at most 1.
+        at most 1; `fitted_to` fits it to the length of a run.
       last_floor: where it stays, above 0.
       encoder_rate: what the damping of weights under a node named "encoder" is divided by, above 0
         and at most 1; its root where directions have grown once, its third root after the next
@@ -165,6 +166,12 @@ class LeastSquares(Strategy):
     @property
     def population_size(self) -> int:
         return 1 + (1 + self.central) * self.num_directions
+
+    def fitted_to(self, num_generations: int) -> "LeastSquares":
+        """The same, whose floor falls over most of that many generations: slowly ends better."""
+        fall = min(self.last_floor / self.floor, 1.0)
+        rate = fall ** (1 / max(FALLING * num_generations, 1))
+        return dataclasses.replace(self, floor_decay=rate)
 
     def init(self, key: jax.Array, params: Params, hyper: Hyper | None = None) -> LeastSquaresState:
         """The first state, around one network."""

@@ -182,6 +182,12 @@ def test_directions_grow_where_the_error_stands_still():
     jax.tree.map(lambda leaf, own: close(leaf[1], own), states, last)
 
 
+def test_the_floor_falls_over_most_of_a_run():
+    strategy = LeastSquares(floor=0.2, last_floor=0.002).fitted_to(50)
+    assert 0.2 * strategy.floor_decay ** (0.7 * 50) == pytest.approx(0.002)
+    assert LeastSquares(floor=0.1, last_floor=0.5).fitted_to(3).floor_decay == 1
+
+
 def test_mutations_of_whole_networks_are_taken_both_ways():
     settings = {"probe": mutations.Gaussian(0.003), "central": True}
     (_, strategy, fitness, _, state), (after, _) = small_run("mse", **settings)

@@ -45,9 +45,9 @@ _PRESETS = {
             data=DataConfig("digits10", low=0.1, high=0.9),
             error="mae",
             strategy=SuccessiveHalving(
-                LeastSquares(), num_starts=16, generations_each=20, reduction=4
-            ),
-            num_generations=940,
+                LeastSquares(), num_starts=16, generations_each=16, reduction=4
+            ).fitted_to(1_024),
+            num_generations=1_024,
         ),
     ),
     "probes": (
