@@ -88,8 +88,8 @@ class DecodedFitness(OutputFitness):
         encoding = self.decoder.encoding
         if type(encoding).price is not Encoding.price:
             raise ValueError(
-                "encoding must have no price of its own for a strategy that reads outputs; "
-                f"got {encoding!r}"
+                "encoding must have no price of its own for a strategy that reads outputs, as "
+                f"LeastSquares does; got {encoding!r}"
             )
         return self._readable.split(batch)
 

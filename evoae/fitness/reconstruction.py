@@ -230,13 +230,13 @@ class Reconstruction(OutputFitness):
     def split(self, batch: Batch) -> Part:
         if not self._error.of_pixels:
             raise ValueError(
-                "error must be one of single pixels for a strategy that reads outputs, "
-                f"got {self.error!r}"
+                "error must be one of single pixels for a strategy that reads outputs, as "
+                f"LeastSquares does; got {self.error!r}"
             )
         if self.kl_weight is not None:
             raise ValueError(
-                "kl_weight must be None for a strategy that reads outputs, which do not tell the "
-                f"divergence of the latent; got {self.kl_weight!r}"
+                "kl_weight must be None for a strategy that reads outputs, as LeastSquares does: "
+                f"they do not tell the divergence of the latent; got {self.kl_weight!r}"
             )
         return split_rows(batch, -1 if isinstance(batch, PreparedBatch) else 0)
 
