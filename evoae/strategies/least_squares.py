@@ -145,7 +145,7 @@ class LeastSquares(Strategy):
     central: bool = False
     probe: Mutation | None = None
     probe_length: Positive = 0.001
-    least_gain: Annotated[float, Rule("from 0", lambda x: x >= 0)] = 0.01
+    least_gain: Annotated[float, Rule("from 0", lambda x: x >= 0)] = 0.004
     damping: Positive = 1.0
     floor: Positive = 0.1
     floor_decay: _Rate = 0.985

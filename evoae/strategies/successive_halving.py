@@ -91,10 +91,10 @@ class SuccessiveHalving(Strategy):
     def fitted_to(self, num_generations: int) -> "SuccessiveHalving":
         """The same, fitted to that many generations in all, of which the race has a part at most.
 
-        It is half of them; with several rounds five sixths, as the last ones choose best.
+        It is half of them; with several rounds nine tenths, as the last ones choose best.
         """
         shortest = dataclasses.replace(self, generations_each=1)._turns[-1]
-        most = num_generations // 2 if self.reduction is None else 5 * num_generations // 6
+        most = num_generations // 2 if self.reduction is None else 9 * num_generations // 10
         each = min(self.generations_each, max(most // shortest.end, 1))
         left = max(num_generations - each * shortest.end, 0)
         search = self.strategy.fitted_to(left + each * shortest.own)

@@ -45,9 +45,9 @@ _PRESETS = {
             data=DataConfig("digits10", low=0.1, high=0.9),
             error="mae",
             strategy=SuccessiveHalving(
-                LeastSquares(), num_starts=16, generations_each=30, reduction=4
-            ).fitted_to(1_160),
-            num_generations=1_160,
+                LeastSquares(), num_starts=16, generations_each=40, reduction=4
+            ).fitted_to(1_430),
+            num_generations=1_430,
         ),
     ),
     "probes": (
