@@ -45,9 +45,9 @@ _PRESETS = {
             data=DataConfig("digits10", low=0.1, high=0.9),
             error="mae",
             strategy=SuccessiveHalving(
-                LeastSquares(), num_starts=16, generations_each=40, reduction=4
-            ).fitted_to(1_430),
-            num_generations=1_430,
+                LeastSquares(), num_starts=6, generations_each=150, reduction=6
+            ).fitted_to(1_050),
+            num_generations=1_050,
         ),
     ),
     "probes": (
