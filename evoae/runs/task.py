@@ -89,7 +89,7 @@ def prepare(config: RunConfig, dataset: data.Dataset | None = None) -> Task:
     >>> task.images.shape, task.population_size
     ((10, 28, 28, 1), 20)
     """
-    dataset = dataset or _dataset(config)
+    dataset = dataset or load_dataset(config.data, config.out)
     images, labels, validation = _parts(config, dataset)
     if config.batch_size is not None and config.batch_size > len(images):
         raise ValueError(
@@ -216,14 +216,15 @@ def _parts(config: RunConfig, dataset: data.Dataset) -> tuple[Images, Images | N
     return images[:count], labels if labels is None else labels[:count], images[count:]
 
 
-def _dataset(config: RunConfig) -> data.Dataset:
-    source = Path(config.data.source)
-    if config.out is not None and source == Path(config.out) / IMAGES:
-        return read_images(source, config.data)
-    return _load(config.data)
+def load_dataset(config: DataConfig, folder: Path | None = None) -> data.Dataset:
+    """The images of a source as uint8; those that a run's folder keeps as they are.
 
-
-def _load(config: DataConfig) -> data.Dataset:
+    Raises:
+      ValueError: images that cannot be taken, or none with `config.digit`.
+      OSError: what cannot be read.
+    """
+    if folder is not None and Path(config.source) == Path(folder) / IMAGES:
+        return read_images(Path(config.source), config)
     dataset = data.load(
         config.source, split=config.split, dtype="uint8", num_samples=config.num_samples
     )
