@@ -5,7 +5,9 @@
 
 The first evolves the paper's network on the images of one digit in mnist-mini, for each digit, and
 measures how well errors tell other digits: the chance that another one has the larger error (the
-area under the ROC curve), among the 1,000 test images. The second rounds the latents of the images
+area under the ROC curve), among the 1,000 test images. Beside the binary cross entropy that is
+learnt from there is the structural similarity, also for the mean image and for two principal
+components. The second rounds the latents of the images
 of a finished run to a few bits, and measures what their decoder makes of them.
 """
 
@@ -33,22 +35,24 @@ def outliers(arguments):
     tested = evoae.data.load("mnist-mini", split="test", dtype="uint8")
     config = PRESETS["mnist-mini"].fitted_to(arguments.generations)
     config = dataclasses.replace(config, batch_size=32, data=evoae.runs.DataConfig())
-    print("| digit | images | network | mean image | two principal components |")
-    print("|---|---|---|---|---|")
+    print("| digit | images | cross entropy | similarity | of the mean image | of components |")
+    print("|---|---|---|---|---|---|")
     rows = []
     for digit in arguments.digits:
         images = learnt.images[learnt.labels == digit]
         run = evoae.load_run(evoae.train(config, images=images, progress=False).folder)
         fitted, pixels = run.floats(images), run.floats(tested.images)
         mean = fitted.mean(axis=0)
-        components = np.linalg.svd((fitted - mean).reshape(len(fitted), -1))[2][:2]
-        linear = (pixels - mean).reshape(len(pixels), -1) @ components.T @ components
-        by = {
-            "network": run.errors(tested.images),
-            "mean image": compute_errors(pixels, mean, error="bce"),
-            "components": compute_errors(pixels, mean + linear.reshape(pixels.shape), error="mse"),
-        }
-        rows.append([tell_apart(errors, tested.labels != digit) for errors in by.values()])
+        components = np.linalg.svd((fitted - mean).reshape(len(fitted), -1), full_matrices=False)[2]
+        linear = (pixels - mean).reshape(len(pixels), -1) @ components[:2].T @ components[:2]
+        linear = (mean + linear.reshape(pixels.shape)).clip(0, 1)
+        scores = (
+            run.errors(tested.images),
+            run.errors(tested.images, error="ssim"),
+            compute_errors(pixels, mean, error="ssim"),
+            compute_errors(pixels, linear, error="ssim"),
+        )
+        rows.append([tell_apart(errors, tested.labels != digit) for errors in scores])
         values = " | ".join(f"{value:.3f}" for value in rows[-1])
         print(f"| {digit} | {len(images)} | {values} |", flush=True)
     print("| mean | | " + " | ".join(f"{value:.3f}" for value in np.mean(rows, axis=0)) + " |")

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from evoae.cli.options import parse
+from evoae.fitness.reconstruction_errors import ErrorName
 
 RunFolder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 Images = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="IMAGES")]
@@ -97,7 +98,10 @@ class ReconstructQuery(ImagesQuery):
     Attributes:
       out: a file that ends in .png, with a .csv of all errors beside it; None takes
         reconstructed.png in the run's folder.
+      error: which one; None takes that of the run.
     """
+
+    error: ErrorName | None = None
 
 
 def reconstruct(arguments: list[str]) -> int:
@@ -108,10 +112,11 @@ def reconstruct(arguments: list[str]) -> int:
 
     run = load_run(query.run)
     dataset = run.load_images(query.images, split=query.split, num_samples=query.num_samples)
-    found = write_reconstructions(query.out or run.folder / "reconstructed.png", run, dataset)
-    names, errors = names_of(dataset), found.errors
+    out = query.out or run.folder / "reconstructed.png"
+    found = write_reconstructions(out, run, dataset, query.error)
+    names, errors, name = names_of(dataset), found.errors, query.error or run.config.error
     print(f"images       {len(errors):,} of {dataset.name}")
-    print(f"error        mean {errors.mean():.4f}, worst {errors[0]:.4f} ({run.config.error})")
+    print(f"error        mean {errors.mean():.4f}, worst {errors[0]:.4f} ({name})")
     print(f"worst        {', '.join(names[i] for i in found.order[:5])}")
     print(f"picture      {found.picture}")
     print(f"table        {found.table}")

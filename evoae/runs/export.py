@@ -12,6 +12,7 @@ import numpy as np
 
 from evoae.checks import check_choice
 from evoae.files import user_path
+from evoae.models.own import has_method
 from evoae.report.output_files import replacing
 from evoae.runs.finished_run import Run
 from evoae.runs.paths import write_settings, writing
@@ -83,7 +84,7 @@ def _exported(run: Run, number: Any) -> dict[str, jax.export.Exported]:
         return program(jax.ShapeDtypeStruct((number, *shape), np.float32))
 
     exported = {"reconstruct": export(None, run.image_shape)}
-    if hasattr(run.model, "encode") and hasattr(run.model, "decode"):
+    if has_method(run.model, "encode") and has_method(run.model, "decode"):
         exported["encode"] = export("encode", run.image_shape)
         exported["decode"] = export("decode", exported["encode"].out_avals[0].shape[1:])
     return exported

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import flax.linen as nn
 import jax
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +13,11 @@ import numpy.typing as npt
 from evoae import data
 from evoae.files import user_path
 from evoae.fitness import compute_errors
-from evoae.models import Autoencoder
+from evoae.fitness.reconstruction_errors import ErrorName
+from evoae.models import Autoencoder, Model
 from evoae.models.compiled import applied
 from evoae.models.fixed_collections import HeldArrays
+from evoae.models.own import has_method
 from evoae.report.page import read_record
 from evoae.runs.config import RunConfig
 from evoae.runs.paths import BEST, read_config, read_image_shape
@@ -43,7 +44,7 @@ class Run(NamedTuple):
 
     folder: Path
     config: RunConfig
-    model: nn.Module
+    model: Model
     params: Params
     collections: HeldArrays | None
     image_shape: tuple[int, ...]
@@ -80,13 +81,19 @@ class Run(NamedTuple):
         """What the network makes of images, which are as for `encode`: [N, H, W, C]."""
         return self._apply(self.floats(images))
 
-    def errors(self, images: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """The error of each image's reconstruction, [N], by the run's `config.error`.
+    def errors(
+        self, images: npt.ArrayLike, *, error: ErrorName | None = None
+    ) -> npt.NDArray[np.float32]:
+        """The error of each image's reconstruction, [N].
 
         For a variational autoencoder it is that of the mean of the latent, without the divergence.
+
+        Args:
+          images: as for `encode`.
+          error: which one, as in `evoae.fitness.Reconstruction`; None takes that of the run.
         """
         pixels = self.floats(images)
-        return compute_errors(pixels, self._apply(pixels), error=self.config.error)
+        return compute_errors(pixels, self._apply(pixels), error=error or self.config.error)
 
     def load_images(
         self,
@@ -159,7 +166,7 @@ class Run(NamedTuple):
         return np.concatenate(parts)
 
     def _check_method(self, method: str | None) -> None:
-        if method is not None and not hasattr(self.model, method):
+        if method is not None and not has_method(self.model, method):
             name = self.config.model_name
             raise ValueError(f"model must have the method {method}, {name} has none")
 

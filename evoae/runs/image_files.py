@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from evoae.data import Dataset
 from evoae.files import user_path
+from evoae.fitness.reconstruction_errors import ErrorName
 from evoae.report.gallery import draw_gallery, draw_tiles
 from evoae.report.output_files import check_destination, replacing
 from evoae.report.table import write_table
@@ -84,7 +85,7 @@ class Reconstructions(NamedTuple):
 
 
 def write_reconstructions(
-    path: str | os.PathLike[str], run: Run, dataset: Dataset
+    path: str | os.PathLike[str], run: Run, dataset: Dataset, error: ErrorName | None = None
 ) -> Reconstructions:
     """Draws images above their reconstructions, the worst first, and writes the errors of all.
 
@@ -93,13 +94,14 @@ def write_reconstructions(
         same name, has them all.
       run: the run.
       dataset: what to reconstruct.
+      error: which one, as in `evoae.fitness.Reconstruction`; None takes that of the run.
 
     Raises:
       ValueError: images that are not of the run's shape, or another ending.
       OSError: what cannot be written.
     """
     picture, names = check_destination(path, ".png"), names_of(dataset)
-    found = run.errors(dataset.images)
+    found = run.errors(dataset.images, error=error)
     order = np.argsort(-found, kind="stable")
     errors = found[order]
     shown = dataset.images[order[:NUM_SHOWN]]

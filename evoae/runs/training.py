@@ -30,6 +30,7 @@ from evoae.runs.paths import (
     check_dataset,
     check_free,
     keep_images,
+    keep_weights,
     new_folder,
     read_config,
     settings_of,
@@ -106,7 +107,8 @@ def train(
             raise ValueError(f"out must be a new or an empty folder, {str(path)!r} has files")
         with writing(path):
             if given is not None:
-                task = task._replace(config=keep_images(path, config, given))
+                task = task._replace(config=keep_images(path, task.config, given))
+            task = task._replace(config=keep_weights(path, task.config))
             # From here on it can be resumed.
             write_settings(path, settings_of(task.config, task.images))
         console = new_console(quiet=not progress)

@@ -70,6 +70,8 @@ def test_errors_are_those_of_single_images(run):
     expected = np.sqrt(np.square(outputs - pixels).mean((1, 2, 3)))
     np.testing.assert_allclose(run.errors(IMAGES[::-1]), expected, rtol=1e-5)
     np.testing.assert_allclose(run.errors(pixels), expected, rtol=1e-5)
+    absolute = np.abs(outputs - pixels).mean((1, 2, 3))
+    np.testing.assert_allclose(run.errors(pixels, error="mae"), absolute, rtol=1e-5)
 
 
 def test_latents_are_written_with_labels_and_decoded_to_the_same_images(folder, run, tmp_path):
@@ -198,6 +200,7 @@ def test_decoded_images_have_the_names_of_their_images_and_stay_in_their_folder(
         (["decode", "RUN", "few.csv", "--out", "."], "out must be a new or an empty folder"),
         (["decode", "RUN", "broken.npz"], "is not an .npz file, or is truncated"),
         (["reconstruct", "RUN", "--out", "a.jpg"], "path must end in .png"),
+        (["reconstruct", "RUN", "--error", "ssim"], "error: ssim needs images of at least 11x11"),
         (["export", "RUN", "--formats", "onnx"], "onnx"),
     ],
 )

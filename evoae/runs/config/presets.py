@@ -5,6 +5,7 @@ from typing import Any
 
 from evoae.fitness import GaussianNoise
 from evoae.mutations import Sparse
+from evoae.runs.config.model_settings import ModelConfig
 from evoae.runs.config.settings import DataConfig, RunConfig
 from evoae.strategies import GeneticAlgorithm, ProbeEvolutionStrategy, SuccessiveHalving
 
@@ -13,6 +14,7 @@ def _paper(num_weights: int, population_size: int, digit: int | None = None) -> 
     """An experiment of Varadi (2021), run as the original program does."""
     return RunConfig(
         data=DataConfig("digits10", low=0.1, high=0.9, digit=digit),
+        model=ModelConfig("varadi2021"),
         error="mae",
         strategy=GeneticAlgorithm(
             population_size=population_size, mutation=Sparse(num_weights, shared_positions=True)
