@@ -27,13 +27,12 @@ def new_console(*, quiet: bool) -> Console:
 
 def print_start(console: Console, task: Task, baselines: Mapping[str, float]) -> None:
     """Prints the device, the data, the model and the errors to beat, by name."""
-    config, (number, height, width, channels) = task.config, task.images.shape
+    config, (number, height, width, _) = task.config, task.images.shape
     console.print(f"device       {device()}")
     if unused := unused_accelerator():
         console.print(f"warning      {unused}", style="yellow")
-    colours = "" if channels == 1 else f", {channels} channels"
     images = "1 image" if number == 1 else f"{number:,} images"
-    console.print(f"data         {config.data.source}: {images} of {height}x{width}{colours}")
+    console.print(f"data         {config.data.source}: {images} of {height}x{width}")
     num_weights, num_genes = size(task.decoder.like), size(task.state.best)
     genes = "" if num_genes == num_weights else f" from {num_genes:,} genes"
     kind = "" if config.kl_weight is None else ", variational"

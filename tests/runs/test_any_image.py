@@ -81,7 +81,7 @@ def test_the_model_that_suits_is_named_first_and_kept(images, tmp_path, monkeypa
     small = ["--strategy.kind", "GeneticAlgorithm", "--strategy.population-size", "4"]
     assert main(["train", *small, *words]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1] == "data         images.npz: 6 images of 9x9, 3 channels"
+    assert lines[1].startswith("data         images.npz: 6 images of 9x9")
     assert lines[2].startswith("model        conv of 8 channels, 4 latent values: ")
     model = evoae.load_run("run").config.model
     assert model == ModelConfig("conv", latent_size=4, channels=(8,))
