@@ -99,7 +99,10 @@ def _made(make: Callable[..., Any], settings: Mapping[str, Any]) -> Any:
         raise ValueError(f"model: {name} may need no more than {allowed}; it needs {missing[0]}")
     if "rngs" in parameters:
         return NnxConstructor(make, tuple(taken.items()))
-    made = make(**taken)
+    try:
+        made = make(**taken)
+    except Exception as error:  # whatever the user's own function raises
+        raise _why("be made", error) from error
     if callable(made) and not isinstance(
         made, nn.Module | nnx.Module | AtRest | FunctionPair | OfNnx
     ):
@@ -127,7 +130,7 @@ def check_model(model: Any, key: jax.Array, image: Any) -> None:
     try:
         variables = dict(jax.eval_shape(model.init, key, image))
     except Exception as error:  # whatever the user's own network raises
-        raise _why("be initialised", error) from error
+        raise _why("be initialised with params alone", error) from error
     params = variables.pop("params", {})
     leaves = jax.tree.leaves(params)
     if not leaves or not all(jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves):
@@ -138,7 +141,7 @@ def check_model(model: Any, key: jax.Array, image: Any) -> None:
             lambda its: model.apply(its, image), {"params": params, **variables}
         )
     except Exception as error:
-        raise _why("run", error) from error
+        raise _why("run with params alone", error) from error
     if getattr(output, "shape", None) != image.shape:
         found = getattr(output, "shape", type(output).__name__)
         raise ValueError(
@@ -154,4 +157,4 @@ def _why(what: str, error: Exception) -> ValueError:
         reason = "it changes its collections: a BatchNorm must have use_running_average=True"
     else:
         reason = f"{type(error).__name__}: {in_short(error)}"
-    return ValueError(f"model cannot {what} with params alone; {reason}")
+    return ValueError(f"model cannot {what}; {reason}")

@@ -240,6 +240,6 @@ def _follow(start: Start) -> Result:
 def _agree(task: Task) -> None:
     """Raises a `ValueError` unless all processes have the same settings, images and versions."""
     check_same("versions and devices", json.dumps(environment()))
-    settings = to_json(dataclasses.replace(task.config, out=None, log=(), preset=""))
+    settings = to_json(dataclasses.replace(task.config, out=None, log=(), preset="", weights=None))
     check_same("settings", json.dumps(settings))
     check_same("images", identity_of(task.images))

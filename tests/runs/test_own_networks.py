@@ -293,6 +293,10 @@ def broken(rngs):
     raise RuntimeError("no\nluck")
 
 
+def failing():
+    raise KeyError("lost")
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
@@ -301,6 +305,7 @@ def broken(rngs):
         (Smaller(), r"model must return images of the shape \(1, 4, 5, 1\)"),
         (Counting, r"model must have params that are floats, it has \['int32'\]"),
         (broken, "cannot be initialised with params alone; RuntimeError: no luck"),
+        (failing, "model cannot be made; KeyError: 'lost'"),
         (lambda: 3, "model must be a module of Flax .* got 3"),
         (lambda key: 3, "may need no more than image_shape, rngs; it needs key"),
         (3, "model must be a module of Flax .* got 3"),
