@@ -27,7 +27,7 @@ import evoae
 
 print(jax.devices())
 small = os.environ.get("EVOAE_NOTEBOOK_BUDGET") == "small"  # as little as shows that it runs
-num_generations = 40 if small else 1_050
+num_generations = 40 if small else 1_350
 
 # %% [markdown]
 # ## The images

@@ -16,6 +16,7 @@ from pathlib import Path
 import docstring_parser
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import evoae
@@ -24,9 +25,13 @@ import evoae.experiments.bench.benchmark
 import evoae.experiments.paper.registry
 import evoae.report.page
 import evoae.runs.comparison
+import evoae.runs.export
+import evoae.runs.image_files
+import evoae.runs.latent_files
 import evoae.runs.sweeps
 import evoae.runs.training
 from evoae.layers import Layer
+from evoae.runs.image_files import Reconstructions
 from evoae.runs.weight_files import save_weights
 from tests.test_architecture import HOUSE
 
@@ -111,6 +116,22 @@ def doing_nothing(monkeypatch):
     ):
         monkeypatch.setattr(module, name, lambda *arguments, **settings: done)
     monkeypatch.setattr(evoae.data, "load", lambda *arguments, **settings: digits)
+    run = types.SimpleNamespace(
+        folder=Path(),
+        config=evoae.runs.PRESETS["digits10"],
+        encode=lambda images: np.zeros((10, 2)),
+        load_images=lambda *arguments, **settings: digits,
+    )
+    monkeypatch.setattr(evoae.runs, "load_run", lambda folder: run)
+    found = Reconstructions(np.arange(10), np.zeros(10), Path(), Path())
+    for module, name, made in (
+        (evoae.runs.latent_files, "write_latents", None),
+        (evoae.runs.latent_files, "read_latents", None),
+        (evoae.runs.image_files, "write_images", []),
+        (evoae.runs.image_files, "write_reconstructions", found),
+        (evoae.runs.export, "export_run", []),
+    ):
+        monkeypatch.setattr(module, name, lambda *_, made=made: made)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import evoae
 from evoae.cli.list_commands import describe_data, list_presets
 from evoae.cli.report_commands import bench, report, reproduce
 from evoae.cli.run_commands import compare, resume, sweep, train
+from evoae.cli.use_commands import decode, encode, export, reconstruct
 from evoae.engine.devices import use_cores
 from evoae.engine.generations import InvalidFitnessError
 from evoae.engine.hosts import leave
@@ -26,6 +27,13 @@ commands:
   resume RUN        go on with the run in a folder, as if it had never stopped
                     with both, --live shows it in a browser while it goes on, and
                     --distributed makes one run of several processes; see docs/scaling.md
+  encode RUN [IMAGES]
+                    the latents of images, as a table
+  decode RUN LATENTS
+                    the images of latents
+  reconstruct RUN [IMAGES]
+                    images beside their reconstructions, the worst first
+  export RUN        the network for other programs: safetensors and StableHLO
   report RUN...     make the page of a run again, or one page of several runs side by side
   compare [PRESET]  evolve it, and train it by backpropagation in the same time
   sweep [PRESET]    run every combination of settings and seeds, in as few programs as can be
@@ -42,6 +50,10 @@ options:
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "train": train,
     "resume": resume,
+    "encode": encode,
+    "decode": decode,
+    "reconstruct": reconstruct,
+    "export": export,
     "report": report,
     "compare": compare,
     "sweep": sweep,

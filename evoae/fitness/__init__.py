@@ -4,6 +4,7 @@ from evoae.fitness.baselines import (
     compute_baselines,
     compute_diversity,
     compute_error,
+    compute_errors,
     compute_pca_error,
 )
 from evoae.fitness.corruptions import GaussianNoise, MaskingNoise, SaltAndPepperNoise
@@ -26,5 +27,6 @@ __all__ = [
     "compute_baselines",
     "compute_diversity",
     "compute_error",
+    "compute_errors",
     "compute_pca_error",
 ]

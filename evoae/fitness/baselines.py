@@ -41,14 +41,35 @@ def compute_error(images: npt.ArrayLike, outputs: npt.ArrayLike, *, error: str) 
     >>> compute_error(np.zeros((2, 3, 3, 1)), np.full((3, 3, 1), 0.5), error="mse")
     0.25
     """
+    mean = _unfinished(images, outputs, error).mean(dtype=np.float64)
+    return float(ERRORS[error].finish(jnp.float32(mean)))
+
+
+def compute_errors(
+    images: npt.ArrayLike, outputs: npt.ArrayLike, *, error: str
+) -> npt.NDArray[np.float32]:
+    """Computes the error of each image by itself, float32 [N]; the arguments are as above.
+
+    Their mean is `compute_error`, but for "rmse", a root of the whole.
+
+    >>> compute_errors(np.zeros((2, 1, 1, 1)), np.reshape([0.5, 1.0], (2, 1, 1, 1)), error="mse")
+    array([0.25, 1.  ], dtype=float32)
+    """
+    unfinished = _unfinished(images, outputs, error)
+    return np.asarray(ERRORS[error].finish(jnp.asarray(unfinished)))
+
+
+def _unfinished(
+    images: npt.ArrayLike, outputs: npt.ArrayLike, error: str
+) -> npt.NDArray[np.float32]:
+    """The errors of images before they, or their mean, are finished; [N]."""
     check_choice("error", error, ERRORS)
     targets = np.asarray(images, np.float32)
     check_sides(error, *targets.shape[1:3])
     given = np.broadcast_to(np.asarray(outputs, np.float32), targets.shape)
     starts = range(0, len(targets), CHUNK)
     parts = [_errors(error, targets[i : i + CHUNK], given[i : i + CHUNK]) for i in starts]
-    mean = np.concatenate(parts).mean(dtype=np.float64)
-    return float(ERRORS[error].finish(jnp.float32(mean)))
+    return np.concatenate(parts)
 
 
 def compute_baselines(

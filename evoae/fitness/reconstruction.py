@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 import flax.errors
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,7 +26,7 @@ from evoae.fitness.reconstruction_errors import (
     logit,
 )
 from evoae.layers import activate
-from evoae.models import Autoencoder
+from evoae.models import Autoencoder, Model, as_model
 from evoae.models.fixed_collections import HeldArrays, hold_collections
 from evoae.types import Batch, Corruption, Params
 
@@ -47,8 +46,9 @@ class Reconstruction(OutputFitness):
     A hashable function (params, images) -> error, a float32 scalar.
 
     Args:
-      model: an `evoae.Autoencoder`, or any Flax module that maps images [N, height, width,
-        channels] to images of the same shape.
+      model: an `evoae.Autoencoder`; or what maps images [N, height, width, channels] to images of
+        the same shape, as `evoae.models.as_model` takes it: a Flax module, Linen or NNX, or a pair
+        of functions (init, apply).
       error: "mae" mean |y - t|, "mse" mean (y - t)^2, "rmse" its root over the whole batch, "bce"
         mean -(t log y + (1 - t) log(1 - y)), with y clipped to 1e-6..1-1e-6, or "logit_huber" mean
         h(logit y - logit t) with h(d) = d^2 / 2 up to |d| = 1 and |d| - 1/2 from there, t clipped
@@ -94,7 +94,7 @@ class Reconstruction(OutputFitness):
     ()
     """
 
-    model: nn.Module
+    model: Model
     error: ErrorName = "mse"
     _: dataclasses.KW_ONLY
     low: float = 0.0
@@ -105,8 +105,7 @@ class Reconstruction(OutputFitness):
     kl_weight: float | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.model, nn.Module):
-            raise ValueError(f"model must be a Flax Linen module, got {self.model!r}")
+        object.__setattr__(self, "model", as_model(self.model))
         super().__post_init__()
         check_range(self.low, self.high)
         if self._error.in_unit_interval and not 0 <= self.low < self.high <= 1:

@@ -20,7 +20,7 @@ from evoae.layers.base import (
 from evoae.layers.conv import Conv
 from evoae.layers.conv_transpose import ConvTranspose
 from evoae.layers.delta import Change, activation_change, cut, spans
-from evoae.layers.dense_and_pooling import ChosenActivation, Dense, MaxPool, Reshape, Unpool
+from evoae.layers.dense_and_pooling import ChosenActivation, Crop, Dense, MaxPool, Reshape, Unpool
 from evoae.layers.gaussian_latent import GaussianLatent
 from evoae.layers.unit_graph import UnitActivation, UnitGraph
 
@@ -30,6 +30,7 @@ __all__ = [
     "ChosenActivation",
     "Conv",
     "ConvTranspose",
+    "Crop",
     "Dense",
     "GaussianLatent",
     "Initializer",

@@ -1,4 +1,4 @@
-"""Layers that are small in themselves: dense, reshape, max pool, unpool, chosen activation."""
+"""Layers that are small in themselves: dense, reshape, pooling, cropping, chosen activation."""
 
 import dataclasses
 import functools
@@ -21,7 +21,7 @@ from evoae.layers.base import (
     image_shape,
     materialize,
 )
-from evoae.layers.delta import Change, cut, spans, widen
+from evoae.layers.delta import Change, cut, fit, spans, widen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,6 +202,41 @@ class Unpool(Layer):
         after = self.pre_activation(weights, change.values)
         channel, row, column = change.start
         return Change(after, (channel, row * self.size, column * self.size))
+
+
+@dataclasses.dataclass(frozen=True)
+class Crop(Layer):
+    """The first rows and columns of an image, and no others.
+
+    Attributes:
+      height: of what is kept, in pixels.
+      width: of what is kept, in pixels.
+      activation: "linear", "relu", "sigmoid" or "tanh".
+
+    >>> Crop(5, 7).output_shape((3, 6, 8))
+    (3, 5, 7)
+    """
+
+    height: Count
+    width: Count
+    activation: Activation = "linear"
+    follows_changes = True
+
+    def output_shape(self, shape: Shape) -> Shape:
+        channels, height, width = image_shape(self, shape)
+        if height < self.height or width < self.width:
+            raise ValueError(
+                f"Crop: {height}x{width} pixels have no {self.height}x{self.width} to be kept"
+            )
+        return (channels, self.height, self.width)
+
+    def pre_activation(self, weights: Weights, x: jax.Array) -> jax.Array:
+        return x[:, : self.height, : self.width]
+
+    def input_change(
+        self, weights: Weights, x: jax.Array, out: jax.Array, change: Change, *, each: bool
+    ) -> Change:
+        return fit(change, out.shape[:-1])
 
 
 @dataclasses.dataclass(frozen=True)

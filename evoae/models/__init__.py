@@ -3,6 +3,7 @@
 from evoae.models.autoencoder import Autoencoder
 from evoae.models.named import (
     MODELS,
+    conv,
     conv16,
     graph,
     mlp,
@@ -10,11 +11,19 @@ from evoae.models.named import (
     varadi2021_params,
     varadi2021_vector,
 )
+from evoae.models.nnx_models import NnxConstructor, NnxModule
+from evoae.models.own import FunctionPair, Model, as_model
 from evoae.models.sampled_latent import variational
 
 __all__ = [
     "MODELS",
     "Autoencoder",
+    "FunctionPair",
+    "Model",
+    "NnxConstructor",
+    "NnxModule",
+    "as_model",
+    "conv",
     "conv16",
     "graph",
     "mlp",

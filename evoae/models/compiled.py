@@ -3,17 +3,15 @@
 import functools
 from typing import cast
 
-import flax.linen as nn
 import jax
 from jax.typing import ArrayLike
 
 from evoae.models.fixed_collections import HeldArrays
+from evoae.models.own import Model
 from evoae.types import Params
 
 
-def random_networks(
-    key: jax.Array, model: nn.Module, image: ArrayLike, number: int | None
-) -> Params:
+def random_networks(key: jax.Array, model: Model, image: ArrayLike, number: int | None) -> Params:
     """Random weights of one network, or of several independent ones, stacked."""
     keys = key if number is None else jax.random.split(key, number)
     if isinstance(keys, jax.core.Tracer):  # compiler options are for what is called from outside
@@ -21,7 +19,7 @@ def random_networks(
     return _initialised(keys, image, model)
 
 
-def _initialise(keys: jax.Array, image: ArrayLike, model: nn.Module) -> Params:
+def _initialise(keys: jax.Array, image: ArrayLike, model: Model) -> Params:
     """The weights from one key, or from several."""
     init = model.init if keys.ndim == 0 else jax.vmap(model.init, (0, None))
     return init(keys, image)["params"]
@@ -36,7 +34,7 @@ _initialised = jax.jit(
 
 @functools.partial(jax.jit, static_argnames=("model", "method", "collections"))
 def applied(
-    model: nn.Module,
+    model: Model,
     params: Params,
     inputs: ArrayLike,
     method: str | None = None,

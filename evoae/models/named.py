@@ -8,7 +8,17 @@ import jax
 import jax.numpy as jnp
 
 from evoae.checks import check_whole
-from evoae.layers import Conv, ConvTranspose, Dense, MaxPool, Reshape, UnitGraph, Unpool
+from evoae.layers import (
+    Activation,
+    Conv,
+    ConvTranspose,
+    Crop,
+    Dense,
+    MaxPool,
+    Reshape,
+    UnitGraph,
+    Unpool,
+)
 from evoae.models.autoencoder import Autoencoder
 from evoae.types import Params
 
@@ -41,6 +51,43 @@ def varadi2021() -> Autoencoder:
     )
 
 
+def conv(
+    latent_size: int = 10,
+    channels: Sequence[int] = (8, 16),
+    image_shape: Sequence[int] = (28, 28, 1),
+) -> Autoencoder:
+    """A convolutional autoencoder for images of any size: each layer halves the sides.
+
+    Args:
+      latent_size: the number of latent values, at least 1.
+      channels: of each convolution, from the image on; the decoder mirrors them.
+      image_shape: (height, width, channels); odd sides are made even by a decoder that draws more
+        than it needs, of which the rest is cut off.
+
+    >>> conv(4, channels=(8, 16, 16), image_shape=(32, 30, 3)).latent_size((32, 30, 3))
+    4
+    """
+    check_whole("latent_size", latent_size, 1)
+    height, width, colours = image_shape
+    step = 2 ** len(channels)
+    rows, columns = -(-height // step), -(-width // step)
+    is_whole = (rows * step, columns * step) == (height, width)
+    last: Activation = "sigmoid" if is_whole else "linear"
+    return Autoencoder(
+        [
+            *(Conv(its, 3, stride=2, padding="same") for its in channels),
+            Dense(latent_size, activation="linear"),
+        ],
+        [
+            Dense(rows * columns * channels[-1]),
+            Reshape(channels[-1], rows, columns),
+            *(ConvTranspose(its, 3, stride=2, padding="same") for its in channels[-2::-1]),
+            ConvTranspose(colours, 3, stride=2, padding="same", activation=last),
+            *([] if is_whole else [Crop(height, width, activation="sigmoid")]),
+        ],
+    )
+
+
 def conv16(latent_size: int = 10) -> Autoencoder:
     """A small convolutional autoencoder for 28x28 grey images: 18,955 weights with a 10-D latent.
 
@@ -50,20 +97,7 @@ def conv16(latent_size: int = 10) -> Autoencoder:
     >>> conv16(latent_size=32).latent_size((28, 28, 1))
     32
     """
-    check_whole("latent_size", latent_size, 1)
-    return Autoencoder(
-        [
-            Conv(8, 3, stride=2, padding="same"),
-            Conv(16, 3, stride=2, padding="same"),
-            Dense(latent_size, activation="linear"),
-        ],
-        [
-            Dense(7 * 7 * 16),
-            Reshape(16, 7, 7),
-            ConvTranspose(8, 3, stride=2, padding="same"),
-            ConvTranspose(1, 3, stride=2, padding="same", activation="sigmoid"),
-        ],
-    )
+    return conv(latent_size)
 
 
 def graph(latent_size: int = 2, num_units: int = 32) -> Autoencoder:
@@ -120,8 +154,27 @@ MODELS: dict[str, Callable[..., Autoencoder]] = {
     "conv16": conv16,
     "graph": graph,
     "mlp": mlp,
+    "conv": conv,
 }
 """The named models, by name: what makes each of them."""
+
+
+def suited_to(image_shape: Sequence[int], number: int) -> dict[str, Any]:
+    """The settings of a named model that suits so many images of a shape.
+
+    28x28 grey ones have the paper's; others convolutions, as many as halve the shorter side to
+    seven pixels or less, and more latent values the more images there are.
+
+    >>> suited_to((28, 28, 1), 10)
+    {'name': 'varadi2021'}
+    >>> suited_to((32, 32, 3), 50_000)
+    {'name': 'conv', 'latent_size': 16, 'channels': (8, 16, 16)}
+    """
+    if tuple(image_shape) == (28, 28, 1):
+        return {"name": "varadi2021"}
+    depth = max(1, math.ceil(math.log2(min(image_shape[:2]) / 7)))
+    latent_size = 4 if number <= 100 else 8 if number <= 1_000 else 16
+    return {"name": "conv", "latent_size": latent_size, "channels": (8, *(16,) * (depth - 1))}
 
 
 # Where each part of the direct encoding stands in the weights of `varadi2021`: weights before

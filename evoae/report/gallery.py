@@ -1,7 +1,7 @@
 """What networks make of images: rows of them, with words beside, in one picture."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,7 @@ def draw_gallery(
     high: float = 1.0,
     columns: int | None = None,
     scale: int | None = None,
+    captions: Sequence[str] = (),
 ) -> Image.Image:
     """Draws each target above its reconstruction, in as many double rows as are needed.
 
@@ -54,6 +55,8 @@ def draw_gallery(
       columns: images in a row; by default all up to 20, above that equal rows of at most 20.
       scale: the side of the square that one pixel becomes; by default the picture is near
         1,200 pixels wide, and no image larger than 224.
+      captions: what is written below each reconstruction, N texts of any lines; a line that is too
+        long loses its beginning.
 
     Returns:
       A picture of mode "L" or "RGB" on white.
@@ -70,6 +73,8 @@ def draw_gallery(
     check_whole("columns", columns, 1, optional=True)
     check_whole("scale", scale, 1, optional=True)
     number, height, width, _ = targets.shape
+    if captions and len(captions) != number:
+        raise ValueError(f"captions must be {number}, one an image, got {len(captions)}")
     columns = min(columns or math.ceil(number / math.ceil(number / 20)), number)
     scale = scale or max(1, min(1200 // (columns * width), 224 // max(height, width)))
 
@@ -79,7 +84,7 @@ def draw_gallery(
         rows_of = {"noisy": noisy, name: reconstructions, "clean": targets}
     font_size = max(10, min(16, height * scale // 4))
     tiles = {label: draw_tiles(images, low, high, scale) for label, images in rows_of.items()}
-    return _lay_out(tiles, columns, font_size)
+    return _lay_out(tiles, columns, font_size, captions=captions)
 
 
 def draw_galleries(
@@ -120,7 +125,12 @@ def draw_galleries(
 
 
 def _lay_out(
-    tiles: Mapping[str, list[Image.Image]], columns: int, font_size: int, apart: int = 0
+    tiles: Mapping[str, list[Image.Image]],
+    columns: int,
+    font_size: int,
+    *,
+    apart: int = 0,
+    captions: Sequence[str] = (),
 ) -> Image.Image:
     """Pastes a row of tiles for each label, and such rows again until all tiles are there.
 
@@ -130,7 +140,10 @@ def _lay_out(
     font = ImageFont.load_default(size=font_size)
     label_width = math.ceil(max(font.getlength(label) for label in tiles)) + MARGIN
     step_x, step_y = first[0].width + GUTTER, first[0].height + GUTTER
-    block = len(tiles) * step_y - GUTTER + MARGIN + apart
+    small = ImageFont.load_default(size=max(10, font_size - 3))
+    line_height = math.ceil(sum(small.getmetrics())) if captions else 0  # type: ignore[union-attr]
+    text_height = line_height * max((1 + its.count("\n") for its in captions), default=0)
+    block = len(tiles) * step_y - GUTTER + text_height + MARGIN + apart
     rows = math.ceil(len(first) / columns)
     size = (2 * MARGIN + label_width + columns * step_x - GUTTER, MARGIN + rows * block)
     picture = Image.new(first[0].mode, size, "white")
@@ -143,4 +156,17 @@ def _lay_out(
             if column == 0:
                 middle = (MARGIN, top + tile.height // 2)
                 draw.text(middle, label, fill="black", font=font, anchor="lm")
+    for index, caption in enumerate(captions):
+        row, column = divmod(index, columns)
+        left = MARGIN + label_width + column * step_x
+        top = MARGIN + row * block + len(tiles) * step_y + apart
+        for line, text in enumerate(caption.split("\n")):
+            shown = _fitting(text, small, first[0].width)
+            draw.text((left, top + line * line_height), shown, fill="black", font=small)
     return picture
+
+
+def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
+    """As much of the end of a text as is no wider than so many pixels."""
+    cuts = (text, *(f"...{text[start:]}" for start in range(1, len(text))))
+    return next((cut for cut in cuts if font.getlength(cut) <= width), "")

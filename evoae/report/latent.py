@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from evoae.checks import check_images, check_range
 from evoae.report import style
+from evoae.report.gallery import to_levels
 from evoae.report.output_files import check_destination
 
 SIDE = 5.0  # of the axes, in inches
@@ -37,6 +38,18 @@ def place_grid(latent: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     return np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
 
 
+def lay_out_grid(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Joins images [GRID * GRID, H, W, C] to one: [GRID * H, GRID * W, C], without C where it is 1.
+
+    >>> lay_out_grid(np.zeros((225, 2, 3, 1))).shape, lay_out_grid(np.zeros((225, 2, 3, 3))).shape
+    ((30, 45), (30, 45, 3))
+    """
+    height, width, channels = images.shape[1:]
+    mosaic = images.reshape(GRID, GRID, height, width, channels).swapaxes(1, 2)
+    whole = mosaic.reshape(GRID * height, GRID * width, channels)
+    return whole[..., 0] if channels == 1 else whole
+
+
 @style.plain()
 def draw_latent_map(
     path: str | os.PathLike[str],
@@ -53,10 +66,10 @@ def draw_latent_map(
       path: a file name that ends in .png, at 200 dots an inch; the figure is returned, too.
       latent: [N, 2], what the encoder makes of N samples.
       labels: [N], whole numbers from 0; told apart by their digits, helped by colour.
-      decode: turns latents [225, 2], float32, into grey images [225, H, W, 1], which are
-        drawn pale behind the samples, at their places on an even grid, inked on white.
-      low: the value of the images that is drawn white.
-      high: the value of the images that is drawn darkest.
+      decode: turns latents [225, 2], float32, into images [225, H, W, C], which are drawn pale
+        behind the samples, at their places on an even grid: grey ones inked on white, RGB as it is.
+      low: the value of the images that is drawn white where they are grey, and black in RGB.
+      high: the value of the images that is drawn darkest where they are grey, and full in RGB.
 
     Raises:
       ValueError: shapes that do not match, NaN or infinite values, labels that are no whole
@@ -85,12 +98,10 @@ def draw_latent_map(
     axes.set(xlabel="latent 1", ylabel="latent 2", xlim=(left, right), ylim=(bottom, top))
     if decode is not None:
         images = check_images("decode", decode(place_grid(points)))
-        if len(images) != GRID**2 or images.shape[-1] != 1:
-            allowed = f"({GRID**2}, H, W, 1)"
+        if len(images) != GRID**2:
+            allowed = f"({GRID**2}, H, W, C)"
             raise ValueError(f"decode must make images of shape {allowed}, got {images.shape}")
-        height, width = images.shape[1:3]
-        mosaic = images.reshape(GRID, GRID, height, width).swapaxes(1, 2)
-        whole = mosaic.reshape(GRID * height, GRID * width)
+        whole = lay_out_grid(images if images.shape[-1] == 1 else to_levels(images, low, high))
         place: dict[str, Any] = {"extent": (left, right, bottom, top), "aspect": "auto"}
         axes.imshow(whole, cmap="Greys", vmin=low, vmax=high, alpha=0.35, **place)
     size = 90 if len(points) <= 100 else 30

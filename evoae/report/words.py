@@ -1,6 +1,6 @@
-"""Errors in words."""
+"""Errors and models in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 COLLAPSED = 0.05  # the diversity below which the outputs are one and the same
 
@@ -52,3 +52,14 @@ def describe_error(error: float, baselines: Mapping[str, float]) -> str:
     name, smallest = min(baselines.items(), key=lambda item: item[1])
     relation = "below" if error < smallest else "not below"
     return f"{error:.4f}, {relation} the {name}, {smallest:.4f}"
+
+
+def describe_model(latent_size: int | None, channels: Sequence[int] | None) -> str:
+    """What a named model was told besides its name, to stand behind that.
+
+    >>> describe_model(4, (8, 16)), describe_model(None, None)
+    (' of 8 and 16 channels, 4 latent values', '')
+    """
+    words = [] if channels is None else [f"{' and '.join(map(str, channels))} channels"]
+    words += [] if latent_size is None else [f"{latent_size} latent values"]
+    return f" of {', '.join(words)}" if words else ""

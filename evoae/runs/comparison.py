@@ -99,6 +99,7 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
     console = new_console(quiet=not progress)
     check_free(config.out)
     task = prepare(config)
+    config = task.config
     tested, missing = _test_images(config.data)
     print_start(console, task, _yardsticks(task, task.images))
     console.print(f"test images  {f'none: {missing}' if tested is None else f'{len(tested):,}'}")

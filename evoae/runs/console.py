@@ -7,7 +7,14 @@ from typing import Any
 from rich.console import Console
 
 from evoae.engine.versions import device, unused_accelerator
-from evoae.report.words import COLLAPSED, ERROR_NAMES, describe_bound, describe_error
+from evoae.report.words import (
+    COLLAPSED,
+    ERROR_NAMES,
+    describe_bound,
+    describe_error,
+    describe_model,
+)
+from evoae.runs.config import ModelConfig
 from evoae.runs.result import Result
 from evoae.runs.task import Task
 from evoae.trees import size
@@ -29,6 +36,8 @@ def print_start(console: Console, task: Task, baselines: Mapping[str, float]) ->
     num_weights, num_genes = size(task.decoder.like), size(task.state.best)
     genes = "" if num_genes == num_weights else f" from {num_genes:,} genes"
     kind = "" if config.kl_weight is None else ", variational"
+    if isinstance(config.model, ModelConfig):
+        kind = f"{describe_model(config.model.latent_size, config.model.channels)}{kind}"
     console.print(f"model        {config.model_name}{kind}: {num_weights:,} weights{genes}")
     errors = ", ".join(f"{name} {value:.4f}" for name, value in baselines.items()) or "none"
     console.print(f"baselines    {errors} ({config.error_name})")

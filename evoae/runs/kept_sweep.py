@@ -11,6 +11,7 @@ import numpy.typing as npt
 from evoae.files import read_arrays
 from evoae.report.output_files import remove_unfinished, replacing
 from evoae.runs.sweep_program import SweptRun
+from evoae.runs.weight_files import named_arrays
 
 Place = tuple[int, ...]  # of a run: the index of each setting's value, and of the seed
 _NUMBERS = ("error", "best_fitness", "num_evaluations", "seconds", "outputs")
@@ -28,7 +29,7 @@ def keep_runs(folder: Path, runs: Mapping[Place, SweptRun]) -> None:
         columns["place"].append(place)
         for name in _NUMBERS:
             columns[name].append(getattr(run, name))
-        for name, leaf in flax.traverse_util.flatten_dict(run.best, sep="/").items():
+        for name, leaf in named_arrays(run.best).items():
             columns.setdefault(_WEIGHTS + name, []).append(leaf)
     arrays: dict[str, Any] = {name: np.stack(its) for name, its in columns.items()}
     first = "-".join(map(str, next(iter(runs))))
@@ -37,7 +38,10 @@ def keep_runs(folder: Path, runs: Mapping[Place, SweptRun]) -> None:
 
 
 def read_runs(folder: Path, shape: Sequence[int]) -> dict[Place, SweptRun]:
-    """The runs that were kept of a sweep with places in `shape`; a damaged part counts as none."""
+    """The runs that were kept of a sweep with places in `shape`; a damaged part counts as none.
+
+    Their weights are in dictionaries by their names, whatever the model has them in.
+    """
     remove_unfinished(folder)
     runs: dict[Place, SweptRun] = {}
     for path in sorted(folder.glob("*.npz")):

@@ -9,7 +9,7 @@ from flax.traverse_util import flatten_dict
 
 from evoae.models import Autoencoder
 from evoae.models.compiled import random_networks
-from evoae.report.latent import GRID, place_grid
+from evoae.report.latent import lay_out_grid, place_grid
 from evoae.report.page.images import draw_maps, to_bytes
 from evoae.report.page.weights import draw_weights
 from evoae.runs.measuring import draw_prior_samples
@@ -26,7 +26,7 @@ def views(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
 
     Returns:
       "latent" [M, L] of the first M images, "labels" [M] where there are any, "backdrop" (what the
-      decoder draws on a grid over the latent map, one grey image) where L = 2, "samples" (uint8 [S,
+      decoder draws on a grid over the latent map, as one image) where L = 2, "samples" (uint8 [S,
       H, W, C]) decoded from the prior where there is one, "layer_names" [K], "layer_ranges" [K, 2]
       and "layer_0" .. (uint8 [N, maps, H, W]).
     """
@@ -37,12 +37,9 @@ def views(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
     found: dict[str, npt.NDArray[Any]] = {"latent": task.apply(params, images, "encode")}
     if task.labels is not None:
         found["labels"] = task.labels[:NUM_LATENT]
-    if found["latent"].shape[1] == 2 and images.shape[-1] == 1:
+    if found["latent"].shape[1] == 2:
         decoded = task.apply(params, place_grid(found["latent"]), "decode")
-        small = to_bytes(decoded, low, high)[..., 0]
-        height, width = small.shape[1:]
-        mosaic = small.reshape(GRID, GRID, height, width).swapaxes(1, 2)
-        found["backdrop"] = mosaic.reshape(GRID * height, GRID * width)
+        found["backdrop"] = lay_out_grid(to_bytes(decoded, low, high))
     if task.config.kl_weight is not None:
         found["samples"] = to_bytes(draw_prior_samples(task, params, NUM_SAMPLES), low, high)
     layers = jax.jit(task.model.activations)(params, images[:NUM_IMAGES])

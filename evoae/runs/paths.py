@@ -20,8 +20,9 @@ from evoae.files import in_short, open_file, read_arrays, user_path
 from evoae.report.output_files import replacing
 from evoae.report.page.record import CONFIG
 from evoae.runs.config import DataConfig, RunConfig, from_json, to_json
+from evoae.runs.weight_files import load_weights, save_weights
 
-BEST, GENOTYPE, IMAGES = "best.npz", "genotype.npz", "images.npz"
+BEST, GENOTYPE, IMAGES, FIRST = "best.npz", "genotype.npz", "images.npz", "first.npz"
 CHECKPOINTS, FRAMES = "checkpoints", "frames.npz"
 
 
@@ -105,6 +106,8 @@ def read_config(folder: Path, given: Mapping[str, Any] = types.MappingProxyType(
         config = dataclasses.replace(from_json(written), **given)
         if config.data.source == IMAGES:
             config = _with_source(config, str(folder / IMAGES))
+        if config.weights == Path(FIRST):
+            config = dataclasses.replace(config, weights=folder / FIRST)
         return config
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"folder: {str(folder / CONFIG)!r} cannot be read: {error}") from error
@@ -141,7 +144,11 @@ def read_settings(folder: Path, name: str = CONFIG) -> dict[str, Any]:
 
 
 def portable(config: RunConfig) -> RunConfig:
-    """The settings with a path that is right from any working folder, where the data have one."""
+    """The settings with paths that are right from any working folder, if they have any."""
+    if config.weights is not None:
+        file = config.weights.absolute()
+        beside = config.out is not None and file == config.out.absolute() / FIRST
+        config = dataclasses.replace(config, weights=Path(FIRST) if beside else file)
     source = config.data.source
     if source in {info.name for info in data.available()}:
         return config
@@ -196,6 +203,14 @@ def keep_images(folder: Path, config: RunConfig, dataset: data.Dataset) -> RunCo
     with replacing(folder / IMAGES) as temporary, temporary.open("wb") as opened:
         np.savez_compressed(opened, images=dataset.images, **labels)
     return _with_source(dataclasses.replace(config, out=folder), str(folder / IMAGES))
+
+
+def keep_weights(folder: Path, config: RunConfig) -> RunConfig:
+    """Writes the weights to begin with to the folder of their run; the settings that name them."""
+    if config.weights is None:
+        return config
+    save_weights(folder / FIRST, load_weights(config.weights))
+    return dataclasses.replace(config, out=folder, weights=folder / FIRST)
 
 
 def read_images(path: Path, config: DataConfig) -> data.Dataset:

@@ -26,6 +26,7 @@ _FREE: dict[str, Any] = {
     "num_generations": 1,
     "minutes": None,
     "out": None,
+    "weights": None,
 }
 
 

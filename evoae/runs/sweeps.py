@@ -38,7 +38,7 @@ from evoae.runs.paths import (
 )
 from evoae.runs.sweep_program import SweepBar, SweptRun, evolve_part
 from evoae.runs.task import Task, first_state, prepare
-from evoae.runs.weight_files import save_weights
+from evoae.runs.weight_files import save_weights, structured_as
 
 MOST_BYTES = 2**30  # of states at a time; more runs come one part after another
 
@@ -177,6 +177,9 @@ def _sweep(
         for program in programs:
             missing = [place for place in program if place not in runs]
             task = prepare(points.configs[program[0]])
+            for place in runs.keys() & set(program):  # kept by names alone
+                best = structured_as(task.decoder.like, runs[place].best, f"out: run {place}")
+                runs[place] = runs[place]._replace(best=best)
             for part in _parts(missing, task) if missing else ():
                 if not interrupted.is_set():
                     configs = [points.configs[place] for place in part]

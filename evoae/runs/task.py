@@ -1,12 +1,13 @@
 """What settings describe, ready to begin: images, model, fitness and the first state."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
@@ -18,13 +19,15 @@ from evoae.engine.generations import working_mesh
 from evoae.engine.memory import Memory, check_memory, memory_estimate
 from evoae.fitness import Reconstruction
 from evoae.fitness.reconstruction_errors import check_sides
-from evoae.models import Autoencoder, variational
+from evoae.models import Autoencoder, Model, as_model, variational
 from evoae.models.compiled import applied, random_networks
 from evoae.models.fixed_collections import HeldArrays
+from evoae.models.own import check_model
 from evoae.runs.clock import BLOCK_SIZE, Clock, Pace
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig
 from evoae.runs.loop import Advance
 from evoae.runs.paths import IMAGES, read_images
+from evoae.runs.weight_files import load_weights, structured_as
 from evoae.strategies import Stacked
 from evoae.types import FitnessFn, Genotype, Info, Params
 
@@ -41,7 +44,7 @@ class Task(NamedTuple):
     images: Images  # uint8 [N, H, W, C]; they stay so on the device, a quarter of floats
     labels: Images | None  # [N], or None where the source has none
     validation: Images  # [M, H, W, C], images that are kept out of training; M may be 0
-    model: nn.Module  # the autoencoder
+    model: Model  # the autoencoder
     reconstruction: Reconstruction  # the error of what it makes of images, of weights
     fitness: FitnessFn  # what the search makes smaller, of weights: the same, or the user's own
     # The same of a genotype; `fitness` itself with the direct encoding
@@ -89,7 +92,7 @@ def prepare(config: RunConfig, dataset: data.Dataset | None = None) -> Task:
     >>> task.images.shape, task.population_size
     ((10, 28, 28, 1), 20)
     """
-    dataset = dataset or _dataset(config)
+    dataset = dataset or load_dataset(config.data, config.out)
     images, labels, validation = _parts(config, dataset)
     if config.batch_size is not None and config.batch_size > len(images):
         raise ValueError(
@@ -97,10 +100,14 @@ def prepare(config: RunConfig, dataset: data.Dataset | None = None) -> Task:
             f"got {config.batch_size}"
         )
     check_sides(config.error, *images.shape[1:3])
+    if isinstance(config.model, ModelConfig):
+        chosen = config.model.suited_to(images.shape[1:], len(images))
+        config = dataclasses.replace(config, model=chosen)
     model = model_of(config, images.shape[1:])
+    image = to_floats(images[:1], config.data.low, config.data.high)
+    check_model(model, jax.random.key(config.seed), image)
     begin = functools.partial(first_state, config, model, images)
     key, state = jax.eval_shape(begin)  # nothing is computed before it is known to fit
-    image = to_floats(images[:1], config.data.low, config.data.high)
     like = jax.eval_shape(model.init, key, image)
     reconstruction = Reconstruction(
         model,
@@ -132,11 +139,10 @@ def prepare(config: RunConfig, dataset: data.Dataset | None = None) -> Task:
     return task._replace(key=key, state=state)
 
 
-def model_of(config: RunConfig, image_shape: Sequence[int]) -> nn.Module:
+def model_of(config: RunConfig, image_shape: Sequence[int]) -> Model:
     """The autoencoder for images of (height, width, channels)."""
-    model = config.model
-    if isinstance(model, ModelConfig):
-        model = model.build(image_shape)
+    model: Model = config.model
+    model = model.build(image_shape) if isinstance(model, ModelConfig) else as_model(model)
     if config.kl_weight is None:
         return model
     if not isinstance(model, Autoencoder):
@@ -152,9 +158,7 @@ def to_floats(images: Images, low: float, high: float) -> npt.NDArray[np.floatin
     return data.scale(images, low, high) if images.dtype == np.uint8 else images
 
 
-def collections_of(
-    model: nn.Module, seed: int, image: npt.NDArray[np.floating]
-) -> HeldArrays | None:
+def collections_of(model: Model, seed: int, image: npt.NDArray[np.floating]) -> HeldArrays | None:
     """What a model has beside its params, as it is initialised; None where there is nothing."""
     key = jax.random.key(seed)
     if set(jax.eval_shape(model.init, key, image)) == {"params"}:
@@ -178,7 +182,7 @@ def keys_of(seed: int) -> Keys:
     return Keys(*jax.random.split(jax.random.key(seed), 4))
 
 
-def first_state(config: RunConfig, model: nn.Module, images: Images) -> tuple[jax.Array, Any]:
+def first_state(config: RunConfig, model: Model, images: Images) -> tuple[jax.Array, Any]:
     """The key of the search, and the first state of the strategy."""
     keys = keys_of(config.seed)
     number = config.strategy.num_networks
@@ -187,9 +191,19 @@ def first_state(config: RunConfig, model: nn.Module, images: Images) -> tuple[ja
     image = to_floats(images[:1], config.data.low, config.data.high)
     several = number if number > 1 else None
     networks: Any = random_networks(keys.weights, model, image, several)
+    if config.weights is not None:
+        networks = _given_networks(config.weights, networks, several)
     genotype = _first_genotype(keys.genotype, networks, config.encoding, several)
     first = Stacked(genotype) if several else genotype
     return keys.search, config.strategy.init(keys.strategy, first)
+
+
+def _given_networks(file: Path, like: Params, number: int | None) -> Params:
+    """The weights of a file with the structure of a network's, or as many times as asked for."""
+    one = like if number is None else jax.tree.map(lambda leaf: leaf[0], like)
+    weights = structured_as(one, load_weights(file), "weights")
+    repeat = lambda leaf: jnp.asarray(leaf if number is None else np.stack([leaf] * number))  # noqa: E731
+    return jax.tree.map(repeat, weights)
 
 
 @functools.partial(jax.jit, static_argnames=("encoding", "number"))
@@ -216,14 +230,15 @@ def _parts(config: RunConfig, dataset: data.Dataset) -> tuple[Images, Images | N
     return images[:count], labels if labels is None else labels[:count], images[count:]
 
 
-def _dataset(config: RunConfig) -> data.Dataset:
-    source = Path(config.data.source)
-    if config.out is not None and source == Path(config.out) / IMAGES:
-        return read_images(source, config.data)
-    return _load(config.data)
+def load_dataset(config: DataConfig, folder: Path | None = None) -> data.Dataset:
+    """The images of a source as uint8; those that a run's folder keeps as they are.
 
-
-def _load(config: DataConfig) -> data.Dataset:
+    Raises:
+      ValueError: images that cannot be taken, or none with `config.digit`.
+      OSError: what cannot be read.
+    """
+    if folder is not None and Path(config.source) == Path(folder) / IMAGES:
+        return read_images(Path(config.source), config)
     dataset = data.load(
         config.source, split=config.split, dtype="uint8", num_samples=config.num_samples
     )

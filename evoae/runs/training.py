@@ -30,6 +30,7 @@ from evoae.runs.paths import (
     check_dataset,
     check_free,
     keep_images,
+    keep_weights,
     new_folder,
     read_config,
     settings_of,
@@ -106,7 +107,8 @@ def train(
             raise ValueError(f"out must be a new or an empty folder, {str(path)!r} has files")
         with writing(path):
             if given is not None:
-                task = task._replace(config=keep_images(path, config, given))
+                task = task._replace(config=keep_images(path, task.config, given))
+            task = task._replace(config=keep_weights(path, task.config))
             # From here on it can be resumed.
             write_settings(path, settings_of(task.config, task.images))
         console = new_console(quiet=not progress)
@@ -238,6 +240,6 @@ def _follow(start: Start) -> Result:
 def _agree(task: Task) -> None:
     """Raises a `ValueError` unless all processes have the same settings, images and versions."""
     check_same("versions and devices", json.dumps(environment()))
-    settings = to_json(dataclasses.replace(task.config, out=None, log=(), preset=""))
+    settings = to_json(dataclasses.replace(task.config, out=None, log=(), preset="", weights=None))
     check_same("settings", json.dumps(settings))
     check_same("images", identity_of(task.images))

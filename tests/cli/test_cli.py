@@ -96,7 +96,7 @@ def configured(monkeypatch):
         ([*PAPER, "--data.source", "./nowhere.npz"], "there is no file or folder"),
         ([*PAPER, "--data.source", "broken.npz"], "broken.npz"),
         ([*PAPER, "--data.source", "."], "both in itself (a.png) and in sub-folders"),
-        ([*PAPER, "--data.source", "wide"], "--model.name mlp"),
+        ([*PAPER, "--data.source", "wide"], "--model.name conv"),
         ([*PAPER, "--out", "wide"], "out must be a new or an empty folder, 'wide' has files"),
         ([*PAPER, "--out", "broken.npz"], "out must be a folder, got the file"),
         ([*PAPER, "--num-devices", "99"], "num_devices must be at most"),

@@ -51,10 +51,11 @@ NETWORKS = {
         ),
         (10, 10, 1),
     ),
+    "odd sides": (evoae.models.conv(2, (3, 4), image_shape=(11, 9, 3)), (11, 9, 3)),
 }
 
 
-ERRORS = dict(zip(NETWORKS, ("mae", "logit_huber", "bce", "rmse", "mse"), strict=True))
+ERRORS = dict(zip(NETWORKS, ("mae", "logit_huber", "bce", "rmse", "mse", "bce"), strict=True))
 
 
 class Case(NamedTuple):

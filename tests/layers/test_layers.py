@@ -12,6 +12,7 @@ from jax.test_util import check_grads
 from evoae.layers import (
     Conv,
     ConvTranspose,
+    Crop,
     Dense,
     GaussianLatent,
     MaxPool,
@@ -57,6 +58,7 @@ ALL = [
     (MaxPool(2), (3, 6, 4)),
     (MaxPool(3), (2, 6, 9)),
     (Unpool(3), (2, 3, 5)),
+    (Crop(2, 4), (2, 3, 5)),
     (Reshape(2, 3, 5), (30,)),
     (GaussianLatent(), (6,)),
 ]
@@ -243,6 +245,13 @@ def test_max_pool_and_unpool(size):
     np.testing.assert_array_equal(pooled, jnp.transpose(expected, (3, 1, 2, 0)))
     unpooled = Unpool(size).pre_activation({}, x)
     np.testing.assert_array_equal(unpooled, np.kron(x, np.ones((1, size, size, 1), np.float32)))
+
+
+def test_crop_keeps_the_first_rows_and_columns():
+    x = random_images((2, 3, 5))
+    np.testing.assert_array_equal(pre_activation(Crop(2, 4), {}, x), x[:, :2, :4])
+    with pytest.raises(ValueError, match="Crop: 3x5 pixels have no 4x4 to be kept"):
+        Crop(4, 4).output_shape((2, 3, 5))
 
 
 def test_reshape_places_value_c_h_w_channel_by_channel():

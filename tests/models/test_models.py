@@ -12,6 +12,7 @@ import scipy.stats
 
 import evoae
 from evoae.layers import Conv, ConvTranspose, Dense, MaxPool, Reshape, Unpool
+from evoae.models import named
 from tests import numpy_reference
 from tests.random_weights import random_images, random_weights
 
@@ -307,3 +308,31 @@ def test_equal_models_are_equal_and_hash_equally():
         assert make() == make()
         assert hash(make()) == hash(make())
     assert evoae.models.conv16(3) != evoae.models.conv16(4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "number", "settings"),
+    [
+        ((28, 28, 1), 10, {"name": "varadi2021"}),
+        ((28, 28, 3), 10, {"name": "conv", "latent_size": 4, "channels": (8, 16)}),
+        ((32, 32, 3), 5_000, {"name": "conv", "latent_size": 16, "channels": (8, 16, 16)}),
+        ((6, 5, 1), 500, {"name": "conv", "latent_size": 8, "channels": (8,)}),
+        ((64, 48, 1), 10, {"name": "conv", "latent_size": 4, "channels": (8, 16, 16)}),
+        ((97, 101, 3), 10, {"name": "conv", "latent_size": 4, "channels": (8, 16, 16, 16)}),
+    ],
+)
+def test_a_model_that_suits_the_images(shape, number, settings):
+    assert named.suited_to(shape, number) == settings
+    config = evoae.runs.ModelConfig().suited_to(shape, number)
+    model = config.build(shape)
+    assert model.latent_size(shape) == settings.get("latent_size", 2)
+    images = jax.ShapeDtypeStruct((2, *shape), jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    assert jax.eval_shape(model.apply, variables, images).shape == (2, *shape)
+    size = sum(leaf.size for leaf in jax.tree.leaves(variables))
+    assert size < 40_000
+
+
+def test_conv16_is_the_convolutional_model_for_28x28_grey_images():
+    assert evoae.models.conv16(3) == evoae.models.conv(3)
+    assert not any("Crop" in repr(layer) for layer in evoae.models.conv16().decoder_layers)

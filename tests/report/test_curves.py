@@ -246,6 +246,17 @@ def test_latent_map_puts_samples_and_decoded_images_where_they_belong(tmp_path):
     assert image.origin == "upper"
 
 
+def test_latent_map_in_colour(tmp_path):
+    def decode(points):
+        return np.broadcast_to(np.float32([1, 0.5, 0]), (len(points), 2, 3, 3))
+
+    latent = np.eye(2)
+    axes = report.draw_latent_map(tmp_path / "latent.png", latent, [0, 1], decode=decode).axes[0]
+    mosaic = np.asarray(axes.images[0].get_array())
+    assert mosaic.shape == (30, 45, 3)
+    assert np.unique(mosaic.reshape(-1, 3), axis=0).tolist() == [[255, 128, 0]]
+
+
 def test_latent_map_of_a_collapsed_encoder(tmp_path):
     axes = report.draw_latent_map(tmp_path / "latent.png", np.ones((3, 2)), [0, 1, 2]).axes[0]
     assert axes.get_xlim() == (0.5, 1.5)

@@ -173,7 +173,7 @@ def test_a_model_of_layers_is_written_layer_by_layer():
         ({"images": np.full((2, 6, 5), np.nan)}, "images must be finite floats in data.low"),
         ({"images": np.zeros((2, 6, 5), np.int64)}, "images must be uint8 or floats"),
         ({"images": IMAGES, "labels": [1, 2]}, "labels must be 9 integers or names, one an image"),
-        ({"images": IMAGES, "model": "mlp"}, "model must be a ModelConfig or a Flax module"),
+        ({"images": IMAGES, "model": "mlp"}, "model must be a module of Flax"),
         ({"images": IMAGES, "fitness": 3}, "fitness must be a function or None, got 3"),
     ],
 )

@@ -362,8 +362,8 @@ def test_a_record_of_nonsense_that_is_sealed_is_one_line(part, stopped, monkeypa
 
 def test_other_images_are_refused(stopped, images, monkeypatch):
     other = np.load(images)["images"][::-1, ..., None]
-    load = task._dataset
-    monkeypatch.setattr(task, "_dataset", lambda config: load(config)._replace(images=other))
+    load = task.load_dataset
+    monkeypatch.setattr(task, "load_dataset", lambda *given: load(*given)._replace(images=other))
     with pytest.raises(ValueError, match="no longer has the images with which the run"):
         resuming.take_up(stopped, read_config(stopped))
 

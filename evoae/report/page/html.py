@@ -153,6 +153,7 @@ def _run(record: Record, rank: int) -> dict[str, Any]:
         "film": _film(pictures) if "frames" in pictures else None,
         "latent": lay_out_latents(latent, pictures.get("labels")) if latent is not None else None,
         "backdrop": encode_png(pictures["backdrop"]) if "backdrop" in pictures else "",
+        "in_colour": "backdrop" in pictures and pictures["backdrop"].ndim == 3,
         "samples": [encode_png(sample) for sample in pictures.get("samples", ())],
         "layers": _layers(pictures),
         "weights": _weights(pictures),

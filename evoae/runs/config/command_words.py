@@ -5,8 +5,9 @@ import types
 from typing import Any
 
 from evoae.checks import field_types
+from evoae.runs.config.model_settings import ModelConfig
 from evoae.runs.config.presets import DEFAULT_PRESET, PRESETS
-from evoae.runs.config.registry import defaults, kind_name, kinds
+from evoae.runs.config.registry import defaults, kind_name, kinds, object_name
 from evoae.runs.config.settings import RunConfig
 
 ENDS = ("num_generations", "minutes")
@@ -41,6 +42,8 @@ def command(config: RunConfig) -> list[str]:
     for name, annotation in types_of.items():
         if name == "strategy":
             words += said
+        elif name == "model" and not isinstance(config.model, ModelConfig):
+            continue  # it has no words
         elif name not in ("preset", "out", *ENDS):
             words += _words(name, annotation, getattr(before, name), getattr(config, name))
     for name, value in ends.items():
@@ -61,7 +64,7 @@ def _words(path: str, annotation: Any, before: Any, after: Any) -> list[str]:
         return [_option(f"{parent}.".lstrip(".") + ("" if after else "no_") + name)]
     elif not dataclasses.is_dataclass(after):
         values = after if isinstance(after, tuple) else (after,)
-        return [_option(path), *map(str, values)]
+        return [_option(path), *(object_name(v) if callable(v) else str(v) for v in values)]
     for name, its in field_types(type(after)).items():
         value = getattr(before, name, _NOTHING)
         words += _words(f"{path}.{name}", its, value, getattr(after, name))

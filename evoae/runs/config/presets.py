@@ -5,6 +5,7 @@ from typing import Any
 
 from evoae.fitness import GaussianNoise
 from evoae.mutations import Sparse
+from evoae.runs.config.model_settings import ModelConfig
 from evoae.runs.config.settings import DataConfig, RunConfig
 from evoae.strategies import (
     GeneticAlgorithm,
@@ -18,6 +19,7 @@ def _paper(num_weights: int, population_size: int, digit: int | None = None) -> 
     """An experiment of Varadi (2021), run as the original program does."""
     return RunConfig(
         data=DataConfig("digits10", low=0.1, high=0.9, digit=digit),
+        model=ModelConfig("varadi2021"),
         error="mae",
         strategy=GeneticAlgorithm(
             population_size=population_size, mutation=Sparse(num_weights, shared_positions=True)
@@ -45,9 +47,9 @@ _PRESETS = {
             data=DataConfig("digits10", low=0.1, high=0.9),
             error="mae",
             strategy=SuccessiveHalving(
-                LeastSquares(), num_starts=6, generations_each=150, reduction=6
-            ).fitted_to(1_050),
-            num_generations=1_050,
+                LeastSquares(), num_starts=8, generations_each=150, reduction=8
+            ).fitted_to(1_350),
+            num_generations=1_350,
         ),
     ),
     "probes": (

@@ -3,10 +3,11 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import flax.linen as nn
 import tyro
+from flax import nnx
 
 from evoae.checks import (
     Checked,
@@ -22,11 +23,14 @@ from evoae.checks import (
 from evoae.encodings import Direct, Encoding
 from evoae.files import user_path
 from evoae.fitness.reconstruction_errors import ERRORS, ErrorName
-from evoae.models import MODELS, Autoencoder
+from evoae.models import FunctionPair, NnxConstructor, NnxModule, as_model
 from evoae.report.words import name_error
+from evoae.runs.config.model_settings import ModelConfig
 from evoae.strategies import GeneticAlgorithm, Strategy
 from evoae.strategies.base import check_strategy
 from evoae.types import Corruption, FitnessFn, LoggerName
+
+Own = FunctionPair | NnxModule | NnxConstructor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,63 +67,18 @@ class DataConfig(Checked):
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelConfig(Checked):
-    """The autoencoder.
-
-    Attributes:
-      name: "varadi2021" (1,397 weights, 28x28 grey), "conv16" (18,955 weights, 28x28 grey), "graph"
-        (as the first, with graphs of units for its dense layers) or "mlp" (images of any size).
-      latent_size: the number of latent values, for all but varadi2021; None takes the model's own.
-    """
-
-    name: Literal["varadi2021", "conv16", "graph", "mlp"] = "varadi2021"
-    latent_size: Count | None = None
-
-    prefix: ClassVar[str] = "model."
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.name == "varadi2021" and self.latent_size is not None:
-            raise ValueError(
-                f"model.latent_size must be left out with varadi2021, which has 2; "
-                f"got {self.latent_size}"
-            )
-
-    def build(self, image_shape: Sequence[int]) -> Autoencoder:
-        """The model for images of (height, width, channels).
-
-        Raises:
-          ValueError: the model cannot take such images.
-
-        >>> ModelConfig("mlp", latent_size=3).build((32, 20, 3)).latent_size((32, 20, 3))
-        3
-        """
-        settings: dict[str, Any] = {}
-        if self.latent_size is not None:
-            settings["latent_size"] = self.latent_size
-        if self.name == "mlp":
-            settings["image_shape"] = tuple(image_shape)
-        model = MODELS[self.name](**settings)
-        try:
-            model.latent_size(image_shape)
-        except ValueError as error:
-            size = "x".join(map(str, image_shape))
-            raise ValueError(
-                f"model.name: {self.name} cannot take images of {size} (height x width x channels);"
-                f" mlp takes any size (--model.name mlp). The cause: {error}"
-            ) from None
-        return model
-
-
-@dataclasses.dataclass(frozen=True)
 class RunConfig(Checked):
     """One run: the data, the model, the search and where it ends.
 
     Attributes:
       preset: the name under which it is known; a run's folder is named after it.
       data: the images to learn.
-      model: the autoencoder: a named one, or a Flax module of your own that maps images
-        [N, H, W, C] to images of the same shape.
+      model: the autoencoder: a named one; or of your own a module of Flax, Linen or NNX, a pair of
+        functions (init, apply), or a function that makes one of them, that maps images
+        [N, H, W, C] to images of the same shape. Of NNX a class, or a function that takes `rngs`,
+        begins with random weights, and a module itself with those that it has.
+      weights: a file of weights to begin with in place of random ones, as `load_weights` takes it;
+        their names and shapes must be those of the model. None begins with random ones.
       error: "mae" mean absolute, "mse" mean squared, "rmse" root mean squared error per pixel,
         "bce" binary cross entropy or "logit_huber" Huber's error of logits, for pixels in 0..1;
         "correlation" or "ssim", 1 less the correlation or the structural similarity of images.
@@ -155,7 +114,8 @@ class RunConfig(Checked):
 
     preset: Annotated[str, tyro.conf.Suppress] = "custom"
     data: DataConfig = DataConfig()
-    model: ModelConfig | nn.Module = ModelConfig()
+    model: ModelConfig | nn.Module | Own = ModelConfig()
+    weights: Path | None = None
     error: ErrorName = "mse"
     corruption: Corruption | None = None
     kl_weight: float | None = None
@@ -178,8 +138,11 @@ class RunConfig(Checked):
         super().__post_init__()
         if not isinstance(self.data, DataConfig):
             raise ValueError(f"data must be a DataConfig, got {self.data!r}")
-        if not isinstance(self.model, ModelConfig | nn.Module):
-            raise ValueError(f"model must be a ModelConfig or a Flax module, got {self.model!r}")
+        if not isinstance(self.model, ModelConfig | nn.Module | Own):
+            model = self.model
+            if callable(model) and not isinstance(model, nnx.Module):
+                model = ModelConfig(model)  # made when the images are known
+            object.__setattr__(self, "model", as_model(model) if model is self.model else model)
         if self.fitness is not None and not callable(self.fitness):
             raise ValueError(f"fitness must be a function or None, got {self.fitness!r}")
         within = 0 <= self.data.low < self.data.high <= 1
@@ -196,9 +159,11 @@ class RunConfig(Checked):
             raise ValueError(f"seed must be below 2**32, got {self.seed}")
         if self.minutes is None and self.num_generations is None:
             raise ValueError("num_generations or minutes must be given, got None for both")
-        if self.out is not None and not isinstance(self.out, Path):
-            raise ValueError(f"out must be a pathlib.Path or None, got {self.out!r}")
-        object.__setattr__(self, "out", self.out and user_path(self.out))
+        for name in ("out", "weights"):
+            path = getattr(self, name)
+            if path is not None and not isinstance(path, Path):
+                raise ValueError(f"{name} must be a pathlib.Path or None, got {path!r}")
+            object.__setattr__(self, name, path and user_path(path))
         if isinstance(self.log, str) or not isinstance(self.log, Sequence):
             raise ValueError(f"log must be a tuple of names, got {self.log!r}")
         object.__setattr__(self, "log", tuple(self.log))
@@ -210,8 +175,13 @@ class RunConfig(Checked):
 
     @property
     def model_name(self) -> str:
-        """The name of a named model, or of the class of another."""
-        return self.model.name if isinstance(self.model, ModelConfig) else type(self.model).__name__
+        """The name of a named model, or of the class or the function of another."""
+        if isinstance(self.model, ModelConfig):
+            name = self.model.name
+            return getattr(name, "__qualname__", name).rpartition(":")[2]
+        if isinstance(self.model, NnxModule):
+            return self.model.graph.kind.__name__
+        return type(self.model).__name__
 
     @property
     def same_data(self) -> bool:

@@ -48,7 +48,7 @@ from evoae.runs.paths import (
 )
 from evoae.runs.result import Result, numbers_of, result_of
 from evoae.runs.task import Task
-from evoae.runs.weight_files import save_genotype, save_weights
+from evoae.runs.weight_files import save_weights
 from evoae.types import Info
 
 VALIDATION_COST = 0.02  # of the time at most: where it takes longer, it becomes rarer
@@ -210,7 +210,7 @@ class RunFolder(Observer):
     def _write_weights(self, snapshot: Snapshot) -> None:
         save_weights(self.path / BEST, snapshot.network)
         if self._task.encoded:
-            save_genotype(self.path / GENOTYPE, snapshot.genotype)
+            save_weights(self.path / GENOTYPE, snapshot.genotype)
 
     def _record(self, progress: Progress, snapshot: Snapshot) -> None:
         error = float(progress.state.best_fitness)

@@ -73,7 +73,7 @@ def begin_with(encoding: Encoding) -> RunConfig:
     for name in MODELS:
         config = dataclasses.replace(
             PRESETS["probes"],
-            model=ModelConfig(name),  # type: ignore[arg-type]
+            model=ModelConfig(name),
             encoding=encoding,
             strategy=ProbeEvolutionStrategy(POPULATION, learning_rate=LEARNING_RATE),
         )
@@ -119,7 +119,7 @@ def _measure_encoding(
     config = begin_with(make())
     on_mnist = _on_mnist(config)
     genotype = trees.size(prepare(config).state.best)
-    about: dict[str, Any] = {"model": config.model.name, "num_genes": genotype}
+    about: dict[str, Any] = {"model": config.model_name, "num_genes": genotype}
     found = prefixed("about", about)
 
     def sweep(
