@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evoae import data
 from evoae.fitness.baselines import compute_baselines, compute_pca_error
 from evoae.models import Autoencoder
 from evoae.report.comparison import Course, draw_comparison
@@ -25,7 +24,7 @@ from evoae.runs.console import new_console, print_start
 from evoae.runs.measuring import DENOISING, measure_by_level, measure_error, measure_input_error
 from evoae.runs.observers.progress_bar import ProgressBar
 from evoae.runs.paths import check_free, new_folder, settings_of, write_settings, writing
-from evoae.runs.task import Images, Task, prepare, to_floats
+from evoae.runs.task import Images, Task, load_split, prepare, to_floats
 from evoae.trees import take
 
 NUM_STARTS = 8  # of Adam, side by side
@@ -92,7 +91,7 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
         raise ValueError(f"log must be left out of a comparison, got {config.log}")
     console = new_console(quiet=not progress)
     check_free(config.out)
-    task = prepare(config)
+    task = prepare(config, progress=progress)
     tested, missing = _test_images(config.data)
     print_start(console, task, _yardsticks(task, task.images))
     console.print(f"test images  {f'none: {missing}' if tested is None else f'{len(tested):,}'}")
@@ -151,7 +150,7 @@ def _test_images(config: DataConfig) -> tuple[Images | None, str]:
     if config.split == "test" or config.digit is not None:
         return None, "data.split and data.digit leave none"
     try:
-        return data.load(config.source, split="test", dtype="uint8").images, ""
+        return load_split(config, "test").images, ""
     except ValueError as error:
         return None, str(error)
 

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae import data
-from evoae.data.loading import check_labels, stretched
+from evoae.data.loading import check_labels
+from evoae.data.pixels import stretched
 from evoae.engine.versions import environment
 from evoae.files import in_short, open_file, read_arrays, user_path
 from evoae.report.output_files import replacing
