@@ -83,7 +83,17 @@ def _unpacked(path: Path, read: Callable[[Any], _T]) -> _T:
             with np.load(file, allow_pickle=False) as archive:
                 return read(archive)
         except Exception as error:  # a damaged archive makes its readers raise almost anything
-            raise ValueError(f"{str(path)!r} is a damaged .npz file: {in_short(error)}") from error
+            raise ValueError(f"{str(path)!r} is a damaged .npz file: {unread(error)}") from error
+
+
+def unread(error: BaseException) -> str:
+    """Why NumPy cannot read a file, without its advice to unpickle one that may be harmful.
+
+    >>> unread(ValueError("Object arrays cannot be loaded when allow_pickle=False"))
+    'it holds pickled objects or no arrays'
+    """
+    short = in_short(error)
+    return "it holds pickled objects or no arrays" if "allow_pickle" in short else short
 
 
 def in_short(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evoae.files import array_names, in_short, open_file, read_arrays
+from evoae.files import array_names, open_file, read_arrays, unread
 
 _KEYS = (("x_{}", "y_{}"), ("X_{}", "y_{}"), ("{}_images", "{}_labels"))
 _PLAIN = ("images", "imgs", "x", "X", "data", "arr_0")
@@ -48,4 +48,4 @@ def read_npy(path: Path, split: str) -> np.ndarray:
         try:
             return np.asarray(np.load(file, allow_pickle=False))
         except Exception as error:  # damaged ones make NumPy raise almost anything
-            raise ValueError(f"{path} is a damaged .npy file: {in_short(error)}") from error
+            raise ValueError(f"{path} is a damaged .npy file: {unread(error)}") from error

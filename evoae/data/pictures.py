@@ -85,12 +85,15 @@ def decode(content: bytes, where: str, form: Form) -> Picture:
         try:
             if image.format == "PNG":
                 _check_png(content)
-            return _decoded(image, form)
+            image, marks = _upright(image, form)  # what it was is freed
+            pixels = np.asarray(image)
         except Exception as error:  # damaged ones make Pillow raise almost anything
             raise ValueError(f"{where} cannot be read as an image: {in_short(error)}") from error
+    return Picture(pixels if pixels.ndim == 3 else pixels[..., None], tuple(marks))
 
 
-def _decoded(image: Any, form: Form) -> Picture:
+def _upright(image: Any, form: Form) -> tuple[Any, list[str]]:
+    """The picture upright and opaque, L or RGB, in the form that is wanted; and its marks."""
     from PIL import Image
 
     marks = ["cmyk"] if image.mode == "CMYK" else []
@@ -114,12 +117,11 @@ def _decoded(image: Any, form: Form) -> Picture:
         marks += ["transparent"] if alpha.getextrema()[0] < 255 else []
         opaque = image.mode.removesuffix("A")
         under = Image.new(opaque, image.size, form.background)
-        under.paste(image.convert(opaque), mask=alpha)
+        under.paste(image, mask=alpha)
         image = under
     if form.channels is not None:
         image = image.convert("L" if form.channels == 1 else "RGB")
-    pixels = np.asarray(image)
-    return Picture(pixels if pixels.ndim == 3 else pixels[..., None], tuple(marks))
+    return image, marks
 
 
 def open_picture(content: bytes, where: str) -> Any:

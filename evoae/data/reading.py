@@ -60,9 +60,9 @@ def read_pictures(
         cache = None
     if cache is not None:
         digests = list(in_parallel(lambda entry: _digest(entry.read()), entries))
-        found = recall(cache, _key(digests, form))
-        if found is not None and found[0].shape[:1] == (len(entries),):
-            return found
+        kept = recall(cache, _key(digests, form), len(entries))
+        if kept is not None:
+            return kept
     found, digests = _read_all(entries, form, progress)
     if cache is not None:  # by what was read, whatever it was before
         keep(cache, _key(digests, form), *found)

@@ -220,7 +220,7 @@ def test_npz_with_plain_keys(tmp_path):
             {"images": IMAGES, "labels": LABELS + np.int64(2**40)},
             ["to 2147483647", "1099511627785"],
         ),
-        ({"images": IMAGES.astype(object)}, ["damaged", "allow_pickle"]),
+        ({"images": IMAGES.astype(object)}, ["damaged", "pickled objects"]),
     ],
 )
 def test_npz_of_the_wrong_kind(tmp_path, arrays, words):

@@ -331,17 +331,17 @@ def test_large_pictures_are_read_one_at_a_time(tmp_path, monkeypatch):
     for number, image in enumerate(IMAGES):
         save(tmp_path / f"{number}.png", image)
     at_work, most = 0, 0
-    decoded = pictures._decoded
+    upright = pictures._upright
 
     def counted(*arguments):
         nonlocal at_work, most
         at_work += 1
         most = max(most, at_work)
         try:
-            return decoded(*arguments)
+            return upright(*arguments)
         finally:
             at_work -= 1
 
-    monkeypatch.setattr(pictures, "_decoded", counted)
+    monkeypatch.setattr(pictures, "_upright", counted)
     np.testing.assert_array_equal(load(tmp_path).images, IMAGES[..., None])
     assert most == 1
