@@ -11,7 +11,9 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from PIL import Image
+from pyarrow import ipc, parquet
 
 import evoae
 from evoae.data.idx import KINDS
@@ -62,6 +64,15 @@ def write_data(folder):
             for file in sorted((folder / name).rglob("*.*")):
                 archive.write(file, file.relative_to(folder))
     shutil.rmtree(folder / "bmp")
+    values = [{"bytes": (folder / f"png/{number}.png").read_bytes()} for number in range(6)]
+    (folder / "tables").mkdir()
+    for start in (0, 3):
+        part = slice(start, start + 3)
+        made = pa.table({"image": values[part], "label": LABELS[part]})
+        parquet.write_table(made, folder / f"tables/train-{start}.parquet")
+    (folder / "saved").mkdir()
+    with ipc.new_stream(folder / "saved/data-0.arrow", made.schema) as stream:
+        stream.write_table(made)
     return sorted(folder.iterdir())
 
 
@@ -87,19 +98,34 @@ def png(width, height, colour_type, content):
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", content) + chunk(b"IEND", b"")
 
 
+def stored(content):
+    """The first block of a raw deflate stream, as it is."""
+    return struct.pack("<B2H", 0, len(content), len(content) ^ 0xFFFF) + content
+
+
+def deflated(mebibytes):
+    """Zeros as a raw deflate stream: one packed block again and again."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    block = packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    return block * mebibytes + b"\x03\x00"
+
+
 @functools.cache
 def bombs():
     """Small files that become large ones, by name."""
-    packed = zlib.compressobj(9)
-    rows = b"".join(packed.compress(bytes(4 * 8_000 + 1)) for _ in range(8_000)) + packed.flush()
-    zipped = io.BytesIO()
+    # Rows of 8,000 pixels RGBA, and the checksum of so many zeros
+    rows = b"\x78\x9c" + deflated(245) + struct.pack(">2H", 245 * 2**20 % 65521, 1)
+    zipped, arrays = io.BytesIO(), io.BytesIO()
     with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive:
-        for number in range(3):
+        for number in range(2):
             archive.writestr(f"{number}.png", png(8_000, 8_000, 6, rows))
         archive.writestr("../../precious.txt", b"code ran")
-        archive.writestr("/precious.png", bytes(2**27))
-    arrays = io.BytesIO()
-    np.savez_compressed(arrays, images=np.zeros((270, 1_000, 1_000), np.uint8))
+        archive.writestr("a/../../precious.txt", b"code ran")
+    with zipfile.ZipFile(arrays, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open("images.npy", "w") as file:
+            np.lib.format.write_array_header_1_0(file, described(270, 1_000, 1_000))
+            for _ in range(270):
+                file.write(bytes(10**6))
     header = struct.pack(">4I", 0x803, 1, 4, 4) + bytes(16)
     gif = b"GIF89a" + b"\xff" * 4 + bytes(3) + b"," + bytes(4) + b"\xff" * 4 + bytes(9)
     return {
@@ -111,15 +137,19 @@ def bombs():
         "postscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n",
         "zip": zipped.getvalue(),
         "npz": arrays.getvalue(),
-        "gzip": gzip.compress(header + bytes(2**27)),
+        "gzip": gzip.compress(header)[:10] + stored(header) + deflated(512),
     }
+
+
+def described(*shape):
+    """The header of an array of bytes."""
+    return {"descr": "|u1", "fortran_order": False, "shape": shape}
 
 
 def claims():
     """An array whose header says that it is large, and that ends there."""
     made = io.BytesIO()
-    header = {"descr": "|u1", "fortran_order": False, "shape": (2**14, 2**14, 2**14)}
-    np.lib.format.write_array_header_1_0(made, header)
+    np.lib.format.write_array_header_1_0(made, described(2**14, 2**14, 2**14))
     return made.getvalue()
 
 

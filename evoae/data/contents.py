@@ -49,6 +49,20 @@ class Contents(NamedTuple):
     num_hidden: int  # files and folders that were left out
 
 
+def list_files(folder: Path) -> Contents:
+    """The files in a folder itself.
+
+    Raises:
+      OSError: it cannot be read.
+    """
+    return _ordered([_entry((path.name,), path) for path in folder.iterdir()], 0)
+
+
+def single(path: Path) -> Contents:
+    """A file as the only one."""
+    return Contents([_entry((path.name,), path)], 0)
+
+
 @contextmanager
 def open_contents(path: Path) -> Iterator[Contents]:
     """Lists a folder or a zip; entries can be read until the context ends.
@@ -99,13 +113,12 @@ def _walk(folder: Path) -> tuple[list[Entry], int]:
         for name in names:
             path = Path(place, name)
             if not _is_hidden(name):
-                parts = path.relative_to(folder).parts
-                entries.append(Entry(parts, str(path), *_of_file(path)))
+                entries.append(_entry(path.relative_to(folder).parts, path))
     return entries, num_hidden
 
 
-def _of_file(path: Path) -> tuple[Callable[[], io.BufferedReader], Callable[[], int]]:
-    return lambda: open_file(path), lambda: path.stat().st_size
+def _entry(parts: tuple[str, ...], path: Path) -> Entry:
+    return Entry(parts, str(path), lambda: open_file(path), lambda: path.stat().st_size)
 
 
 def _members(archive: zipfile.ZipFile, path: Path) -> tuple[list[Entry], int]:

@@ -1,5 +1,6 @@
 """`load`: one call for every source."""
 
+import contextlib
 import importlib.resources
 import os
 from pathlib import Path
@@ -11,13 +12,15 @@ from evoae.checks import check_choice, check_range, check_whole
 from evoae.data import idx
 from evoae.data.cache import cache_folder
 from evoae.data.catalogue import DatasetInfo, available
-from evoae.data.contents import open_contents
+from evoae.data.contents import list_files, open_contents, single
 from evoae.data.dataset import Dataset, scale
 from evoae.data.npz import read_npy, read_npz
-from evoae.data.picture_folders import choose
+from evoae.data.picture_folders import choose, has_pictures
 from evoae.data.pictures import Background, Form
 from evoae.data.pixels import as_images, reform
 from evoae.data.reading import Progress, read_pictures
+from evoae.data.tables import SUFFIXES as TABLES
+from evoae.data.tables import choose_rows, has_tables
 from evoae.files import user_path
 
 _SPLITS = ("train", "test")
@@ -53,6 +56,8 @@ def load(
       0..255.
     - a folder or zip of IDX files (plain or .gz) under the names of MNIST, EMNIST or QMNIST; or one
       such file of images, where the folder has several sets.
+    - a Parquet file, or a folder of them, with images as `datasets` of Hugging Face has them; or
+      the folder that its `save_to_disk` wrote. It needs pyarrow: `pip install "evoae[parquet]"`.
 
     Args:
       source: a name of `available()`, or a path. A name goes before a path: write "./mnist" for a
@@ -195,17 +200,16 @@ def _read_path(
         return _Found(*read_npz(path, split))
     if path.suffix.lower() == ".npy":
         return _Found(read_npy(path, split), None)
-    name = idx.set_of(path.name)
-    if not path.is_dir() and path.suffix.lower() != ".zip" and name is None:
+    suffix, name = path.suffix.lower(), idx.set_of(path.name)
+    if not path.is_dir() and name is not None:
+        return _Found(*idx.read_set(list_files(path.parent).entries, name, path.parent, split))
+    if not path.is_dir() and suffix not in (".zip", *TABLES):
         raise ValueError(
-            "source must be a folder or a zip of images, an .npz, .npy or IDX file, or the name of "
-            f"a data set, got {str(path)!r}"
+            "source must be a folder or a zip of images, an .npz, .npy, IDX or Parquet file, or "
+            f"the name of a data set, got {str(path)!r}"
         )
-    if name is not None and not path.is_dir():
-        with open_contents(path.parent) as contents:
-            beside = [entry for entry in contents.entries if len(entry.parts) == 1]
-            return _Found(*idx.read_set(beside, name, path.parent, split))
-    with open_contents(path) as contents:
+    opened = contextlib.nullcontext(single(path)) if suffix in TABLES else open_contents(path)
+    with opened as contents:
         if names := idx.sets_in(contents.entries):
             if len(names) > 1:
                 raise ValueError(
@@ -214,7 +218,8 @@ def _read_path(
                     f"{names[-1]}-train-images-idx3-ubyte.gz, which is no longer in a zip"
                 )
             return _Found(*idx.read_set(contents.entries, names[0], path, split))
-        chosen = choose(contents, path, split)
+        tables = has_tables(contents) and not has_pictures(contents)
+        chosen = (choose_rows if tables else choose)(contents, path, split)
         _check_num_samples(num_samples, len(chosen.entries))
         entries = chosen.entries[:num_samples]
         images, notes = read_pictures(entries, form, cache, progress)

@@ -1,6 +1,6 @@
 """Folders of pictures: which are taken, in which order, and what their sub-folders mean."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ _SPLITS = {
     "train": ("train", "training"),
     "test": ("test", "testing", "val", "valid", "validation"),
 }
-_SPLIT_NAMES = {name for names in _SPLITS.values() for name in names}
+SPLIT_NAMES = {name for names in _SPLITS.values() for name in names}
 _MOST_NAMED = 10  # classes in a note
 
 
@@ -47,12 +47,12 @@ def choose(contents: Contents, path: Path, split: str) -> Chosen:
     notes = _left_out(contents.num_hidden, others)
     depth = 0
     names = _folders(pictures, depth, path)
-    while len(names) == 1 and names[0].lower() not in _SPLIT_NAMES:
+    while len(names) == 1 and names[0].lower() not in SPLIT_NAMES:
         depth += 1
         names = _folders(pictures, depth, path)
-    if names and {name.lower() for name in names} <= _SPLIT_NAMES:
+    if names and {name.lower() for name in names} <= SPLIT_NAMES:
         counts = {name: sum(its.parts[depth] == name for its in pictures) for name in names}
-        name = _split_folder(names, path, split)
+        name = split_folder(names, path, split)
         pictures = [entry for entry in pictures if entry.parts[depth] == name]
         found = ", ".join(f"{name} ({count:,})" for name, count in counts.items())
         notes.append(f"of the splits {found}, {name} is taken")
@@ -66,10 +66,24 @@ def choose(contents: Contents, path: Path, split: str) -> Chosen:
     values = _values(names)
     labels = np.array([values[entry.parts[depth]] for entry in pictures])
     if list(values) != list(map(str, values.values())):
-        shown = [f"{value} {name}" for name, value in values.items()][:_MOST_NAMED]
-        more = ["..."] if len(values) > _MOST_NAMED else []
-        notes.append(f"classes: {', '.join([*shown, *more])}")
+        notes.append(classes_in_short(values))
     return Chosen(pictures, labels, tuple(notes))
+
+
+def has_pictures(contents: Contents) -> bool:
+    """Whether there are any."""
+    return any(_suffix(entry) in SUFFIXES | NOT_READ for entry in contents.entries)
+
+
+def classes_in_short(values: Mapping[str, int]) -> str:
+    """The first classes, by their names, with their labels.
+
+    >>> classes_in_short({"cat": 0, "dog": 1})
+    'classes: 0 cat, 1 dog'
+    """
+    shown = [f"{value} {name}" for name, value in values.items()][:_MOST_NAMED]
+    more = ["..."] if len(values) > _MOST_NAMED else []
+    return f"classes: {', '.join([*shown, *more])}"
 
 
 def _suffix(entry: Entry) -> str:
@@ -110,7 +124,12 @@ def _folders(pictures: Sequence[Entry], depth: int, path: Path) -> list[str]:
     return list(dict.fromkeys(entry.parts[depth] for entry in within))
 
 
-def _split_folder(names: Sequence[str], path: Path, split: str) -> str:
+def split_folder(names: Sequence[str], path: Path, split: str) -> str:
+    """Which of the names of splits is the one that is asked for.
+
+    Raises:
+      ValueError: none is.
+    """
     known = {name.lower(): name for name in names}
     found = next((known[name] for name in _SPLITS[split] if name in known), None)
     if found is None:
@@ -122,7 +141,7 @@ def _split_folder(names: Sequence[str], path: Path, split: str) -> str:
 
 
 def _check_classes(names: Sequence[str], pictures: Sequence[Entry], depth: int) -> None:
-    splits = [name for name in names if name.lower() in _SPLIT_NAMES]
+    splits = [name for name in names if name.lower() in SPLIT_NAMES]
     kinds = {kind for kind, words in _SPLITS.items() for name in splits if name.lower() in words}
     if len(kinds) > 1:  # "train" alone may be a vehicle
         other = next(name for name in names if name not in splits)
@@ -131,7 +150,7 @@ def _check_classes(names: Sequence[str], pictures: Sequence[Entry], depth: int) 
             f" beside {other}; load one of them by its path"
         )
     for entry in pictures:
-        if below := _SPLIT_NAMES.intersection(part.lower() for part in entry.parts[depth + 1 : -1]):
+        if below := SPLIT_NAMES.intersection(part.lower() for part in entry.parts[depth + 1 : -1]):
             raise ValueError(
                 f"splits must be above classes, got {below.pop()} below {entry.parts[depth]}: "
                 f"{entry.where}"
