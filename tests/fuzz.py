@@ -3,8 +3,9 @@
     python -m tests.fuzz [--count 3000] [--seed 0] [--kinds load_data read_folder read_checkpoint]
 
 Case i follows from the seed and i alone. Each must give what it gave before the change, or one line
-that says why not: no other exception, no abort, no 10 seconds of work, no GiB of memory, and no touch of a
-file beyond. A process works through the cases, and another one takes its place where it dies.
+that says why not: no other exception, no abort, no 10 seconds of work, no GiB of memory, and no
+touch of a file beyond. A process works through the cases, and another one takes its place where it
+dies.
 """
 
 import argparse

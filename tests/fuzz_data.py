@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 from pyarrow import ipc, parquet
+from tensorflow_datasets.proto import tf_example_pb2
 
 import evoae
 from evoae.data.idx import KINDS
@@ -68,11 +69,18 @@ def write_data(folder):
     (folder / "tables").mkdir()
     for start in (0, 3):
         part = slice(start, start + 3)
-        made = pa.table({"image": values[part], "label": LABELS[part]})
-        parquet.write_table(made, folder / f"tables/train-{start}.parquet")
+        table = pa.table({"image": values[part], "label": LABELS[part]})
+        parquet.write_table(table, folder / f"tables/train-{start}.parquet")
+    (folder / "records").mkdir()
+    with (folder / "records/set-train.tfrecord-00000-of-00001").open("wb") as file:
+        for value in values:
+            made = tf_example_pb2.Example()
+            made.features.feature["image"].bytes_list.value.append(value["bytes"])
+            content = made.SerializeToString()
+            file.write(struct.pack("<QI", len(content), 0) + content + bytes(4))
     (folder / "saved").mkdir()
-    with ipc.new_stream(folder / "saved/data-0.arrow", made.schema) as stream:
-        stream.write_table(made)
+    with ipc.new_stream(folder / "saved/data-0.arrow", table.schema) as stream:
+        stream.write_table(table)
     return sorted(folder.iterdir())
 
 
@@ -121,11 +129,11 @@ def bombs():
             archive.writestr(f"{number}.png", png(8_000, 8_000, 6, rows))
         archive.writestr("../../precious.txt", b"code ran")
         archive.writestr("a/../../precious.txt", b"code ran")
-    with zipfile.ZipFile(arrays, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        with archive.open("images.npy", "w") as file:
-            np.lib.format.write_array_header_1_0(file, described(270, 1_000, 1_000))
-            for _ in range(270):
-                file.write(bytes(10**6))
+    packing = zipfile.ZipFile(arrays, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+    with packing as archive, archive.open("images.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, described(270, 1_000, 1_000))
+        for _ in range(270):
+            file.write(bytes(10**6))
     header = struct.pack(">4I", 0x803, 1, 4, 4) + bytes(16)
     gif = b"GIF89a" + b"\xff" * 4 + bytes(3) + b"," + bytes(4) + b"\xff" * 4 + bytes(9)
     return {

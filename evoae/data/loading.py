@@ -3,6 +3,7 @@
 import contextlib
 import importlib.resources
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,13 +13,14 @@ from evoae.checks import check_choice, check_range, check_whole
 from evoae.data import idx
 from evoae.data.cache import cache_folder
 from evoae.data.catalogue import DatasetInfo, available
-from evoae.data.contents import list_files, open_contents, single
+from evoae.data.contents import Contents, list_files, open_contents, single
 from evoae.data.dataset import Dataset, scale
 from evoae.data.npz import read_npy, read_npz
-from evoae.data.picture_folders import choose, has_pictures
+from evoae.data.picture_folders import Chosen, choose, has_pictures
 from evoae.data.pictures import Background, Form
 from evoae.data.pixels import as_images, reform
 from evoae.data.reading import Progress, read_pictures
+from evoae.data.records import choose_records, has_records, prepared_folder
 from evoae.data.tables import SUFFIXES as TABLES
 from evoae.data.tables import choose_rows, has_tables
 from evoae.files import user_path
@@ -58,10 +60,12 @@ def load(
       such file of images, where the folder has several sets.
     - a Parquet file, or a folder of them, with images as `datasets` of Hugging Face has them; or
       the folder that its `save_to_disk` wrote. It needs pyarrow: `pip install "evoae[parquet]"`.
+    - the folder of images that tensorflow-datasets prepared; or its name there, such as "cifar10"
+      or "emnist/letters", in $TFDS_DATA_DIR or ~/tensorflow_datasets.
 
     Args:
-      source: a name of `available()`, or a path. A name goes before a path: write "./mnist" for a
-        folder of that name.
+      source: a name of `available()`, or a path. Such a name goes before a path: write "./mnist"
+        for a folder of that name.
       split: "train" or "test". Sources without splits have "train" only.
       low: the value of black.
       high: the value of white, above low.
@@ -107,7 +111,7 @@ def load(
         found = _Found(*_read_named(info, split, cache_dir))
         name = info.name
     else:
-        path = _existing_path(source)
+        path = find_path(source)
         kept = cache_folder(cache_dir) / "images" if cache else None
         found = _read_path(path, split, num_samples, form, kept, progress)
         name = path.resolve().name
@@ -160,7 +164,13 @@ def _check_num_samples(num_samples: int | None, size: int) -> None:
         raise ValueError(f"num_samples must be from 1 to {size}, got {num_samples}")
 
 
-def _existing_path(source: str | os.PathLike[str]) -> Path:
+def find_path(source: str | os.PathLike[str]) -> Path:
+    """The file or folder that a source names: its path, or a set that tensorflow-datasets prepared.
+
+    Raises:
+      ValueError: it is no path, or a name that is not known.
+      FileNotFoundError: there is nothing at the path.
+    """
     # An empty string would be the current folder.
     if not isinstance(source, str | os.PathLike) or source == "":
         raise ValueError(f"source must be a name or a path, got {source!r}")
@@ -168,8 +178,15 @@ def _existing_path(source: str | os.PathLike[str]) -> Path:
     if path.exists():
         return path
     names = ", ".join(info.name for info in available())
-    if isinstance(source, str) and path.name == source and not path.suffix:
-        raise ValueError(f"source must be one of {names}, or an existing path, got {source!r}")
+    if isinstance(source, str) and not path.is_absolute() and not path.suffix:
+        prepared = prepared_folder(source)
+        if "\0" not in source and ".." not in path.parts and prepared.is_dir():
+            return prepared
+        if path.name == source:
+            raise ValueError(
+                f"source must be one of {names}, an existing path, or a data set that "
+                f"tensorflow-datasets prepared in {prepared.parent}; got {source!r}"
+            )
     raise FileNotFoundError(
         f"source: there is no file or folder {str(path)!r}; the named data sets are {names}"
     )
@@ -186,6 +203,13 @@ def _read_named(
     from evoae.data.download import read_cached
 
     return read_cached(info, split, cache_dir)
+
+
+def _chooser(contents: Contents) -> Callable[[Contents, Path, str], Chosen]:
+    """What finds the images: pictures go before tables, which are perhaps a list of them."""
+    if has_records(contents):
+        return choose_records
+    return choose_rows if has_tables(contents) and not has_pictures(contents) else choose
 
 
 def _read_path(
@@ -218,8 +242,7 @@ def _read_path(
                     f"{names[-1]}-train-images-idx3-ubyte.gz, which is no longer in a zip"
                 )
             return _Found(*idx.read_set(contents.entries, names[0], path, split))
-        tables = has_tables(contents) and not has_pictures(contents)
-        chosen = (choose_rows if tables else choose)(contents, path, split)
+        chosen = _chooser(contents)(contents, path, split)
         _check_num_samples(num_samples, len(chosen.entries))
         entries = chosen.entries[:num_samples]
         images, notes = read_pictures(entries, form, cache, progress)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae import data
-from evoae.data.loading import check_labels
+from evoae.data.loading import check_labels, find_path
 from evoae.data.pixels import stretched
 from evoae.engine.versions import environment
 from evoae.files import in_short, open_file, read_arrays, user_path
@@ -146,7 +146,10 @@ def portable(config: RunConfig) -> RunConfig:
     source = config.data.source
     if source in {info.name for info in data.available()}:
         return config
-    path = user_path(source).absolute()
+    try:
+        path = find_path(source).absolute()
+    except OSError:  # what is not there is said by who reads it
+        path = user_path(source).absolute()
     if config.out is not None and path == Path(config.out).absolute() / IMAGES:
         return _with_source(config, IMAGES)  # so that the folder may be moved
     return _with_source(config, str(path))
