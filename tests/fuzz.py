@@ -201,7 +201,7 @@ def work(seed, start, stop, kinds):
     with tempfile.TemporaryDirectory() as folder:
         base = Base(Path(folder))
         for number in range(start, stop):
-            signal.alarm(6 * SECONDS)  # which ends a process that hangs
+            signal.alarm(12 * SECONDS)  # which ends a process that hangs
             print(json.dumps([number, None]), flush=True)
             try:
                 ended = check(base, seed, number, kinds)

@@ -101,7 +101,7 @@ def load(
     """
     _check_arguments(split, low, high, dtype, num_samples)
     form = Form(size, channels, background)
-    check_form(form)
+    _check_form(form)
     info = next((info for info in available() if info.name == source), None)
     if info is not None:
         number = info.num_train if split == "train" else info.num_test
@@ -134,12 +134,11 @@ class _Found(NamedTuple):
     files: tuple[str, ...] = ()
 
 
-def check_form(form: Form, prefix: str = "") -> None:
-    """Raises a `ValueError` unless images can be made so."""
-    check_whole(f"{prefix}size", form.size, 1, optional=True)
+def _check_form(form: Form) -> None:
+    check_whole("size", form.size, 1, optional=True)
     if form.channels not in (None, 1, 3) or isinstance(form.channels, bool):
-        raise ValueError(f"{prefix}channels must be 1, 3 or None, got {form.channels!r}")
-    check_choice(f"{prefix}background", form.background, ("white", "black"))
+        raise ValueError(f"channels must be 1, 3 or None, got {form.channels!r}")
+    check_choice("background", form.background, ("white", "black"))
 
 
 def _check_arguments(

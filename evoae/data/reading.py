@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -59,7 +59,7 @@ def read_pictures(
     if cache is not None and len(entries) < _MANY and sum(its.size() for its in entries) < _MUCH:
         cache = None
     if cache is not None:
-        digests = list(in_parallel(lambda entry: _digest(entry.read()), entries))
+        digests = list(in_parallel(_digest_of, entries))
         kept = recall(cache, _key(digests, form), len(entries))
         if kept is not None:
             return kept
@@ -74,16 +74,19 @@ def _read_all(
 ) -> tuple[tuple[Pixels, tuple[str, ...]], list[bytes]]:
     pixels: list[Any] = []
     digests, marks = [], collections.Counter[str]()
-    for picture, digest in in_parallel(lambda entry: _read(entry, form), entries):
-        pixels.append(picture.pixels)
-        digests.append(digest)
-        marks.update(picture.marks)
-        if picture.pixels.shape[:2] != pixels[0].shape[:2]:
-            raise ValueError(_sizes_differ(entries))
-        if len(pixels) == 1:
-            check_fits(len(entries), picture.pixels.shape)
-        if progress is not None:
-            progress(len(pixels), len(entries))
+    with contextlib.closing(in_parallel(lambda entry: _read(entry, form), entries)) as found:
+        for picture, digest in found:
+            pixels.append(picture.pixels)
+            digests.append(digest)
+            marks.update(picture.marks)
+            if picture.pixels.shape[:2] != pixels[0].shape[:2]:
+                break
+            if len(pixels) == 1:
+                check_fits(len(entries), picture.pixels.shape)
+            if progress is not None:
+                progress(len(pixels), len(entries))
+    if pixels[-1].shape[:2] != pixels[0].shape[:2]:
+        raise ValueError(_sizes_differ(entries))
     coloured = sum(image.shape[-1] == 3 for image in pixels)
     channels = 3 if coloured else 1
     images = np.empty((len(pixels), *pixels[0].shape[:2], channels), np.uint8)
@@ -135,7 +138,7 @@ def check_fits(number: int, shape: Sequence[int]) -> None:
         )
 
 
-def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
     """What `work` makes of items, in their order; threads do it, of which Pillow makes use."""
     pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
     try:
@@ -148,9 +151,18 @@ def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
 
 
 def _read(entry: Entry, form: Form) -> _Read:
-    with one_large if entry.size() > LARGE else contextlib.nullcontext():
+    with _alone_if_large(entry):
         content = entry.read()
         return _Read(decode(content, entry.where, form), _digest(content))
+
+
+def _alone_if_large(entry: Entry) -> contextlib.AbstractContextManager[Any]:
+    return one_large if entry.size() > LARGE else contextlib.nullcontext()
+
+
+def _digest_of(entry: Entry) -> bytes:
+    with _alone_if_large(entry):
+        return _digest(entry.read())
 
 
 def _digest(content: bytes) -> bytes:
@@ -170,7 +182,8 @@ def _sizes_differ(entries: Sequence[Entry]) -> str:
 
     def size_of(entry: Entry) -> tuple[int, int] | None:
         try:
-            image = open_picture(entry.read(), entry.where)
+            with _alone_if_large(entry):
+                image = open_picture(entry.read(), entry.where)
             turned = image.format not in ("PNG", "TIFF") and orientation(image) > 4
         except (ValueError, OSError):
             return None

@@ -148,7 +148,7 @@ def portable(config: RunConfig) -> RunConfig:
         return config
     try:
         path = find_path(source).absolute()
-    except OSError:  # what is not there is said by who reads it
+    except (OSError, ValueError):  # what is not there is said by who reads it
         path = user_path(source).absolute()
     if config.out is not None and path == Path(config.out).absolute() / IMAGES:
         return _with_source(config, IMAGES)  # so that the folder may be moved
@@ -168,6 +168,11 @@ def check_dataset(
       ValueError: images that are not uint8 or floats in data.low..data.high, or labels that are not
         one integer or name an image.
     """
+    if config.size is not None or config.channels is not None:
+        raise ValueError(
+            "data.size and data.channels must be None for images of your own, which are taken as "
+            f"they are; got {config.size} and {config.channels}"
+        )
     pixels = np.asarray(images)
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -171,11 +172,25 @@ def test_order_and_progress_do_not_depend_on_threads(folder, monkeypatch):
     assert told == [(number, 6) for number in range(1, 7)]
 
 
-def test_the_first_error_in_the_order_of_files_ends_it_soon(folder, decoded):
-    for number in range(50):
-        save(folder / f"x{number:02}.png", IMAGES[0])
+def test_the_first_error_in_the_order_of_files_ends_it(folder, monkeypatch):
     (folder / "1.png").write_bytes(b"")
     (folder / "3.png").write_bytes(b"")
     with pytest.raises(ValueError, match=r"1\.png cannot be read"):
         load(folder)
-    assert len(decoded) < 50
+    begun, may_go_on = [], threading.Event()
+
+    class Pool(reading.ThreadPoolExecutor):
+        def shutdown(self, **options):
+            super().shutdown(wait=False, **options)
+            may_go_on.set()
+            super().shutdown()
+
+    def work(item):
+        begun.append(item)
+        assert item == 0 or may_go_on.wait(60)
+
+    monkeypatch.setattr(reading, "ThreadPoolExecutor", Pool)
+    results = reading.in_parallel(work, range(50))
+    next(results)
+    results.close()
+    assert len(begun) <= 1 + reading._MOST_THREADS
