@@ -97,6 +97,17 @@ def test_what_is_transparent_shows_the_background(tmp_path, background, behind):
     assert f"2 images put over {background} where transparent" in dataset.notes
 
 
+def test_a_grey_palette_with_transparent_entries(tmp_path):
+    values, alpha = np.array([0, 80, 160, 250]), np.array([0, 255, 128, 255])
+    palette = Image.fromarray(IMAGES[0] % 4)
+    palette.putpalette(np.repeat(values, 3).tolist())
+    palette.save(tmp_path / "a.png", transparency=bytes(alpha.tolist()))
+    seen = values * (alpha / 255) + 255 * (1 - alpha / 255)
+    images = load(tmp_path).images
+    assert images.shape == (1, 5, 4, 1)
+    assert np.abs(images[0, ..., 0] - seen[IMAGES[0] % 4]).max() <= 1
+
+
 def test_what_is_transparent_has_no_colour_when_resized(tmp_path):
     """A red that is transparent does not bleed into what is seen."""
     pixels = np.zeros((4, 4, 4), np.uint8)
