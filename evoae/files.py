@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 _T = TypeVar("_T")
+_MOST_UNPACKED, _MOST_RATIO = 2**28, 500  # bytes of an array; above, how often its packed ones
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:
@@ -55,12 +56,22 @@ def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, npt
 
     def read(archive: Any) -> dict[str, npt.NDArray[Any]]:
         wanted = set(archive.files) if names is None else set(names)
+        _check_unpacked([its for its in archive.zip.infolist() if its.filename[:-4] in wanted])
         arrays = {name: archive[name] for name in archive.files if name in wanted}
         if not all(isinstance(array, np.ndarray) for array in arrays.values()):
             raise ValueError("it holds what is no array")
         return arrays
 
     return _unpacked(path, read)
+
+
+def _check_unpacked(members: Iterable[zipfile.ZipInfo]) -> None:
+    """Raises a `ValueError` where a small archive would fill the memory with next to nothing."""
+    for its in members:
+        if its.file_size > max(_MOST_UNPACKED, _MOST_RATIO * its.compress_size):
+            raise ValueError(
+                f"{its.filename} has {its.compress_size:,} bytes and would become {its.file_size:,}"
+            )
 
 
 def _unpacked(path: Path, read: Callable[[Any], _T]) -> _T:
@@ -72,7 +83,17 @@ def _unpacked(path: Path, read: Callable[[Any], _T]) -> _T:
             with np.load(file, allow_pickle=False) as archive:
                 return read(archive)
         except Exception as error:  # a damaged archive makes its readers raise almost anything
-            raise ValueError(f"{str(path)!r} is a damaged .npz file: {in_short(error)}") from error
+            raise ValueError(f"{str(path)!r} is a damaged .npz file: {unread(error)}") from error
+
+
+def unread(error: BaseException) -> str:
+    """Why NumPy cannot read a file, without its advice to unpickle one that may be harmful.
+
+    >>> unread(ValueError("Object arrays cannot be loaded when allow_pickle=False"))
+    'it holds pickled objects or no arrays'
+    """
+    short = in_short(error)
+    return "it holds pickled objects or no arrays" if "allow_pickle" in short else short
 
 
 def in_short(error: BaseException) -> str:

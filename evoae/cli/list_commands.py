@@ -10,7 +10,11 @@ from rich.table import Table
 
 from evoae import data
 from evoae.cli.options import parse
-from evoae.runs.config import DEFAULT_PRESET, DESCRIPTIONS, PRESETS
+from evoae.data.pictures import Background
+from evoae.data.reading import count_images
+from evoae.runs.config import DEFAULT_PRESET, DESCRIPTIONS, PRESETS, DataConfig
+from evoae.runs.console import describe_size
+from evoae.runs.task import load_split
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,13 +40,22 @@ class DataQuery:
     """List the data sets, or load one, downloaded if need be, and describe it.
 
     Attributes:
-      source: a name, an .npz or .npy file, or a folder of IDX, PNG or JPEG files; all names without
-        it.
+      source: a name, a folder or a zip of images, an .npz or .npy file, or IDX files; all names
+        without it.
       split: which of its splits.
+      size: the height and width: images are resized until the shorter side has it, and cropped to
+        the centre.
+      channels: 1 makes all images grey, 3 makes them RGB.
+      background: what is seen where images are transparent.
+      cache: keep what was made of many images, for the next time.
     """
 
     source: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")] = None
     split: Literal["train", "test"] = "train"
+    size: int | None = None
+    channels: Literal[1, 3] | None = None
+    background: Background = "white"
+    cache: bool = True
 
 
 def describe_data(arguments: list[str]) -> int:
@@ -57,10 +70,15 @@ def describe_data(arguments: list[str]) -> int:
             table.add_row(info.name, *sizes, where, info.description)
         console.print(table)
         return 0
-    dataset = data.load(query.source, split=query.split, dtype="uint8")
-    number, height, width, channels = dataset.images.shape
-    colour = "grey" if channels == 1 else f"{channels} channels"
-    console.print(f"{dataset.name}, {query.split}: {number:,} images, {height}x{width}, {colour}")
+    config = DataConfig(
+        query.source, query.split, query.size, query.channels, query.background, query.cache
+    )
+    dataset = load_split(config, query.split, progress=True)
+    images = count_images(len(dataset.images))
+    size = describe_size(dataset.images)
+    console.print(f"{dataset.name}, {query.split}: {images} of {size}")
+    for note in dataset.notes:
+        console.print(note)
     if dataset.labels is not None:
         values, counts = np.unique(dataset.labels, return_counts=True)
         pairs = zip(values, counts, strict=True)

@@ -14,14 +14,18 @@ class Dataset(NamedTuple):
     """Images with their labels and the name of their source.
 
     Attributes:
-      images: [N, H, W, C], float32 in low..high or uint8 in 0..255.
+      images: [N, H, W, C] with C = 1 or 3, float32 in low..high or uint8 in 0..255.
       labels: int32 [N], or None where the source has none.
       name: the name that was asked for, or the name of the file or folder.
+      notes: what was left out, and what the source was taken for, a line each.
+      files: the path of each image within its folder or zip; empty where images have no files.
     """
 
     images: np.ndarray
     labels: np.ndarray | None
     name: str
+    notes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 def scale(images: ArrayT, low: float, high: float) -> ArrayT:

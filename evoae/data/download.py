@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from evoae.data import idx
+from evoae.data.cache import cache_folder
 from evoae.data.catalogue import DatasetInfo
 from evoae.data.npz import read_npz
 
@@ -30,7 +31,7 @@ def read_cached(
     info: DatasetInfo, split: str, cache_dir: str | os.PathLike[str] | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Reads a split of a data set from the cache, which is made first where it is not there."""
-    folder = Path(cache_dir or os.environ.get("EVOAE_CACHE") or "~/.cache/evoae").expanduser()
+    folder = cache_folder(cache_dir)
     path = folder / f"{info.name}.npz"
     if path.exists():
         try:

@@ -1,50 +1,96 @@
-"""IDX, the format in which MNIST is published: plain or gzip."""
+"""IDX, the format in which MNIST and its family are published: plain or gzip."""
 
 import gzip
 import math
+import re
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from evoae.files import open_file
+from evoae.data.contents import Entry, open_contents
 
 PREFIXES = {"train": "train", "test": "t10k"}
 KINDS = ("images-idx3", "labels-idx1")
+_SPLITS = {"train": ("train",), "test": ("t10k", "test")}
+# "train-images.idx3-ubyte" is what some archives make of the name; QMNIST has other labels.
+_NAME = re.compile(
+    r"(?:(?P<set>.+)-)?(?P<split>train|t10k|test)-"
+    r"(?P<kind>images[-.]idx3-ubyte|labels[-.]idx1-ubyte|labels-idx2-int)(?:\.gz)?"
+)
 _PART = 2**20  # bytes read at a time
 
 
-def is_idx_folder(folder: Path) -> bool:
-    """Tells whether the folder holds image files under MNIST's names."""
-    return any(_find(folder, prefix, "images-idx3") for prefix in PREFIXES.values())
+def sets_in(entries: Sequence[Entry]) -> list[str]:
+    """The sets of which there are images, by what stands before "train" or "t10k"; "" for MNIST's.
+
+    A set is that of EMNIST or QMNIST, such as "emnist-letters".
+    """
+    found = (_NAME.fullmatch(entry.parts[-1]) for entry in entries)
+    return sorted({its["set"] or "" for its in found if its and its["kind"].startswith("images")})
 
 
-def read_folder(folder: Path, split: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Reads the images, uint8 [N, H, W, 1], and the labels, uint8 [N] if present, of a split."""
-    prefix = PREFIXES[split]
-    images_path = _find(folder, prefix, "images-idx3")
-    if images_path is None:
+def set_of(name: str) -> str | None:
+    """The set of a file, by its name; None where it holds no images in IDX."""
+    found = _NAME.fullmatch(name)
+    return found["set"] or "" if found and found["kind"].startswith("images") else None
+
+
+def read_folder(
+    folder: Path, split: str
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.integer] | None]:
+    """The images and labels of a folder with MNIST's files, as `read_set` has them."""
+    with open_contents(folder) as contents:
+        return read_set(contents.entries, "", folder, split)[:2]
+
+
+def read_set(
+    entries: Sequence[Entry], name: str, path: Path, split: str
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.integer] | None, tuple[str, ...]]:
+    """The images, uint8 [N, H, W, 1], the labels, [N] if present, and notes of a split of a set.
+
+    The images of EMNIST are transposed in its files, and set right.
+    """
+    images = _find(entries, name, split, "images")
+    if images is None:
+        prefix = f"{name}-{_SPLITS[split][-1]}" if name else PREFIXES[split]
         raise ValueError(
-            f"split={split!r}: {folder} has no file {prefix}-images-idx3-ubyte, plain or .gz"
+            f"split={split!r}: {path} has no file {prefix}-images-idx3-ubyte, plain or .gz"
         )
-    labels_path = _find(folder, prefix, "labels-idx1")
-    labels = None if labels_path is None else _read(labels_path, 1, "labels")
-    return _read(images_path, 3, "images")[..., None], labels
+    labels = _find(entries, name, split, "labels")
+    pixels = _read(images, 3, "images")
+    notes: tuple[str, ...] = ()
+    if name.startswith("emnist"):
+        pixels, notes = pixels.swapaxes(1, 2), ("EMNIST's images are transposed, and set right",)
+    return pixels[..., None], None if labels is None else _read_labels(labels), notes
 
 
-def _find(folder: Path, prefix: str, kind: str) -> Path | None:
-    """The file of one kind; "train-images.idx3-ubyte" is what some archives make of the name."""
-    names = (f"{prefix}-{kind}-ubyte", f"{prefix}-{kind.replace('-', '.')}-ubyte")
-    paths = (folder / f"{name}{ending}" for name in names for ending in ("", ".gz"))
-    return next((path for path in paths if path.exists()), None)
+def _find(entries: Sequence[Entry], name: str, split: str, kind: str) -> Entry | None:
+    """The file of one kind, a plain one before one that is packed."""
+    found = []
+    for entry in entries:
+        its = _NAME.fullmatch(entry.parts[-1])
+        if its and (its["set"] or "") == name and its["split"] in _SPLITS[split]:
+            found += [entry] if its["kind"].startswith(kind) else []
+    return min(found, key=lambda entry: entry.parts[-1].endswith(".gz"), default=None)
 
 
-def _read(path: Path, num_dimensions: int, kind: str) -> np.ndarray:
-    # Two zero bytes, the element type (8: unsigned byte), the number of dimensions.
-    magic = 0x800 + num_dimensions
+def _read_labels(entry: Entry) -> npt.NDArray[np.integer]:
+    if "idx2-int" in entry.parts[-1]:  # QMNIST's, of which the first column is the class
+        values = _read(entry, 2, "labels", itemsize=4)
+        return values.view(">i4")[..., 0].astype(np.int32)
+    return _read(entry, 1, "labels")
+
+
+def _read(entry: Entry, num_dimensions: int, kind: str, itemsize: int = 1) -> npt.NDArray[np.uint8]:
+    # Two zero bytes, the element type (8: unsigned byte, 12: int), the number of dimensions.
+    magic = (0x800 if itemsize == 1 else 0xC00) + num_dimensions
     header_size = 4 * (1 + num_dimensions)
-    with open_file(path) as file:
+    path = entry.where
+    with entry.open() as file:
         # The content decides, not the name: browsers unpack .gz files and keep the suffix.
         stream = gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == b"\x1f\x8b" else file
         try:
@@ -57,7 +103,7 @@ def _read(path: Path, num_dimensions: int, kind: str) -> np.ndarray:
             if len(header) < header_size:
                 raise ValueError(f"{path} is truncated: {len(header)} bytes, no whole IDX header")
             shape = struct.unpack(f">{num_dimensions}I", header[4:])
-            size, content = math.prod(shape), bytearray()
+            size, content = itemsize * math.prod(shape), bytearray()
             # No more than the header says and one byte: a small archive may hold a disk of zeros.
             while part := stream.read(min(_PART, size + 1 - len(content))):
                 content += part
@@ -69,4 +115,4 @@ def _read(path: Path, num_dimensions: int, kind: str) -> np.ndarray:
             f"{path} is truncated or damaged: {header_size + len(content)} bytes{more}, but its "
             f"header says {header_size + size}"
         )
-    return np.frombuffer(content, np.uint8).reshape(shape)
+    return np.frombuffer(content, np.uint8).reshape(*shape[:-1], shape[-1] * itemsize)

@@ -1,111 +1,202 @@
-"""A folder of pictures: PNG or JPEG."""
+"""One picture as pixels, of whatever Pillow reads."""
 
-from pathlib import Path
+import contextlib
+import io
+import struct
+import threading
+import zlib
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from evoae.files import in_short, open_file
+from evoae.files import in_short
 
-_READ = (".png", ".jpg", ".jpeg")
-_OTHERS = (".bmp", ".gif", ".tif", ".tiff", ".webp", ".heic", ".jfif", ".pgm", ".ppm")
-_SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation"}
+# What is read, with the endings of its files; none of it runs a program, as PostScript does
+_FORMATS = {
+    "PNG": (".png", ".apng"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "WEBP": (".webp",),
+    "BMP": (".bmp", ".dib"),
+    "TIFF": (".tif", ".tiff"),
+    "GIF": (".gif",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "JPEG2000": (".jp2", ".j2k", ".jpx"),
+    "AVIF": (".avif",),
+}
+SUFFIXES = frozenset(suffix for suffixes in _FORMATS.values() for suffix in suffixes)
+NOT_READ = frozenset((".heic", ".heif"))  # pictures of phones, which Pillow does not read
+_MOST_PIXELS = 2**26
+LARGE = 2**23  # pixels, or bytes of a file, that are read while no other large one is
+one_large = threading.RLock()
+_MANY_COPIES = ("WEBP", "JPEG2000", "AVIF")  # decoders that hold an image several times
+_GREY, _WIDE = ("1", "L", "LA", "La"), ("I", "I;16", "I;16L", "I;16B", "I;16N")
+_COLOURED = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
+# What sets a picture upright, by what EXIF calls its orientation
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+
+Background = Literal["white", "black"]
+Pixels = npt.NDArray[np.uint8]
 
 
-def read_picture_folder(folder: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """Reads the images, uint8 [N, H, W, 1 or 3], in the order of their names.
+class Form(NamedTuple):
+    """What is made of pictures."""
 
-    Images in sub-folders have their sub-folder as label: its name where all names are different
-    numbers, otherwise its place among the names. Images in the folder itself have none. What is
-    hidden or no picture is left out; a picture that cannot be taken is an error.
+    size: int | None = None  # the height and width; None keeps them
+    channels: int | None = None  # 1 or 3; None keeps grey ones grey
+    background: Background = "white"  # where a picture is transparent
+
+
+class Picture(NamedTuple):
+    """A picture that was read."""
+
+    pixels: Pixels  # [H, W, 1 or 3]
+    # What was done: "turned", "transparent", "wide" (16 bits), "cmyk", "frames", "enlarged"
+    marks: tuple[str, ...]
+
+
+def decode(content: bytes, where: str, form: Form) -> Picture:
+    """The pixels of a picture in the bytes of its file.
+
+    Raises:
+      ValueError: Pillow cannot read it, or it is too large, or of a kind that has no grey values or
+        colours of 8 or 16 bits.
     """
-    files = _pictures(folder)
-    if not files:
-        names = sorted(path.name for path in folder.iterdir())
-        found = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    image = open_picture(content, where)
+    if image.format in ("JPEG", "MPO") and form.size is not None:
+        image.draft(None, (2 * form.size, 2 * form.size))  # decoded at a half to an eighth
+    number, most = image.width * image.height, _MOST_PIXELS
+    most //= 2 if image.format in _MANY_COPIES else 1
+    if number > most:
         raise ValueError(
-            f"{folder} has neither PNG or JPEG images nor IDX files named train-images-idx3-ubyte; "
-            f"it has {found or 'nothing'}"
+            f"{where} has {image.width}x{image.height} pixels; a {image.format} may have {most:,}"
         )
-    loose = [file for file in files if file.parent == folder]
-    within = [file for file in files if file.parent != folder]
-    deep = [file for file in within if file.parent.parent != folder]
-    if deep:
-        raise ValueError(
-            f"images must be in {folder} or in one level of sub-folders, their classes; "
-            f"got {deep[0]}"
-        )
-    if loose and within:
-        raise ValueError(
-            f"{folder} has images both in itself ({loose[0].name}) and in sub-folders "
-            f"({within[0].parent.name}), of which only one is allowed"
-        )
-    return _read_all(files), _labels(within) if within else None
+    if image.mode not in (*_GREY, *_WIDE, *_COLOURED):
+        raise ValueError(f"{where} must be grey, RGB or CMYK of 8 or 16 bits, got {image.mode}")
+    with one_large if number > LARGE else contextlib.nullcontext():
+        try:
+            if image.format == "PNG":
+                _check_png(content)
+            image, marks = _upright(image, form)  # what it was is freed
+            pixels = np.asarray(image)
+        except Exception as error:  # damaged ones make Pillow raise almost anything
+            raise ValueError(f"{where} cannot be read as an image: {in_short(error)}") from error
+    return Picture(pixels if pixels.ndim == 3 else pixels[..., None], tuple(marks))
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """All pictures in a folder and below, but for hidden ones."""
-    found = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in (*_READ, *_OTHERS)
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and not path.is_dir()
-    )
-    others = [path for path in found if path.suffix.lower() in _OTHERS]
-    if others:
-        raise ValueError(f"images must be PNG or JPEG files, got {others[0]}; save it as .png")
-    return found
-
-
-def _labels(files: list[Path]) -> np.ndarray:
-    names = sorted({file.parent.name for file in files})
-    if {name.lower() for name in names} <= _SPLITS:
-        raise ValueError(
-            f"sub-folders must be classes, got the splits {', '.join(names)}; "
-            f"load one of them: {files[0].parent}"
-        )
-    labels = {name: place for place, name in enumerate(names)}
-    if all(name.isdecimal() for name in names) and len({int(name) for name in names}) == len(names):
-        labels = {name: int(name) for name in names}
-        largest = np.iinfo(np.int32).max
-        if beyond := [name for name in names if labels[name] > largest]:
-            raise ValueError(
-                f"sub-folders must be classes: names, or numbers up to {largest}; got {beyond[0]}"
-            )
-    return np.array([labels[file.parent.name] for file in files])
-
-
-def _read_all(files: list[Path]) -> np.ndarray:
-    images = [_read(file) for file in files]
-    for file, image in zip(files, images, strict=True):
-        if image.shape != images[0].shape:
-            raise ValueError(
-                f"images must all have one size and mode: {file} is {_describe(image)}, "
-                f"{files[0]} is {_describe(images[0])}"
-            )
-    return np.stack(images)
-
-
-def _read(file: Path) -> np.ndarray:
-    """One picture; what a mode holds beyond 8-bit grey or RGB is dropped only if it is nothing."""
+def _upright(image: Any, form: Form) -> tuple[Any, list[str]]:
+    """The picture upright and opaque, L or RGB, in the form that is wanted; and its marks."""
     from PIL import Image
 
-    with open_file(file) as opened:
-        try:
-            with Image.open(opened, formats=["PNG", "JPEG"]) as image:
-                mode = image.mode
-                pixels = np.asarray(image.convert({"1": "L", "P": "RGBA"}.get(mode, mode)))
-        except Exception as error:  # damaged ones make Pillow raise almost anything
-            raise ValueError(f"{file} is not a readable PNG or JPEG: {in_short(error)}") from error
-    if mode in ("P", "LA", "RGBA"):
-        if (pixels[..., -1] < 255).any():
-            raise ValueError(f"{file} must be opaque, it has transparent pixels (mode {mode})")
-        pixels = pixels[..., :-1]
-    elif mode not in ("1", "L", "RGB"):
-        raise ValueError(f"{file} must be 8-bit grey (L) or RGB, got mode {mode}")
-    return pixels if pixels.ndim == 3 else pixels[..., None]
+    marks = ["cmyk"] if image.mode == "CMYK" else []
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
+        marks.append("frames")
+    # A PNG has it perhaps behind its pixels, and a TIFF is turned by Pillow when it is loaded.
+    was_turned = image.format != "PNG" and orientation(image) != 1
+    image.load()
+    turn = orientation(image)
+    marks += ["turned"] if was_turned or turn != 1 else []
+    image = image if turn == 1 else image.transpose(Image.Transpose[_TURNS[turn]])
+    if image.mode in _WIDE:
+        marks.append("wide")
+        image = _narrowed(image)
+    image = _plain(image)
+    if form.size is not None:
+        marks += ["enlarged"] if min(image.size) < form.size else []
+        image = fit(image, form.size)
+    if image.mode in ("LA", "RGBA"):
+        alpha = image.getchannel("A")
+        marks += ["transparent"] if alpha.getextrema()[0] < 255 else []
+        opaque = image.mode.removesuffix("A")
+        under = Image.new(opaque, image.size, form.background)
+        under.paste(image, mask=alpha)
+        image = under
+    if form.channels is not None:
+        image = image.convert("L" if form.channels == 1 else "RGB")
+    return image, marks
 
 
-def _describe(image: np.ndarray) -> str:
-    height, width, channels = image.shape
-    return f"{width}x{height} {'grey' if channels == 1 else 'RGB'}"
+def open_picture(content: bytes, where: str) -> Any:
+    """A picture of which the header alone is read.
+
+    Raises:
+      ValueError: Pillow does not know it.
+    """
+    from PIL import Image
+
+    Image.init()
+    known = [name for name in _FORMATS if name in Image.OPEN]
+    try:
+        return Image.open(io.BytesIO(content), formats=known)
+    except Exception as error:  # damaged ones make Pillow raise almost anything
+        short = in_short(error).replace(repr(io.BytesIO)[8:-2], "")
+        if "cannot identify" in short:
+            short = f"it is none of {', '.join(known)}"
+        raise ValueError(f"{where} cannot be read as an image: {short}") from error
+
+
+def orientation(image: Any) -> int:
+    """How EXIF says that a picture is turned: 1, which is not at all, to 8."""
+    try:
+        found = image.getexif().get(0x0112, 1)
+    except Exception:  # damaged EXIF tells nothing, and pixels are there without it
+        return 1
+    return found if found in _TURNS else 1
+
+
+def fit(image: Any, size: int) -> Any:
+    """A picture resized until its shorter side is `size`, and cropped to the centre."""
+    from PIL import Image
+
+    if image.size == (size, size):
+        return image
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    box = (left, top, left + side, top + side)
+    return image.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
+
+
+def _plain(image: Any) -> Any:
+    """The same colours in one of the modes L, LA, RGB and RGBA."""
+    alpha = "A" if image.has_transparency_data else ""
+    if image.mode in _GREY or (image.mode == "P" and _is_grey(image.getpalette())):
+        wanted = f"L{alpha}"
+    else:
+        wanted = f"RGB{alpha}"
+    return image if image.mode == wanted else image.convert(wanted)
+
+
+def _is_grey(palette: list[int] | None) -> bool:
+    colours = np.reshape(palette or [], (-1, 3))
+    return bool((colours == colours[:, :1]).all())
+
+
+def _narrowed(image: Any) -> Any:
+    """Values of 0..65535 as 0..255, rounded."""
+    from PIL import Image
+
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError(f"its values must be from 0 to 65535, got {values.min()}..{values.max()}")
+    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+
+
+def _check_png(content: bytes) -> None:
+    """Raises a `ValueError` where pixels of a PNG do not have their checksum; Pillow skips it."""
+    view, place = memoryview(content), 8
+    while place + 12 <= len(content):
+        length, kind = struct.unpack(">I4s", view[place : place + 8])
+        stop = place + 8 + length
+        if kind == b"IDAT":
+            checksum = struct.pack(">I", zlib.crc32(view[place + 4 : stop]))
+            if checksum != view[stop : stop + 4]:
+                raise ValueError("a part of it has a wrong checksum")
+        place = stop + 4

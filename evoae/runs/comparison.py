@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evoae import data
 from evoae.fitness.baselines import compute_baselines, compute_pca_error
 from evoae.models import Autoencoder
 from evoae.report.comparison import Course, draw_comparison
@@ -26,7 +25,7 @@ from evoae.runs.levenberg_marquardt import levenberg_marquardt_of
 from evoae.runs.measuring import DENOISING, measure_by_level, measure_error, measure_input_error
 from evoae.runs.observers.progress_bar import ProgressBar
 from evoae.runs.paths import check_free, new_folder, settings_of, write_settings, writing
-from evoae.runs.task import Images, Task, prepare, to_floats
+from evoae.runs.task import Images, Task, load_split, prepare, to_floats
 from evoae.trees import take
 from evoae.types import Params
 
@@ -98,7 +97,7 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
         raise ValueError(f"log must be left out of a comparison, got {config.log}")
     console = new_console(quiet=not progress)
     check_free(config.out)
-    task = prepare(config)
+    task = prepare(config, progress=progress)
     config = task.config
     tested, missing = _test_images(config.data)
     print_start(console, task, _yardsticks(task, task.images))
@@ -160,7 +159,7 @@ def _test_images(config: DataConfig) -> tuple[Images | None, str]:
     if config.split == "test" or config.digit is not None:
         return None, "data.split and data.digit leave none"
     try:
-        return data.load(config.source, split="test", dtype="uint8").images, ""
+        return load_split(config, "test").images, ""
     except ValueError as error:
         return None, str(error)
 

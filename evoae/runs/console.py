@@ -4,8 +4,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy.typing as npt
 from rich.console import Console
 
+from evoae.data.reading import count_images
 from evoae.engine.versions import device, unused_accelerator
 from evoae.report.words import (
     COLLAPSED,
@@ -27,12 +29,14 @@ def new_console(*, quiet: bool) -> Console:
 
 def print_start(console: Console, task: Task, baselines: Mapping[str, float]) -> None:
     """Prints the device, the data, the model and the errors to beat, by name."""
-    config, (number, height, width, _) = task.config, task.images.shape
+    config = task.config
     console.print(f"device       {device()}")
     if unused := unused_accelerator():
         console.print(f"warning      {unused}", style="yellow")
-    images = "1 image" if number == 1 else f"{number:,} images"
-    console.print(f"data         {config.data.source}: {images} of {height}x{width}")
+    images = count_images(len(task.images))
+    console.print(f"data         {config.data.source}: {images} of {describe_size(task.images)}")
+    for note in task.notes:
+        console.print(f"             {note}")
     num_weights, num_genes = size(task.decoder.like), size(task.state.best)
     genes = "" if num_genes == num_weights else f" from {num_genes:,} genes"
     kind = "" if config.kl_weight is None else ", variational"
@@ -41,6 +45,18 @@ def print_start(console: Console, task: Task, baselines: Mapping[str, float]) ->
     console.print(f"model        {config.model_name}{kind}: {num_weights:,} weights{genes}")
     errors = ", ".join(f"{name} {value:.4f}" for name, value in baselines.items()) or "none"
     console.print(f"baselines    {errors} ({config.error_name})")
+
+
+def describe_size(images: npt.NDArray[Any]) -> str:
+    """The size of images [N, H, W, C], and whether they have colours.
+
+    >>> import numpy as np
+    >>> describe_size(np.zeros((5, 28, 30, 1), np.uint8)), describe_size(np.zeros((5, 8, 8, 3)))
+    ('28x30 grey', '8x8 RGB')
+    """
+    _, height, width, channels = images.shape
+    colour = {1: "grey", 3: "RGB"}.get(channels, f"x {channels} channels")
+    return f"{height}x{width} {colour}"
 
 
 def print_end(console: Console, result: Result, numbers: Mapping[str, Any]) -> None:

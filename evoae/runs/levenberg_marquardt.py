@@ -50,8 +50,9 @@ def levenberg_marquardt_of(task: Task, seconds: float) -> Task | None:
     """
     config, fitness = task.config, task.fitness
     params = jax.eval_shape(task.model.init, jax.random.key(0), task.pixels(1))["params"]
-    readable = isinstance(fitness, Reconstruction) and fitness.has_readable_outputs
-    if not (readable and config.same_data) or (size := trees.size(params)) > MOST_WEIGHTS:
+    if not (isinstance(fitness, Reconstruction) and fitness.has_readable_outputs):
+        return None
+    if not config.same_data or (size := trees.size(params)) > MOST_WEIGHTS:
         return None
     search = LeastSquares(size, size)
     settings: dict[str, Any] = {

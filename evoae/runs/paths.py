@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae import data
-from evoae.data.loading import check_labels, stretched
+from evoae.data.loading import check_labels, find_path
+from evoae.data.pixels import stretched
 from evoae.engine.versions import environment
 from evoae.files import in_short, open_file, read_arrays, user_path
 from evoae.report.output_files import replacing
@@ -152,7 +153,10 @@ def portable(config: RunConfig) -> RunConfig:
     source = config.data.source
     if source in {info.name for info in data.available()}:
         return config
-    path = user_path(source).absolute()
+    try:
+        path = find_path(source).absolute()
+    except (OSError, ValueError):  # what is not there is said by who reads it
+        path = user_path(source).absolute()
     if config.out is not None and path == Path(config.out).absolute() / IMAGES:
         return _with_source(config, IMAGES)  # so that the folder may be moved
     return _with_source(config, str(path))
@@ -171,6 +175,11 @@ def check_dataset(
       ValueError: images that are not uint8 or floats in data.low..data.high, or labels that are not
         one integer or name an image.
     """
+    if config.size is not None or config.channels is not None:
+        raise ValueError(
+            "data.size and data.channels must be None for images of your own, which are taken as "
+            f"they are; got {config.size} and {config.channels}"
+        )
     pixels = np.asarray(images)
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8)

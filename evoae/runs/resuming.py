@@ -53,6 +53,7 @@ def take_up(
     minutes: float | None = None,
     chunk_size: int | None = None,
     num_devices: int | None = None,
+    progress: bool = False,
 ) -> Start:
     """Reads the newest checkpoint of a run that is whole; the arguments are those of `resume`.
 
@@ -71,7 +72,7 @@ def take_up(
     if num_devices is not None:
         config = dataclasses.replace(config, num_devices=num_devices)
     if not any((folder / CHECKPOINTS).glob("[0-9]*")) and not (folder / METRICS).exists():
-        return Start(prepare(config))
+        return Start(prepare(config, progress=progress))
     found, reasons = checkpoint.newest(
         folder / CHECKPOINTS, lambda candidate: _check(candidate, config, given)
     )
@@ -86,7 +87,7 @@ def take_up(
         raise ValueError(
             f"minutes must be at least {seconds / 60:.2f}, which the run has taken; got {minutes}"
         )
-    task = prepare(config)
+    task = prepare(config, progress=progress)
     if identity_of(task.images) != found.record["images"]:
         raise ValueError(
             f"data.source: {config.data.source!r} no longer has the images with which the run in "

@@ -121,7 +121,8 @@ def sweep(
     settled |= lasting.to_json()
     begun_before = _is_same(config.out, settled)
     for places in programs:
-        prepare(points.configs[places[0]])  # what does not fit is said before anything runs
+        # What does not fit is said before anything runs.
+        prepare(points.configs[places[0]], progress=progress)
     if begun_before:
         folder = cast(Path, config.out)
     else:

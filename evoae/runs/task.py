@@ -27,6 +27,7 @@ from evoae.runs.clock import BLOCK_SIZE, Clock, Pace
 from evoae.runs.config import DataConfig, ModelConfig, RunConfig
 from evoae.runs.loop import Advance
 from evoae.runs.paths import IMAGES, read_images
+from evoae.runs.reading_bar import reading_bar
 from evoae.runs.weight_files import load_weights, structured_as
 from evoae.strategies import Stacked
 from evoae.types import FitnessFn, Genotype, Info, Params
@@ -53,6 +54,7 @@ class Task(NamedTuple):
     key: jax.Array  # the randomness of the search
     state: Any  # the first one of the strategy
     population_size: int  # candidates a generation
+    notes: tuple[str, ...]  # what the images' source was taken for, a line each
 
     @property
     def encoded(self) -> bool:
@@ -80,8 +82,15 @@ def _decoded(decoder: Decoder, genotype: Genotype) -> Params:
     return decoder(genotype)
 
 
-def prepare(config: RunConfig, dataset: data.Dataset | None = None) -> Task:
+def prepare(
+    config: RunConfig, dataset: data.Dataset | None = None, *, progress: bool = False
+) -> Task:
     """Loads the images, unless they are given, and makes the first state.
+
+    Args:
+      config: the settings.
+      dataset: the images, where they are given.
+      progress: show a bar while many images are read.
 
     Raises:
       ValueError: settings and images that do not fit together, or into memory.
@@ -92,7 +101,7 @@ def prepare(config: RunConfig, dataset: data.Dataset | None = None) -> Task:
     >>> task.images.shape, task.population_size
     ((10, 28, 28, 1), 20)
     """
-    dataset = dataset or load_dataset(config.data, config.out)
+    dataset = dataset or load_dataset(config.data, config.out, progress=progress)
     images, labels, validation = _parts(config, dataset)
     if config.batch_size is not None and config.batch_size > len(images):
         raise ValueError(
@@ -133,6 +142,7 @@ def prepare(config: RunConfig, dataset: data.Dataset | None = None) -> Task:
         key=key,
         state=state,
         population_size=population.parent_ids.shape[0],
+        notes=dataset.notes,
     )
     check_memory(memory_of(task))
     key, state = begin()
@@ -218,7 +228,7 @@ def _first_genotype(
 
 def _parts(config: RunConfig, dataset: data.Dataset) -> tuple[Images, Images | None, Images]:
     """The images to learn, their labels, and the images that are kept out."""
-    images, labels, _ = dataset
+    images, labels = dataset.images, dataset.labels
     number = config.data.num_validation
     if number is None:
         number = 0 if config.batch_size is None else min(MOST_VALIDATION, len(images) // 10)
@@ -230,7 +240,9 @@ def _parts(config: RunConfig, dataset: data.Dataset) -> tuple[Images, Images | N
     return images[:count], labels if labels is None else labels[:count], images[count:]
 
 
-def load_dataset(config: DataConfig, folder: Path | None = None) -> data.Dataset:
+def load_dataset(
+    config: DataConfig, folder: Path | None = None, *, progress: bool = False
+) -> data.Dataset:
     """The images of a source as uint8; those that a run's folder keeps as they are.
 
     Raises:
@@ -239,9 +251,7 @@ def load_dataset(config: DataConfig, folder: Path | None = None) -> data.Dataset
     """
     if folder is not None and Path(config.source) == Path(folder) / IMAGES:
         return read_images(Path(config.source), config)
-    dataset = data.load(
-        config.source, split=config.split, dtype="uint8", num_samples=config.num_samples
-    )
+    dataset = load_split(config, config.split, progress=progress)
     if config.digit is None:
         return dataset
     labels = [] if dataset.labels is None else dataset.labels.tolist()
@@ -252,8 +262,26 @@ def load_dataset(config: DataConfig, folder: Path | None = None) -> data.Dataset
         )
     chosen = np.array([labels.index(config.digit)])
     return dataset._replace(
-        images=dataset.images[chosen], labels=np.array([config.digit], np.int32)
+        images=dataset.images[chosen],
+        labels=np.array([config.digit], np.int32),
+        files=tuple(dataset.files[place] for place in chosen if dataset.files),
     )
+
+
+def load_split(config: DataConfig, split: str, *, progress: bool = False) -> data.Dataset:
+    """The images of a split, uint8, in the form that the settings ask for."""
+    with reading_bar(show=progress) as move:
+        return data.load(
+            config.source,
+            split=split,
+            dtype="uint8",
+            num_samples=config.num_samples if split == config.split else None,
+            size=config.size,
+            channels=config.channels,
+            background=config.background,
+            cache=config.cache,
+            progress=move,
+        )
 
 
 def memory_of(task: Task) -> Memory:

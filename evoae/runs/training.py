@@ -100,7 +100,7 @@ def train(
         return _follow(Start(prepare(config, given)))
     check_free(config.out)
     packages = load_trackers(config.log)
-    task = prepare(config, given)
+    task = prepare(config, given, progress=progress)
     path = new_folder(config.out, config.preset)
     with locked(path / CHECKPOINTS):
         if (path / CONFIG).exists():  # of a run that began at the same time
@@ -177,6 +177,7 @@ def resume(
             minutes=minutes,
             chunk_size=chunk_size,
             num_devices=num_devices,
+            progress=progress,
         )
         share_start(start)
         for text in start.warnings:

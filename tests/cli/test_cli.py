@@ -265,7 +265,7 @@ def test_presets_and_data_are_listed(capsys):
 def test_data_are_described(capsys):
     assert main(["data", "mnist-mini", "--split", "test"]) == 0
     output = capsys.readouterr().out
-    assert "mnist-mini, test: 1,000 images, 28x28, grey" in output
+    assert "mnist-mini, test: 1,000 images of 28x28 grey" in output
     assert "0 (85)" in output
     assert "CC BY-SA 3.0" in output
 

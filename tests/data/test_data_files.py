@@ -1,15 +1,14 @@
-"""Local files: IDX, NPZ, NPY, PNG and JPEG, whole and broken."""
+"""Local files of arrays: IDX, NPZ and NPY, whole and broken."""
 
 import gzip
 import os
 import struct
 import sys
 import threading
-import zlib
+import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import evoae.data
 
@@ -62,9 +61,10 @@ def test_nothing_at_the_path(tmp_path):
 
 
 def test_an_empty_folder(tmp_path):
-    fails(tmp_path, tmp_path, "neither PNG or JPEG images nor IDX files", "it has nothing")
-    (tmp_path / "qmnist-train-images-idx3-ubyte").touch()
-    fails(tmp_path, "named train-images-idx3-ubyte; it has qmnist-train-images-idx3-ubyte")
+    fails(tmp_path, tmp_path, "neither images that Pillow reads", "IDX files", "it has nothing")
+    (tmp_path / "mnist-train-images").touch()
+    (tmp_path / ".hidden.png").touch()
+    fails(tmp_path, "named train-images-idx3-ubyte; it has mnist-train-images and 1 hidden")
 
 
 def test_a_file_of_another_kind(tmp_path):
@@ -206,8 +206,11 @@ def test_npz_with_plain_keys(tmp_path):
             {"pictures": IMAGES, "others": IMAGES},
             ["x_train", "train_images", "images", "['others', 'pictures']"],
         ),
-        ({"images": IMAGES / 255}, ["images must be uint8", "float64 [6, 5, 4]", "by 255"]),
-        ({"images": IMAGES.astype(np.int64)}, ["images must be uint8", "int64"]),
+        ({"images": IMAGES / 255 - 2}, ["or floats in 0..1, -1..1 or 0..255", "in -2..-1"]),
+        ({"images": np.full((2, 5, 4), np.nan)}, ["floats in 0..1", "nan"]),
+        ({"images": IMAGES.astype(np.int64) * 1_000}, ["of 8 or 16 bits", "int64 in"]),
+        ({"images": IMAGES.astype(np.complex64)}, ["images must be numbers", "complex64"]),
+        ({"images": np.zeros((2, 5, 4, 2), np.uint8)}, ["C = 1 or 3", "[2, 5, 4, 2]"]),
         ({"images": IMAGES[0]}, ["[N, H, W]", "[5, 4]"]),
         ({"images": IMAGES[:0]}, ["not empty", "[0, 5, 4]"]),
         ({"images": IMAGES, "labels": LABELS[:5]}, ["labels must be 6 integers", "[5]"]),
@@ -217,7 +220,7 @@ def test_npz_with_plain_keys(tmp_path):
             {"images": IMAGES, "labels": LABELS + np.int64(2**40)},
             ["to 2147483647", "1099511627785"],
         ),
-        ({"images": IMAGES.astype(object)}, ["damaged", "allow_pickle"]),
+        ({"images": IMAGES.astype(object)}, ["damaged", "pickled objects"]),
     ],
 )
 def test_npz_of_the_wrong_kind(tmp_path, arrays, words):
@@ -312,144 +315,166 @@ def test_a_single_array_is_no_npz(tmp_path):
     fails(tmp_path / "array.npz", "not an .npz file")
 
 
-# PNG
+# What arrays are taken for
 
 
-def test_png_folder_in_the_order_of_names(tmp_path):
-    for place in (4, 0, 2):
-        Image.fromarray(IMAGES[place]).save(tmp_path / f"image-{place}.png")
-    (tmp_path / "README.txt").write_text("left out, as this is no .png file")
-    (tmp_path / "._image-0.png").write_text("left out, as it is hidden")
-    dataset = evoae.data.load(tmp_path, dtype="uint8")
-    np.testing.assert_array_equal(dataset.images, IMAGES[[0, 2, 4], ..., None])
-    assert dataset.labels is None
-    fails(tmp_path, "split='test'", "'train' only", split="test")
-
-
-def test_png_colours(tmp_path):
-    colours = np.stack([IMAGES[0], IMAGES[1], IMAGES[2]], axis=-1)
-    Image.fromarray(colours).save(tmp_path / "a.PNG")
-    np.testing.assert_array_equal(evoae.data.load(tmp_path, dtype="uint8").images, colours[None])
+def taken(path, array, **arguments):
+    """The images, uint8, and the notes of an array in a file."""
+    np.save(path / "a.npy", array)
+    dataset = evoae.data.load(path / "a.npy", dtype="uint8", **arguments)
+    return dataset.images, dataset.notes
 
 
 @pytest.mark.parametrize(
-    ("names", "expected"), [(("cat", "dog"), [0, 0, 1]), (("3", "10"), [10, 3, 3])]
-)
-def test_png_subfolders_are_classes(tmp_path, names, expected):
-    for name, places in zip(names, ((0, 1), (2,)), strict=True):
-        (tmp_path / name).mkdir()
-        for place in places:
-            Image.fromarray(IMAGES[place]).save(tmp_path / name / f"{place}.png")
-    dataset = evoae.data.load(tmp_path, dtype="uint8")
-    assert dataset.labels.tolist() == expected
-    order = [0, 1, 2] if names[0] == "cat" else [2, 0, 1]
-    np.testing.assert_array_equal(dataset.images, IMAGES[order, ..., None])
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
+    ("array", "note"),
     [
-        (("1", "01", "001"), [0, 1, 2]),  # different folders are different labels
-        (("20240115103000", "1"), "20240115103000"),
-        (("9" * 20, "1"), "9" * 20),
-        (("train", "test"), "the splits test, train"),
-        (("val",), "the splits val"),
+        (IMAGES.astype(np.int64), "values: int64 of 0..255"),
+        (IMAGES.astype(np.float32), "values: float32 of 0..255"),
+        (IMAGES / 255, "values: float64 of 0..1, taken as 0..255"),
+        ((IMAGES / 255 * 1.000001).astype(np.float32), "values: float32 of 0..1, taken as 0..255"),
+        (IMAGES / 127.5 - 1, "values: float64 of -1..1, taken as 0..255"),
+        ((IMAGES / 127.5 - 1).astype(np.float16), "values: float16 of -1..1, taken as 0..255"),
+        (IMAGES.astype(np.uint16) * 257, "values: uint16 of 0..65535, taken as 0..255"),
+        (
+            (IMAGES.astype(np.int32) * 257 - 32768).astype(np.int16),
+            "values: int16 of -32768..32767, taken as 0..255",
+        ),
+        (
+            (IMAGES.astype(np.int16) - 128).astype(np.int8),
+            "values: int8 of -128..127, taken as 0..255",
+        ),
     ],
 )
-def test_classes_are_never_merged(tmp_path, names, expected):
-    for name in names:
-        (tmp_path / name).mkdir()
-        Image.fromarray(IMAGES[0]).save(tmp_path / name / "a.png")
-    if isinstance(expected, str):
-        fails(tmp_path, "sub-folders must be classes", expected)
-    else:
-        assert evoae.data.load(tmp_path).labels.tolist() == expected
+def test_values_and_what_they_are_taken_for(tmp_path, array, note):
+    assert IMAGES.min() < 9 < 246 < IMAGES.max()
+    images, notes = taken(tmp_path, array)
+    np.testing.assert_array_equal(images, IMAGES[..., None])
+    assert notes == (note,)
 
 
-def test_png_both_loose_and_in_subfolders(tmp_path):
-    (tmp_path / "cat").mkdir()
-    for folder in (tmp_path, tmp_path / "cat"):
-        Image.fromarray(IMAGES[0]).save(folder / "a.png")
-    fails(tmp_path, tmp_path, "a.png", "cat")
+@pytest.mark.parametrize("kind", [np.uint8, np.int64])
+def test_zeros_and_ones_are_said_to_be_black_and_white(tmp_path, kind):
+    images, notes = taken(tmp_path, (IMAGES > 99).astype(kind))
+    np.testing.assert_array_equal(images[..., 0], np.where(IMAGES > 99, 255, 0))
+    assert len(notes) == 1
+    assert "black and white" in notes[0]
 
 
-def test_png_of_several_sizes(tmp_path):
-    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
-    Image.fromarray(IMAGES[0, :, 1:]).save(tmp_path / "b.png")
-    fails(tmp_path, "one size", "a.png is 4x5 grey", "b.png is 3x5 grey")
+def test_shapes_and_what_they_are_taken_for(tmp_path):
+    colours = np.random.default_rng(1).integers(0, 256, (3, 8, 9, 3), np.uint8)
+    images, notes = taken(tmp_path, np.moveaxis(colours, 3, 1))
+    np.testing.assert_array_equal(images, colours)
+    assert notes == ("channels first: [N, C, H, W]",)
+    images, notes = taken(tmp_path, colours[..., 0][:, None])
+    np.testing.assert_array_equal(images, colours[..., :1])
+    ambiguous = colours[:, :3]  # [3, 3, 9, 3]: channels last, as is usual
+    np.testing.assert_array_equal(taken(tmp_path, ambiguous)[0], ambiguous)
+    images, notes = taken(tmp_path, colours[:, :8, :8, 0].reshape(3, 64))
+    np.testing.assert_array_equal(images, colours[:, :8, :8, :1])
+    assert notes == ("rows of 64 taken as 8x8",)
+    np.save(tmp_path / "a.npy", np.zeros((64, 64), np.uint8))  # rather one image
+    fails(tmp_path / "a.npy", "images must be [N, H, W]", "[64, 64]")
 
 
-def test_png_grey_and_coloured(tmp_path):
-    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
-    Image.fromarray(IMAGES[0]).convert("RGB").save(tmp_path / "b.png")
-    fails(tmp_path, "a.png is 4x5 grey", "b.png is 4x5 RGB")
+def test_arrays_with_a_transparency(tmp_path):
+    array = np.random.default_rng(1).integers(0, 256, (3, 8, 9, 4), np.uint8)
+    array[1:, ..., 3] = 255
+    alpha = array[..., 3:] / 255
+    for background, behind in (("white", 255), ("black", 0)):
+        images, notes = taken(tmp_path, array, background=background)
+        expected = array[..., :3] * alpha + behind * (1 - alpha)
+        assert np.abs(images - expected).max() <= 0.51
+        assert notes == (f"1 image put over {background} where transparent",)
 
 
-def test_png_of_other_modes(tmp_path):
-    grey, colours = Image.fromarray(IMAGES[0]), Image.fromarray(np.stack([IMAGES[0]] * 3, -1))
-    for mode, source in (("LA", grey), ("RGBA", colours), ("P", colours), ("1", grey)):
-        picture = source.convert(mode)
-        picture.save(tmp_path / "a.png")
-        expected = np.asarray(picture.convert("RGB" if source is colours else "L"))
-        images = evoae.data.load(tmp_path, dtype="uint8").images
-        np.testing.assert_array_equal(images[0].squeeze(), expected)
-    for mode in ("LA", "RGBA"):
-        Image.new(mode, (4, 5)).save(tmp_path / "a.png")
-        fails(tmp_path, "a.png must be opaque", mode)
-    Image.new("I;16", (4, 5)).save(tmp_path / "a.png")
-    fails(tmp_path, "a.png", "(L) or RGB", "I;16")
+def test_what_values_mean_is_told_from_all_images(tmp_path):
+    dark_first = np.concatenate([np.zeros((1, 8, 9)), np.full((1, 8, 9), 200.0)])
+    np.save(tmp_path / "a.npy", dark_first)
+    dataset = evoae.data.load(tmp_path / "a.npy", dtype="uint8", num_samples=1)
+    assert dataset.notes == ("values: float64 of 0..255",)
 
 
-def test_png_and_jpeg_together(tmp_path):
-    for place, ending in enumerate(("png", "jpg", "JPEG")):
-        Image.fromarray(np.full((8, 8), 40 * place, np.uint8)).save(tmp_path / f"{place}.{ending}")
-    images = evoae.data.load(tmp_path, dtype="uint8").images
-    assert images[:, 0, 0, 0].tolist() == [0, 40, 80]
+def test_arrays_of_another_size_and_colour(tmp_path):
+    array = np.random.default_rng(1).integers(0, 256, (3, 8, 12), np.uint8)
+    np.save(tmp_path / "a.npy", array)
+    images = evoae.data.load(tmp_path / "a.npy", dtype="uint8", size=8, channels=3).images
+    np.testing.assert_array_equal(images, np.stack([array[..., 2:10]] * 3, -1))
 
 
-@pytest.mark.parametrize("name", ["b.gif", "b.tif", "b.webp", "cat/b.bmp"])
-def test_no_picture_is_left_out_in_silence(tmp_path, name):
-    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
-    (tmp_path / "cat").mkdir()
-    (tmp_path / name).touch()
-    fails(tmp_path, tmp_path / name, "must be PNG or JPEG")
+@pytest.mark.parametrize("keys", [("imgs", "label"), ("X", "y"), ("data", "target")])
+def test_npz_with_the_keys_of_others(tmp_path, keys):
+    np.savez(tmp_path / "a.npz", **dict(zip(keys, (IMAGES, LABELS), strict=True)))
+    same_as_written(evoae.data.load(tmp_path / "a.npz", dtype="uint8"))
 
 
-def test_pictures_too_deep(tmp_path):
-    (tmp_path / "cat/young").mkdir(parents=True)
-    Image.fromarray(IMAGES[0]).save(tmp_path / "cat/young/a.png")
-    fails(tmp_path, "one level of sub-folders", "a.png")
+def test_npz_with_a_test_split_alone(tmp_path):
+    np.savez(tmp_path / "a.npz", x_test=IMAGES)
+    fails(tmp_path / "a.npz", "split='train'", "none of the keys `x_train`", "['x_test']")
+    assert evoae.data.load(tmp_path / "a.npz", split="test").images.shape == (6, 5, 4, 1)
 
 
-def test_png_with_more_pixels_than_pillow_reads(tmp_path):
-    def chunk(kind, content):
-        checksum = struct.pack(">I", zlib.crc32(kind + content))
-        return struct.pack(">I", len(content)) + kind + content + checksum
-
-    header = chunk(b"IHDR", struct.pack(">2I5B", 20_000, 9_000, 8, 0, 0, 0, 0))
-    content = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
-    (tmp_path / "scan.png").write_bytes(content)
-    fails(tmp_path, "scan.png", "180000000 pixels")
+def test_npz_that_would_fill_the_memory(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "a.npz", images=np.zeros((1_000, 32, 32), np.uint8))
+    evoae.data.load(tmp_path / "a.npz")
+    monkeypatch.setattr("evoae.files._MOST_UNPACKED", 2**19)
+    fails(tmp_path / "a.npz", "a damaged .npz file: images.npy has", "would become 1,024,128")
 
 
-def test_png_that_is_another_format(tmp_path):
-    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png", "BMP")
-    fails(tmp_path, "a.png", "not a readable PNG or JPEG")
+# The family of MNIST
 
 
-def test_png_truncated_anywhere(tmp_path):
-    Image.fromarray(IMAGES[0]).save(tmp_path / "a.png")
-    whole = (tmp_path / "a.png").read_bytes()
-    end = whole.index(b"IDAT") + 4
-    for kept in range(len(whole)):
-        (tmp_path / "a.png").write_bytes(whole[:kept])
-        if kept < end:
-            fails(tmp_path, "a.png", "not a readable PNG or JPEG")
-            continue
-        # Behind the pixels come check sums and an end mark, which Pillow can do without.
-        images, message = images_or_error(tmp_path)
-        if images is None:
-            assert "a.png is not a readable PNG or JPEG" in message
-        else:
-            np.testing.assert_array_equal(images, IMAGES[:1, ..., None])
-            assert kept > len(whole) - 24
+def write_family(folder, name, images, labels, prefixes=("train", "test")):
+    folder.mkdir(exist_ok=True)
+    for prefix, part in zip(prefixes, (slice(None), slice(2)), strict=True):
+        for kind, content in (
+            ("images-idx3", idx_images(images[part])),
+            ("labels-idx1", idx_labels(labels[part])),
+        ):
+            file = folder / f"{name}{prefix}-{kind}-ubyte.gz"
+            file.write_bytes(gzip.compress(content))
+
+
+@pytest.mark.parametrize("name", ["balanced", "byclass", "bymerge", "digits", "letters", "mnist"])
+def test_emnist_is_set_right(tmp_path, name):
+    transposed = np.ascontiguousarray(IMAGES.swapaxes(1, 2))  # as its files have them
+    write_family(tmp_path, f"emnist-{name}-", transposed, LABELS)
+    (tmp_path / f"emnist-{name}-mapping.txt").write_text("0 48\n")
+    whole = evoae.data.load(tmp_path, dtype="uint8")
+    same_as_written(whole)
+    assert whole.notes == ("EMNIST's images are transposed, and set right",)
+    test = evoae.data.load(tmp_path, split="test", dtype="uint8")
+    np.testing.assert_array_equal(test.images, IMAGES[:2, ..., None])
+
+
+def test_emnist_in_the_zip_that_is_published(tmp_path):
+    folder = tmp_path / "gzip"
+    write_family(folder, "emnist-letters-", np.ascontiguousarray(IMAGES.swapaxes(1, 2)), LABELS)
+    path = tmp_path / "gzip.zip"
+
+    def pack():
+        with zipfile.ZipFile(path, "w") as archive:
+            for file in folder.iterdir():
+                archive.write(file, file.relative_to(tmp_path))
+
+    pack()
+    same_as_written(evoae.data.load(path, dtype="uint8"))
+    write_family(folder, "emnist-digits-", IMAGES, LABELS)
+    write_family(folder, "", IMAGES, LABELS, ("train", "t10k"))
+    pack()
+    for several in (folder, path):
+        fails(several, "several sets: MNIST, emnist-digits, emnist-letters; load one by the path")
+    chosen = folder / "emnist-letters-train-images-idx3-ubyte.gz"
+    same_as_written(evoae.data.load(chosen, dtype="uint8"))
+    test = evoae.data.load(chosen, split="test", dtype="uint8")
+    np.testing.assert_array_equal(test.images, IMAGES[:2, ..., None])
+    mnist = evoae.data.load(folder / "train-images-idx3-ubyte.gz", dtype="uint8")
+    same_as_written(mnist)
+    assert mnist.notes == ()
+
+
+def test_qmnist_has_more_columns_of_labels(tmp_path):
+    (tmp_path / "qmnist-train-images-idx3-ubyte").write_bytes(idx_images())
+    table = np.column_stack([LABELS, np.full((6, 7), 2**20)]).astype(">i4")
+    header = struct.pack(">BBBBII", 0, 0, 12, 2, *table.shape)
+    (tmp_path / "qmnist-train-labels-idx2-int").write_bytes(header + table.tobytes())
+    same_as_written(evoae.data.load(tmp_path, dtype="uint8"))

@@ -13,7 +13,7 @@ import pytest
 
 import evoae
 from evoae.layers import Dense, Reshape
-from evoae.runs.config import RunConfig, from_json, to_json
+from evoae.runs.config import DataConfig, RunConfig, from_json, to_json
 
 END = 12
 IMAGES = np.random.default_rng(0).integers(0, 256, (9, 6, 5), np.uint8)
@@ -172,6 +172,10 @@ def test_a_model_of_layers_is_written_layer_by_layer():
         ({"images": np.full((2, 6, 5), 255.0)}, "images must be finite floats in data.low"),
         ({"images": np.full((2, 6, 5), np.nan)}, "images must be finite floats in data.low"),
         ({"images": np.zeros((2, 6, 5), np.int64)}, "images must be uint8 or floats"),
+        (
+            {"images": IMAGES, "data": DataConfig(size=3)},
+            "data.size and data.channels must be None for images of your own",
+        ),
         ({"images": IMAGES, "labels": [1, 2]}, "labels must be 9 integers or names, one an image"),
         ({"images": IMAGES, "model": "mlp"}, "model must be a module of Flax"),
         ({"images": IMAGES, "fitness": 3}, "fitness must be a function or None, got 3"),

@@ -210,9 +210,9 @@ def test_a_folder_at_work_is_refused(stopped):
 
 
 def test_a_run_begun_at_the_same_time_is_refused(config, half, tmp_path, monkeypatch):
-    def prepare_late(*arguments):
+    def prepare_late(*arguments, **options):
         shutil.copytree(half, tmp_path / "run")
-        return task.prepare(*arguments)
+        return task.prepare(*arguments, **options)
 
     monkeypatch.setattr("evoae.runs.training.prepare", prepare_late)
     with pytest.raises(ValueError, match="out must be a new or an empty folder"):
@@ -321,7 +321,9 @@ def outcome(folder):
 def test_damage_to_settings_or_metrics_is_never_a_wrong_resume(name, stopped, monkeypatch):
     intact = task.prepare(read_config(stopped))
     # It takes most of the time, and depends on settings that a checkpoint compares.
-    monkeypatch.setattr(resuming, "prepare", lambda config: intact._replace(config=config))
+    monkeypatch.setattr(
+        resuming, "prepare", lambda config, progress: intact._replace(config=config)
+    )
     content, kept = (stopped / name).read_bytes(), []
     for step in steps(stopped)[::-1]:
         kept.append(outcome(stopped))
@@ -343,7 +345,9 @@ def test_damage_to_settings_or_metrics_is_never_a_wrong_resume(name, stopped, mo
 @pytest.mark.parametrize("part", ["config", "environment", "images", "history", "seconds"])
 def test_a_record_of_nonsense_that_is_sealed_is_one_line(part, stopped, monkeypatch):
     intact = task.prepare(read_config(stopped))
-    monkeypatch.setattr(resuming, "prepare", lambda config: intact._replace(config=config))
+    monkeypatch.setattr(
+        resuming, "prepare", lambda config, progress: intact._replace(config=config)
+    )
     before = outcome(stopped)
     manifests = [*stopped.glob("checkpoints/[0-9]*/manifest.json")]
     contents = [json.loads(path.read_text()) for path in manifests]
@@ -363,7 +367,8 @@ def test_a_record_of_nonsense_that_is_sealed_is_one_line(part, stopped, monkeypa
 def test_other_images_are_refused(stopped, images, monkeypatch):
     other = np.load(images)["images"][::-1, ..., None]
     load = task.load_dataset
-    monkeypatch.setattr(task, "load_dataset", lambda *given: load(*given)._replace(images=other))
+    changed = lambda *given, **settings: load(*given, **settings)._replace(images=other)  # noqa: E731
+    monkeypatch.setattr(task, "load_dataset", changed)
     with pytest.raises(ValueError, match="no longer has the images with which the run"):
         resuming.take_up(stopped, read_config(stopped))
 

@@ -14,12 +14,14 @@ from evoae.checks import (
     Count,
     Number,
     Positive,
+    Rule,
     check_corruption,
     check_instance,
     check_kl_weight,
     check_range,
     check_whole,
 )
+from evoae.data.pictures import Background
 from evoae.encodings import Direct, Encoding
 from evoae.files import user_path
 from evoae.fitness.reconstruction_errors import ERRORS, ErrorName
@@ -38,9 +40,14 @@ class DataConfig(Checked):
     """The images to learn.
 
     Attributes:
-      source: a name that `evoae data` lists, an .npz or .npy file, or a folder of IDX,
-        PNG or JPEG files.
+      source: a name that `evoae data` lists, a folder or a zip of images, an .npz or .npy file, or
+        IDX files.
       split: "train" or "test".
+      size: the height and width: images are resized until the shorter side has it, and cropped to
+        the centre; None takes them as they are, which must be of one size.
+      channels: 1 makes all images grey, 3 makes them RGB; None leaves grey ones grey.
+      background: what is seen where images are transparent.
+      cache: keep what was made of many images, for the next time.
       low: the value of black.
       high: the value of white, above low.
       num_samples: take the first ones, this many; None takes all.
@@ -51,6 +58,10 @@ class DataConfig(Checked):
 
     source: str = "digits10"
     split: Literal["train", "test"] = "train"
+    size: Count | None = None
+    channels: Annotated[int, Rule("1 or 3", lambda x: x in (1, 3))] | None = None
+    background: Background = "white"
+    cache: bool = True
     low: float = 0.0
     high: float = 1.0
     num_samples: Count | None = None
