@@ -252,7 +252,7 @@ def test_a_folder_with_files_and_trackers_are_refused(config, tmp_path):
         ("paper-ten", "--sweep.mutation.num_weights=1 2 --sweep.seeds 3 5", [1, 2], [3, 5]),
         ("paper-ten", "--sweep.independent-population True False", [True, False], 1),
         ("paper-ten", "--sweep.error mse --seed 3 --sweep.error mae", ["mse", "mae"], 1),
-        ("digits10", "--sweep.learning-rate 0.1 1e-3", [0.1, 1e-3], 1),
+        ("probes", "--sweep.learning-rate 0.1 1e-3", [0.1, 1e-3], 1),
         (
             "paper-ten",
             "--sweep.strategy.mutation.kind Sparse Gaussian",
@@ -286,7 +286,7 @@ def test_values_are_read_as_the_options_of_a_run(preset, words, values, seeds):
         ("paper-ten --sweep.scale x", "scale"),
         ("paper-ten --sweep.scale 0", "scale must be"),
         ("paper-ten --sweep.scales 1", "did you mean strategy.mutation.scale?"),
-        ("digits10 --sweep.population-size 3 3", "values that differ, got [3, 3]"),
+        ("probes --sweep.population-size 3 3", "values that differ, got [3, 3]"),
         ("paper-ten --sweep.log wandb", "settings must not have log"),
     ],
 )
