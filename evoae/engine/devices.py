@@ -30,8 +30,12 @@ def use_cores() -> None:
     busy; a population spread over two devices does. It has no effect once JAX has computed
     something, nor where JAX_NUM_CPU_DEVICES or XLA_FLAGS say how many devices there are.
 
+    LAPACK, which JAX has from SciPy, then takes one thread, unless OPENBLAS_NUM_THREADS says
+    another number: with a thread of each device on each core they wait for each other.
+
     >>> use_cores()
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when SciPy is loaded, for a first use
     chosen = jax.config.jax_num_cpu_devices != -1  # type: ignore[attr-defined]
     if chosen or "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
         return

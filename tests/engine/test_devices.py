@@ -160,3 +160,20 @@ def test_a_wrong_number_of_devices_is_refused(number, message):
     assert len(jax.devices()) == 1
     with pytest.raises(ValueError, match=message):
         population_mesh(number)
+
+
+@pytest.mark.parametrize(("given", "found"), [(None, "1"), ("3", "3")])
+def test_lapack_has_one_thread_where_each_core_is_a_device(given, found):
+    """The command's setting, in time: before anything has loaded SciPy."""
+    program = (
+        "import os, sys\n"
+        "from evoae.engine.devices import use_cores\n"
+        "assert 'scipy' not in sys.modules\n"
+        "use_cores()\n"
+        "print(os.environ['OPENBLAS_NUM_THREADS'])\n"
+    )
+    kept = {name: its for name, its in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    environment = kept | ({} if given is None else {"OPENBLAS_NUM_THREADS": given})
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == found, done.stderr
