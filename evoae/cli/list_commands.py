@@ -14,7 +14,7 @@ from evoae.data.pictures import Background
 from evoae.data.reading import count_images
 from evoae.runs.config import DEFAULT_PRESET, DESCRIPTIONS, PRESETS, DataConfig
 from evoae.runs.console import describe_size
-from evoae.runs.task import load_split
+from evoae.runs.run_images import load_split
 
 
 @dataclasses.dataclass(frozen=True)

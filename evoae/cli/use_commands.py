@@ -20,14 +20,14 @@ class ImagesQuery:
     Attributes:
       run: the folder of the run.
       images: a name or a path, as --data.source of evoae train takes it; the run's own without it.
-      split: of these images.
+      split: of these images; None takes train or, for the run's own, that of the run.
       num_samples: take the first ones, this many; None takes all.
       out: the file to write.
     """
 
     run: RunFolder
     images: Images = None
-    split: Literal["train", "test"] = "train"
+    split: Literal["train", "test"] | None = None
     num_samples: int | None = None
     out: Path | None = None
 

@@ -107,7 +107,7 @@ def load(
         number = info.num_train if split == "train" else info.num_test
         if number == 0:
             raise ValueError(f"split={split!r}: {info.name} has the split 'train' only")
-        _check_num_samples(num_samples, number)
+        check_num_samples(num_samples, number)
         found = _Found(*_read_named(info, split, cache_dir))
         name = info.name
     else:
@@ -119,7 +119,7 @@ def load(
     labels = found.labels
     if labels is not None:
         labels = check_labels(labels, len(images), f"{source}: ")[:num_samples]
-    _check_num_samples(num_samples, len(images))
+    check_num_samples(num_samples, len(images))
     images = reform(images[:num_samples], form)
     images = scale(images, low, high) if dtype == "float32" else images
     return Dataset(images, labels, name, notes, found.files)
@@ -158,7 +158,8 @@ def _check_arguments(
         raise ValueError(f"num_samples must be an integer or None, got {num_samples!r}")
 
 
-def _check_num_samples(num_samples: int | None, size: int) -> None:
+def check_num_samples(num_samples: int | None, size: int) -> None:
+    """Raises a `ValueError` where there are not so many images."""
     if num_samples is not None and not 1 <= num_samples <= size:
         raise ValueError(f"num_samples must be from 1 to {size}, got {num_samples}")
 
@@ -242,7 +243,7 @@ def _read_path(
                 )
             return _Found(*idx.read_set(contents.entries, names[0], path, split))
         chosen = _chooser(contents)(contents, path, split)
-        _check_num_samples(num_samples, len(chosen.entries))
+        check_num_samples(num_samples, len(chosen.entries))
         entries = chosen.entries[:num_samples]
         images, notes = read_pictures(entries, form, cache, progress)
         labels = None if chosen.labels is None else chosen.labels[:num_samples]

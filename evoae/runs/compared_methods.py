@@ -14,7 +14,8 @@ from evoae.runs.backprop import descend
 from evoae.runs.clock import Clock
 from evoae.runs.loop import Observer, Progress, run_loop
 from evoae.runs.observers.progress_bar import COMPILING, Status
-from evoae.runs.task import Images, Task, clock_of, keys_of, make_advance
+from evoae.runs.run_images import Images
+from evoae.runs.task import Task, clock_of, keys_of, make_advance
 from evoae.strategies import Stacked
 from evoae.types import FitnessFn, Params
 

@@ -25,7 +25,8 @@ from evoae.runs.levenberg_marquardt import levenberg_marquardt_of
 from evoae.runs.measuring import DENOISING, measure_by_level, measure_error, measure_input_error
 from evoae.runs.observers.progress_bar import ProgressBar
 from evoae.runs.paths import check_free, new_folder, settings_of, write_settings, writing
-from evoae.runs.task import Images, Task, load_split, prepare, to_floats
+from evoae.runs.run_images import Images, load_split, to_floats
+from evoae.runs.task import Task, prepare
 from evoae.trees import take
 from evoae.types import Params
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evoae import data
+from evoae.data.loading import check_num_samples
 from evoae.files import user_path
 from evoae.fitness import compute_errors
 from evoae.fitness.reconstruction_errors import ErrorName
@@ -20,8 +21,9 @@ from evoae.models.fixed_collections import HeldArrays
 from evoae.models.own import has_method
 from evoae.report.page import read_record
 from evoae.runs.config import RunConfig
-from evoae.runs.paths import BEST, read_config, read_image_shape
-from evoae.runs.task import collections_of, load_dataset, model_of, to_floats
+from evoae.runs.paths import BEST, IMAGES, read_config, read_image_shape
+from evoae.runs.run_images import load_dataset, to_floats
+from evoae.runs.task import collections_of, model_of
 from evoae.runs.weight_files import load_weights, structured_as
 from evoae.types import Params
 
@@ -99,29 +101,43 @@ class Run(NamedTuple):
         self,
         source: str | None = None,
         *,
-        split: Literal["train", "test"] = "train",
+        split: Literal["train", "test"] | None = None,
         num_samples: int | None = None,
     ) -> data.Dataset:
         """Images read as the run's own were: uint8, or floats where the run was given such.
 
         Args:
-          source: a name or a path, as `data.source` of `evoae.train`; None takes those of the run,
-            with the split, the number and the digit that it was given.
-          split: of the source.
-          num_samples: take the first ones, this many; None takes all.
+          source: a name or a path, as `data.source` of `evoae.train`; None takes those of the run.
+          split: of the source; None takes "train" or, without a source, that of the run.
+          num_samples: take the first ones, this many; None takes all or, without a source and a
+            split, as many as the run has.
 
         Raises:
-          ValueError: images that cannot be read, or not those of the run's shape.
+          ValueError: images that cannot be read, or not those of the run's shape; a split of images
+            that the run was given; or more images than there are.
           OSError: what cannot be read.
         """
         settings = self.config.data
         if source is not None:
-            settings = dataclasses.replace(
-                settings, source=source, split=split, num_samples=num_samples, digit=None
-            )
+            whole: dict[str, Any] = {"split": "train", "num_samples": None, "digit": None}
+            settings = dataclasses.replace(settings, source=source, **whole)
+        kept = Path(settings.source) == self.folder / IMAGES
+        if split not in (None, settings.split):
+            if kept:
+                raise ValueError(
+                    "split must be that of the run, 'train', for images that it was given; "
+                    f"got {split!r}"
+                )
+            settings = dataclasses.replace(settings, split=split, num_samples=None)
+        if num_samples is not None and not kept:
+            settings = dataclasses.replace(settings, num_samples=num_samples)
         dataset = load_dataset(settings, self.folder)
         self.floats(dataset.images[:1])
-        return dataset
+        if num_samples is None or not kept:
+            return dataset
+        check_num_samples(num_samples, len(dataset.images))
+        labels = None if dataset.labels is None else dataset.labels[:num_samples]
+        return dataset._replace(images=dataset.images[:num_samples], labels=labels)
 
     def floats(self, images: npt.ArrayLike) -> npt.NDArray[np.floating]:
         """Images as the network takes them: uint8 are scaled to data.low..data.high.

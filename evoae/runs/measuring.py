@@ -14,7 +14,8 @@ from evoae.fitness import Reconstruction, compute_baselines, compute_error
 from evoae.fitness.batches import prepared
 from evoae.fitness.reconstruction_errors import ErrorName
 from evoae.models import Autoencoder
-from evoae.runs.task import NUM_SHOWN, Images, Task, to_floats
+from evoae.runs.run_images import Images, to_floats
+from evoae.runs.task import NUM_SHOWN, Task
 from evoae.types import FitnessFn, Genotype, Params
 
 CHUNK_SIZE = 1_000  # images at work at a time

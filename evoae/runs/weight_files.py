@@ -145,11 +145,10 @@ def _read(file: Path) -> Named:
 
 def _plain(arrays: Named) -> Named:
     """The arrays without what others write around them: a collection's name, a variable's value."""
-    if all(name.startswith("params/") for name in arrays):
-        return _plain({name.removeprefix("params/"): its for name, its in arrays.items()})
-    beside = {name: its for name, its in arrays.items() if name.startswith("params/")}
-    if beside and len(beside) < len(arrays):
-        return _plain(beside)  # the other collections are no weights
+    prefix = "params/"  # what stands beside it are other collections, which are no weights
+    inside = {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}
+    if inside:
+        return _plain(inside)
     if arrays and all(name.endswith("/value") for name in arrays):
         return {name.removesuffix("/value"): its for name, its in arrays.items()}
     return arrays

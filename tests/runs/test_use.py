@@ -137,6 +137,23 @@ def test_programs_are_the_same_network_elsewhere(folder, run, tmp_path, number):
     jax.tree.map(np.testing.assert_array_equal, again, run.params)
 
 
+def test_images_of_the_run_are_taken_as_asked(run, folder):
+    own = run.load_images(num_samples=3)
+    np.testing.assert_array_equal(own.images, IMAGES[:3])
+    np.testing.assert_array_equal(own.labels, LABELS[:3])
+    with pytest.raises(ValueError, match=r"split must be that of the run, 'train'.*got 'test'"):
+        run.load_images(split="test")
+    with pytest.raises(ValueError, match="num_samples must be from 1 to 7, got 8"):
+        run.load_images(num_samples=8)
+    assert len(run.load_images(str(folder.parent / "others.npz"), num_samples=2).images) == 2
+
+
+def test_a_file_without_arrays_holds_no_weights(tmp_path):
+    np.savez(tmp_path / "empty.npz")
+    with pytest.raises(ValueError, match="holds no weights, or is damaged: it has no arrays"):
+        load_weights(tmp_path / "empty.npz")
+
+
 def test_a_program_runs_without_evoae(folder, tmp_path):
     command("export", folder, "--formats", "stablehlo", "--out", tmp_path)
     assert not (tmp_path / "weights.safetensors").exists()

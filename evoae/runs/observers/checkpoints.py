@@ -9,7 +9,8 @@ from evoae.runs import checkpoint_files as checkpoint
 from evoae.runs.loop import Observer, Progress
 from evoae.runs.observers.run_folder import RunFolder
 from evoae.runs.paths import CHECKPOINTS, settings_of, writing
-from evoae.runs.task import Images, Task
+from evoae.runs.run_images import Images
+from evoae.runs.task import Task
 
 SAVE_COST = 0.02  # of the time at most: where a checkpoint takes longer, they become rarer
 

@@ -16,7 +16,7 @@ from evoae.models import MODELS
 from evoae.models.compiled import random_networks
 from evoae.runs import checkpoint_files as checkpoint
 from evoae.runs.loop import Observer, Progress
-from evoae.runs.task import Images
+from evoae.runs.run_images import Images
 from evoae.strategies import ProbeEvolutionStrategy, Stacked, SuccessiveHalving
 from evoae.types import Params
 
