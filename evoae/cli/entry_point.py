@@ -35,7 +35,8 @@ commands:
                     images beside their reconstructions, the worst first
   export RUN        the network for other programs: safetensors and StableHLO
   report RUN...     make the page of a run again, or one page of several runs side by side
-  compare [PRESET]  evolve it, and train it by backpropagation in the same time
+  compare [PRESET]  evolve it, and train it by backpropagation, and by Levenberg-Marquardt
+                    where that fits, in the same time
   sweep [PRESET]    run every combination of settings and seeds, in as few programs as can be
   reproduce NAME    a figure of the paper, its claims, what it left open, or all of them
   bench             how fast generations are on this machine, and those of others

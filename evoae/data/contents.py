@@ -42,6 +42,16 @@ class Entry(NamedTuple):
                 raise ValueError(f"{self.where} is damaged: {in_short(error)}") from error
 
 
+def within(entry: Entry, place: int, where: str, content: Callable[[], bytes]) -> Entry:
+    """What stands at a place of a file, such as a row of a table, as a file of its own."""
+    return Entry(
+        parts=(*entry.parts, str(place)),
+        where=where,
+        open=lambda: io.BufferedReader(cast(Any, io.BytesIO(content()))),
+        size=lambda: len(content()),
+    )
+
+
 class Contents(NamedTuple):
     """What lies in a folder or in a zip."""
 

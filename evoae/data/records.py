@@ -3,7 +3,6 @@
 A record is an `Example` of TensorFlow: a protocol buffer of features by name, which are lists.
 """
 
-import io
 import os
 import re
 import struct
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from evoae.data.contents import Contents, Entry
+from evoae.data.contents import Contents, Entry, within
 from evoae.data.picture_folders import Chosen, classes_in_short, split_folder
 from evoae.files import in_short, user_path
 
@@ -105,13 +104,8 @@ def _row(entry: Entry, place: int, record: bytes) -> tuple[Entry, int | None]:
     if name is None:
         raise ValueError(f"{where} has no feature `image`; it has {', '.join(sorted(features))}")
     image, label = features[name][0], features.get("label")
-    row = Entry(
-        parts=(*entry.parts, str(place)),
-        where=where,
-        open=lambda: io.BufferedReader(io.BytesIO(image)),
-        size=lambda: len(image),
-    )
     is_label = label and len(label) == 1 and isinstance(label[0], int)
+    row = within(entry, place, where, lambda: image)
     return row, label[0] if label and is_label else None
 
 

@@ -1,7 +1,6 @@
 """Images in the rows of tables: Parquet, and what `datasets` of Hugging Face saves to a disk."""
 
 import functools
-import io
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from evoae.data.contents import Contents, Entry
+from evoae.data.contents import Contents, Entry, within
 from evoae.data.picture_folders import SPLIT_NAMES, Chosen, classes_in_short, split_folder
 from evoae.files import in_short
 
@@ -156,9 +155,4 @@ def _row(entry: Entry, images: Any, place: int) -> Entry:
             raise ValueError(f"{where} has no image in it; a path alone is not followed")
         return found
 
-    return Entry(
-        parts=(*entry.parts, str(place)),
-        where=where,
-        open=lambda: io.BufferedReader(io.BytesIO(content())),
-        size=lambda: len(content()),
-    )
+    return within(entry, place, where, content)

@@ -120,15 +120,8 @@ def evolve_runs(
                 together=together,
             )
             found = jax.tree.map(np.asarray, rows_of_trace)
-            trace = (
-                found
-                if trace is None
-                else jax.tree.map(
-                    lambda new, old, chosen=chosen: np.where(chosen[:, None], new, old),
-                    found,
-                    trace,
-                )
-            )
+            merge = lambda new, old, chosen=chosen: np.where(chosen[:, None], new, old)  # noqa: E731
+            trace = found if trace is None else jax.tree.map(merge, found, trace)
         traces.append(jax.tree.map(lambda leaf, now=now: leaf[:count, :now], trace))
         done += now
     if rows > count:

@@ -203,11 +203,8 @@ class Reconstruction(OutputFitness):
         With it what it is compared with, and the divergence of the latent where that is sampled.
         """
         _check_params(params)
-        inputs, target = batch, batch
-        if isinstance(batch, PreparedBatch | CorruptedBatch):
-            inputs, target = batch.inputs, batch.targets
-        if not isinstance(batch, PreparedBatch):
-            target = self._target(target)
+        inputs = batch.inputs if isinstance(batch, PreparedBatch | CorruptedBatch) else batch
+        target = self._targets(batch)
         if self.precision == "bfloat16":
             params, inputs = jax.tree.map(lambda x: x.astype(jnp.bfloat16), (params, inputs))
         divergence = jnp.zeros(1, jnp.float32)
@@ -248,10 +245,8 @@ class Reconstruction(OutputFitness):
 
     def expand(self, outputs: jax.Array, part: Part, floor: jax.Array) -> Expansion:
         batch, weights = part
-        prepared = isinstance(batch, PreparedBatch)
-        target = batch.targets if prepared or isinstance(batch, CorruptedBatch) else batch
-        if not prepared:
-            target, weights = self._target(target), weights[:, None, None, None]
+        target, prepared = self._targets(batch), isinstance(batch, PreparedBatch)
+        weights = weights if prepared else weights[:, None, None, None]
         # One value for each of the outputs.
         weights = jnp.broadcast_to(weights, target.shape).reshape(-1)
         weights = jnp.broadcast_to(weights, outputs.shape)
@@ -362,6 +357,12 @@ class Reconstruction(OutputFitness):
 
     def _compared_output(self, output: jax.Array) -> jax.Array:
         return logit(output, OUTPUT_MARGIN) if self._error.of_logits else output
+
+    def _targets(self, batch: Batch) -> jax.Array:
+        """What outputs on a batch that `prepare` gave are compared with."""
+        if isinstance(batch, PreparedBatch):
+            return batch.targets
+        return self._target(batch.targets if isinstance(batch, CorruptedBatch) else batch)
 
     def _target(self, images: jax.Array) -> jax.Array:
         return logit(images, TARGET_MARGIN) if self._error.of_logits else images

@@ -23,9 +23,8 @@ COLUMNS = 10  # of them side by side, where they are small
 
 
 def names_of(dataset: Dataset) -> list[str]:
-    """The names of the images: those of their files where the loader tells them, or numbers."""
-    files = getattr(dataset, "files", ())
-    return list(files) if files else [f"{i:05}" for i in range(len(dataset.images))]
+    """The names of the images: those of their files where they have some, or numbers."""
+    return list(dataset.files) or [f"{i:05}" for i in range(len(dataset.images))]
 
 
 def write_images(folder: str | os.PathLike[str], run: Run, latents: Latents) -> list[Path]:
