@@ -109,6 +109,7 @@ def _outputs(
         number=part.weights.mean() * first.size,
         expand=lambda outputs, floor: fitness.expand(outputs, part, floor),
         finish=fitness.finish,
+        expand_early=lambda outputs, floor: fitness.expand_early(outputs, part, floor),
     )
 
 

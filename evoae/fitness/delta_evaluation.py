@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from jax import lax
 
 from evoae import trees
@@ -102,19 +103,10 @@ class DeltaEvaluation:
 
         The output is the pre-activation of the last layer; children are as for `of_positions`.
         """
-        own = self.stages[self.last].pre
-
-        def tail(pre: jax.Array) -> jax.Array:
-            children, images = pre.shape[0], pre.shape[-1]
-            pre = jnp.moveaxis(pre, 0, -2)
-            pre = self._forward(
-                self.meeting, pre.reshape(*pre.shape[:-2], children * images), self.last
-            )
-            pre = pre.reshape(*own.shape[:-1], children, images) - own[..., None, :]
-            return jnp.moveaxis(pre, -2, 0).reshape(children, -1)
-
-        row = (own.size,)
-        return Effects(self._of_children(positions, deltas, row, self._output_change, tail))
+        row = (self.stages[self.last].pre.size,)
+        return Effects(
+            self._of_children(positions, deltas, row, self._output_change, self._output_of_meeting)
+        )
 
     def short_effects(self, positions: jax.Array, deltas: jax.Array) -> Effects:
         """The same for changes so short that the output is linear in them.
@@ -135,10 +127,34 @@ class DeltaEvaluation:
         if 2 * len(own) >= len(positions):
             return self.effects(positions, deltas)
         length = jnp.abs(deltas).max()
-        both = jnp.tile(jnp.int32(own), 2), length * jnp.repeat(jnp.float32([1, -1]), len(own))
-        rows = self.effects(*both).central().rows / length
+        rows = jnp.concatenate([self._rates(n, own, length) for n in by_start])
         factor = jnp.concatenate(factors)[positions] * deltas[:, None]
         return Effects(rows, jnp.asarray(row, jnp.int32)[positions], factor)
+
+    def _rates(self, n: int, positions: npt.NDArray[np.int64], length: jax.Array) -> jax.Array:
+        """What the output changes by with each of the weights of a layer at these positions.
+
+        By half of the difference of two changes, one of +length and one of -length.
+        """
+        first = self.weighted[n]
+        index = positions - self.starts[n]
+        index = index[(index >= 0) & (index < trees.size(self.stages[first].weights))]
+        size = self.tile // 4 if first < self.meeting else self._tile(n)
+        tiles = np.resize(index, (-(-len(index) // size), size))
+        signs = [1.0] if first == self.last else [1.0, -1.0]  # what is linear needs one of them
+
+        def of_tile(index: jax.Array) -> jax.Array:
+            both = jnp.tile(index, len(signs)), length * jnp.repeat(jnp.float32(signs), size)
+            if first < self.meeting:
+                met = functools.partial(self._pre_activation, first, until=self.meeting, each=True)
+                change = self._output_of_meeting(jax.vmap(met)(*both))
+            else:
+                change = jax.vmap(functools.partial(self._output_change, first, each=True))(*both)
+            rates = [sign / length * change[i * size :][:size] for i, sign in enumerate(signs)]
+            return sum(rates[1:], start=rates[0]) / len(signs)
+
+        rates = lax.map(of_tile, jnp.int32(tiles))
+        return rates.reshape(-1, rates.shape[-1])[: len(index)]
 
     def _of_children(  # type: ignore[no-untyped-def]
         self, positions, deltas, row, of_child, tail
@@ -263,6 +279,16 @@ class DeltaEvaluation:
                 return (self._forward(number, pre + change.values, self.last) - own).reshape(-1)
         whole = widen(change, own.shape[:-1], tuple(range(own.ndim - 1)))
         return whole.values.reshape(-1)
+
+    def _output_of_meeting(self, pre: jax.Array) -> jax.Array:
+        """What the output [C, M] changes by where children have these at the last dense layer."""
+        own, (children, *_, images) = self.stages[self.last].pre, pre.shape
+        pre = jnp.moveaxis(pre, 0, -2)
+        pre = self._forward(
+            self.meeting, pre.reshape(*pre.shape[:-2], children * images), self.last
+        )
+        pre = pre.reshape(*own.shape[:-1], children, images) - own[..., None, :]
+        return jnp.moveaxis(pre, -2, 0).reshape(children, -1)
 
     def _pre_activation(
         self, first: int, index: jax.Array, delta: jax.Array, *, until: int, each: bool

@@ -68,7 +68,7 @@ class Effects(NamedTuple):
         count, images = len(self.rows), factors.shape[1]
         of_images = jnp.moveaxis(self.rows.reshape(count, -1, images), -1, 0)
         weights = weights.reshape(-1, images).T
-        products = lax.map(lambda one: (one[0] * one[1][None]) @ one[0].T, (of_images, weights))
+        products = lax.map(lambda one: mirror(gram(*one)), (of_images, weights))
         # From units to candidates: of each image first the columns, and then the rows.
         columns = lax.optimization_barrier(products[:, :, row] * factors.T[:, None])
         return sum(
@@ -85,6 +85,11 @@ def blocks_of(count: int) -> list[slice]:
     """
     size = max(-(-count // MOST_BLOCKS), SMALLEST_BLOCK)
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def mirror(lower: jax.Array) -> jax.Array:
+    """The symmetric matrix with this lower part."""
+    return jnp.tril(lower) + jnp.tril(lower, -1).T
 
 
 def gram(rows: jax.Array, weights: jax.Array) -> jax.Array:

@@ -53,6 +53,8 @@ class Outputs(NamedTuple):
       expand: (outputs [..., M], floor) -> the error of each near there; nothing for those that
         don't count. A distance below the floor, a number above 0, counts by its square.
       finish: (mean of the values) -> the error.
+      expand_early: as `expand`, of the error that a search learns from at its beginning; None
+        where that is the same.
     """
 
     first: jax.Array
@@ -60,6 +62,7 @@ class Outputs(NamedTuple):
     number: jax.Array
     expand: Callable[[jax.Array, jax.Array], Expansion]
     finish: Callable[[jax.Array], jax.Array]
+    expand_early: Callable[[jax.Array, jax.Array], Expansion] | None = None
 
     @property
     def values(self) -> jax.Array:
@@ -127,6 +130,13 @@ class OutputFitness(Checked, abc.ABC):
     @abc.abstractmethod
     def expand(self, outputs: jax.Array, part: Part, floor: jax.Array) -> Expansion:
         """The error of each of the outputs [..., M] near there; 0 for those that don't count."""
+
+    def expand_early(self, outputs: jax.Array, part: Part, floor: jax.Array) -> Expansion:
+        """The same of the error that a search learns from at its beginning: here, the same error.
+
+        Another one that has its least where this one does may lead there from further away.
+        """
+        return self.expand(outputs, part, floor)
 
     @abc.abstractmethod
     def finish(self, mean: jax.Array) -> jax.Array:

@@ -244,8 +244,22 @@ class Reconstruction(OutputFitness):
         return output.reshape(-1).astype(jnp.float32)
 
     def expand(self, outputs: jax.Array, part: Part, floor: jax.Array) -> Expansion:
-        batch, weights = part
-        target, prepared = self._targets(batch), isinstance(batch, PreparedBatch)
+        return self._expand(outputs, self._targets(part.batch), part, floor)
+
+    def expand_early(self, outputs: jax.Array, part: Part, floor: jax.Array) -> Expansion:
+        """By Huber's error of logits, where a sigmoid is level and other errors with it."""
+        is_level = isinstance(part.batch, PreparedBatch) and self.error in ("mae", "mse", "rmse")
+        if not is_level or self._layers.decoder_layers[-1].activation != "sigmoid":
+            return self.expand(outputs, part, floor)
+        if not 0 <= self.low < self.high <= 1:
+            return self.expand(outputs, part, floor)
+        early = dataclasses.replace(self, error="logit_huber")
+        return early._expand(outputs, early._target(self._targets(part.batch)), part, floor)
+
+    def _expand(
+        self, outputs: jax.Array, target: jax.Array, part: Part, floor: jax.Array
+    ) -> Expansion:
+        prepared, weights = isinstance(part.batch, PreparedBatch), part.weights
         weights = weights if prepared else weights[:, None, None, None]
         # One value for each of the outputs.
         weights = jnp.broadcast_to(weights, target.shape).reshape(-1)

@@ -1,6 +1,7 @@
 """Least-squares recombination: the combination of mutations whose outputs fit the targets best."""
 
 import dataclasses
+import functools
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -9,7 +10,7 @@ from jax import lax
 
 from evoae import trees
 from evoae.checks import Count, Positive, Rule, check_instance
-from evoae.fitness.outputs import Outputs, OutputSums
+from evoae.fitness.outputs import Expansion, Outputs, OutputSums
 from evoae.mutations.base import Mutation
 from evoae.mutations.sparse import SparsePerturbation, add_at
 from evoae.strategies import populations as shared
@@ -17,7 +18,7 @@ from evoae.strategies.base import Strategy
 from evoae.strategies.ridge import solve
 from evoae.types import Hyper, Info, Params, Perturbation, Population
 
-FACTORS = (0.03, 0.2, 1.0, 5.0, 30.0)  # of the damping, one for each trial
+FACTORS = (0.2, 3.0)  # of the damping, one for each trial: as many as two devices solve at once
 WIDER = 6.0  # what the damping is multiplied by where no trial is better
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-7, 1e3
 SMALLEST_PART = 1e-4  # of the largest curvature: the least that the damping is a part of
@@ -86,7 +87,7 @@ class LeastSquares(Strategy):
         (J W J' + damping D) a = J W r,
 
     with the curvatures W of the error by the outputs, the distance W r that is left, and D, the
-    diagonal of J W J'. The second half evaluates the parent and a child for each of five dampings;
+    diagonal of J W J'. The second half evaluates the parent and a child for each of two dampings;
     the best of them is the next parent, so no generation is a step back in the error with its
     `floor`. The damping that won is the next one (Levenberg 1944; Marquardt 1963).
 
@@ -147,10 +148,10 @@ class LeastSquares(Strategy):
     probe_length: Positive = 0.001
     least_gain: Annotated[float, Rule("from 0", lambda x: x >= 0)] = 0.004
     damping: Positive = 1.0
-    floor: Positive = 0.1
+    floor: Positive = 0.05
     floor_decay: _Rate = 0.985
     last_floor: Positive = 0.001
-    encoder_rate: _Rate = 0.1
+    encoder_rate: _Rate = 0.03
     longest_step: Positive = 1.0
     elitist: bool = True
 
@@ -278,13 +279,24 @@ class LeastSquares(Strategy):
         self, population: Population, outputs: Outputs, state: LeastSquaresState | Trials
     ) -> ProbeSums | TrialSums:
         if isinstance(state, Trials):
-            floors = state.search.floor, jnp.float32(EXACT)
             values = outputs.values
-            return TrialSums(*(outputs.expand(values, floor).values.sum(1) for floor in floors))
+            compared = self._expand(outputs, values, state.search).values.sum(1)
+            return TrialSums(compared, outputs.expand(values, jnp.float32(EXACT)).values.sum(1))
         effects = (outputs.effects.central() if self.central else outputs.effects).finite()
-        near = outputs.expand(outputs.first, state.floor)
+        near = self._expand(outputs, outputs.first, state)
         products = effects.gram(near.curvatures), -effects.moment(near.slopes)
         return ProbeSums(*products, near.values.sum())
+
+    def _expand(
+        self, outputs: Outputs, values: jax.Array, state: LeastSquaresState
+    ) -> Expansion:
+        """The error near these values: before directions have grown, the one for a beginning."""
+        near = outputs.expand(values, state.floor)
+        if outputs.expand_early is None:
+            return near
+        early = (state.stage == 0) & (state.last_stage > 0)
+        choose = functools.partial(jnp.where, early)
+        return jax.tree.map(choose, outputs.expand_early(values, state.floor), near)
 
     def tell(
         self, key: jax.Array, population: Population, fitness: Any, state: Any

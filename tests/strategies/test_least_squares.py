@@ -236,6 +236,7 @@ def test_parts_have_the_sums_of_the_whole():
             jnp.float32(values.shape[1]),
             lambda outputs, floor: fitness.expand(outputs, part, floor),
             fitness.finish,
+            lambda outputs, floor: fitness.expand_early(outputs, part, floor),
         )
         return sums.sums, sums.number, strategy.sum_outputs(population, outputs, state)
 
