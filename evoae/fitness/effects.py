@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-MOST_BLOCKS, SMALLEST_BLOCK = 8, 64
+MOST_BLOCKS, SMALLEST_BLOCK = 8, 128
 
 
 class Effects(NamedTuple):
@@ -80,8 +80,8 @@ class Effects(NamedTuple):
 def blocks_of(count: int) -> list[slice]:
     """Equal parts of so many unknowns.
 
-    >>> blocks_of(100)
-    [slice(0, 64, None), slice(64, 100, None)]
+    >>> blocks_of(200)
+    [slice(0, 128, None), slice(128, 200, None)]
     """
     size = max(-(-count // MOST_BLOCKS), SMALLEST_BLOCK)
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]

@@ -247,7 +247,10 @@ class Reconstruction(OutputFitness):
         return self._expand(outputs, self._targets(part.batch), part, floor)
 
     def expand_early(self, outputs: jax.Array, part: Part, floor: jax.Array) -> Expansion:
-        """By Huber's error of logits, where a sigmoid is level and other errors with it."""
+        """By Huber's error of logits, where a sigmoid ends evoae's own layers.
+
+        A sigmoid is level far from the target, and other errors with it.
+        """
         is_level = isinstance(part.batch, PreparedBatch) and self.error in ("mae", "mse", "rmse")
         if not is_level or self._layers.decoder_layers[-1].activation != "sigmoid":
             return self.expand(outputs, part, floor)

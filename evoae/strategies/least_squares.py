@@ -98,7 +98,9 @@ class LeastSquares(Strategy):
     single outputs (`evoae.fitness.OutputFitness`).
 
     `evolve` lets it grow: it begins with `num_directions`, drawn anew each generation. When the
-    error falls too slowly it goes on with six times as many, up to `most_directions`.
+    error falls too slowly it goes on with six times as many, up to `most_directions`. Until then
+    trials are compared by the error that the fitness has for a beginning, where it has one
+    (`OutputFitness.expand_early`).
 
     `population_size` is that of the first probes; `num_evaluations` counts the trials, too.
 
