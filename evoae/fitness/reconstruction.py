@@ -247,14 +247,13 @@ class Reconstruction(OutputFitness):
         return self._expand(outputs, self._targets(part.batch), part, floor)
 
     def expand_early(self, outputs: jax.Array, part: Part, floor: jax.Array) -> Expansion:
-        """By Huber's error of logits, where a sigmoid ends evoae's own layers.
+        """By Huber's error of logits, for "mae" where a sigmoid ends evoae's own layers.
 
-        A sigmoid is level far from the target, and other errors with it.
+        Far from the target a sigmoid is level, and that error with it.
         """
-        is_level = isinstance(part.batch, PreparedBatch) and self.error in ("mae", "mse", "rmse")
-        if not is_level or self._layers.decoder_layers[-1].activation != "sigmoid":
-            return self.expand(outputs, part, floor)
-        if not 0 <= self.low < self.high <= 1:
+        is_level = isinstance(part.batch, PreparedBatch) and self.error == "mae"
+        has_logits = is_level and self._layers.decoder_layers[-1].activation == "sigmoid"
+        if not (has_logits and 0 <= self.low < self.high <= 1):
             return self.expand(outputs, part, floor)
         early = dataclasses.replace(self, error="logit_huber")
         return early._expand(outputs, early._target(self._targets(part.batch)), part, floor)

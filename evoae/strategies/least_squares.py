@@ -289,9 +289,7 @@ class LeastSquares(Strategy):
         products = effects.gram(near.curvatures), -effects.moment(near.slopes)
         return ProbeSums(*products, near.values.sum())
 
-    def _expand(
-        self, outputs: Outputs, values: jax.Array, state: LeastSquaresState
-    ) -> Expansion:
+    def _expand(self, outputs: Outputs, values: jax.Array, state: LeastSquaresState) -> Expansion:
         """The error near these values: before directions have grown, the one for a beginning."""
         near = outputs.expand(values, state.floor)
         if outputs.expand_early is None:

@@ -186,6 +186,31 @@ def test_outputs_change_as_those_of_whole_networks_and_as_derivatives_say(case):
     assert min(distances) < 1e-3
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def short_rates(fitness, params, batch, positions, length):
+    """By how much the outputs change with some weights, where all of them are probed."""
+    part = jax.tree.map(lambda leaf: leaf[0], fitness.split(batch))
+    size = trees.size(params)
+    effects = fitness.effects(params, part, jnp.arange(size), jnp.full(size, length), short=True)
+    return effects.dense()[positions] / length
+
+
+def test_short_changes_are_as_derivatives_say(case):
+    """Also where weights of one unit share a row, which is the half of its changes both ways."""
+    positions = some_positions(case.params, 3)
+    distances = []
+    for length in (0.003, 0.01):
+        *_, along = output_changes(
+            case.fitness, case.params, case.batch, positions, jnp.full(positions.shape, length)
+        )
+        rates = short_rates(case.fitness, case.params, case.batch, positions, length)
+        norms = jnp.linalg.norm(along, axis=1)
+        distance = (jnp.linalg.norm(rates - along, axis=1) / norms)[norms > 0]
+        distances.append(np.quantile(distance, 0.25))
+        assert np.median(distance) < 0.1
+    assert min(distances) < 1e-3
+
+
 def test_children_that_share_a_position(case):
     positions, expected = some_changes(case)
     errors = [

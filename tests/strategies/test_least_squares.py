@@ -16,6 +16,7 @@ from evoae.fitness.batches import prepared
 from evoae.fitness.effects import blocks_of, gram
 from evoae.layers import Conv, ConvTranspose, Dense, MaxPool, Reshape
 from evoae.strategies import LeastSquares, SuccessiveHalving
+from evoae.strategies.least_squares import Trials
 from evoae.strategies.ridge import solve
 
 IMAGES = jax.random.uniform(jax.random.key(0), (5, 8, 8, 1), minval=0.1, maxval=0.9)
@@ -150,6 +151,58 @@ def test_expansions_are_tangent_to_the_error_and_above_it(error):
     assert (near.curvatures > 0).all()
 
 
+def test_a_search_begins_with_the_error_of_logits():
+    """By its definition; what it is not for has the error itself."""
+    fitness = fitnesses.Reconstruction(MODEL, "mae")
+    part = fitnesses.Part(fitness.prepare(IMAGES), jnp.ones(len(IMAGES)))
+    outputs, floor = 3 * jax.random.normal(jax.random.key(7), (IMAGES.size,)), jnp.float32(0.1)
+    near = fitness.expand_early(outputs, part, floor)
+    target = np.asarray(part.batch.targets, float).ravel()
+    difference = np.asarray(outputs, float) - np.log(target / (1 - target))
+    distance = np.abs(difference)
+    assert 0.2 < (distance < 1).mean() < 0.8
+    huber = np.where(distance < 1, distance**2 / 2, distance - 0.5)
+    np.testing.assert_allclose(near.values, huber, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(near.slopes, np.clip(difference, -1, 1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(near.curvatures, 1 / np.maximum(distance, 1), rtol=1e-4)
+    for other in (
+        fitnesses.Reconstruction(MODEL, "mse"),
+        fitnesses.Reconstruction(MODEL, "mae", low=-1.0),
+        fitnesses.Reconstruction(evoae.Autoencoder([Dense(2)], [Dense(64), Reshape(1, 8, 8)])),
+    ):
+        part = fitnesses.Part(other.prepare(IMAGES), jnp.ones(len(IMAGES)))
+        same = other.expand_early(outputs, part, floor), other.expand(outputs, part, floor)
+        jax.tree.map(np.testing.assert_array_equal, *same)
+
+
+def test_trials_are_compared_by_the_early_error_until_directions_have_grown():
+    (_, strategy, fitness, _, state), _ = small_run("mae")
+    part = fitnesses.Part(fitness.prepare(IMAGES), jnp.ones(len(IMAGES)))
+    values = jax.random.normal(jax.random.key(7), (3, IMAGES.size))
+    outputs = fitnesses.Outputs(
+        values[0],
+        fitnesses.Effects(values[1:] - values[:1]),
+        jnp.float32(IMAGES.size),
+        lambda outputs, floor: fitness.expand(outputs, part, floor),
+        fitness.finish,
+        lambda outputs, floor: fitness.expand_early(outputs, part, floor),
+    )
+    early, own = (
+        expand(values, state.floor).values.sum(1)
+        for expand in (outputs.expand_early, outputs.expand)
+    )
+    assert int(state.last_stage) == 1
+    for stage, expected in ((0, early), (1, own)):
+        search = state._replace(stage=jnp.int32(stage))
+        sums = strategy.sum_outputs(None, outputs, Trials(search, None))
+        np.testing.assert_allclose(sums.compared, expected, rtol=1e-5)
+        np.testing.assert_allclose(
+            sums.exact,
+            jnp.abs(jax.nn.sigmoid(values) - part.batch.targets.reshape(1, -1)).sum(1),
+            rtol=1e-5,
+        )
+
+
 @pytest.mark.parametrize("error", ["mae", "mse"])
 def test_no_generation_is_a_step_back(error):
     (_, _, fitness, _, state), (after, trace) = small_run(error)
@@ -171,7 +224,7 @@ def test_directions_grow_where_the_error_stands_still():
     assert (phase.num_directions, left) == (2, 10)
     last, _ = evoae.evolve(*run, after, num_generations=15)
     assert int(last.stage) == 1  # the last
-    assert strategy.num_evaluations(last) == 20 * (2 + 6) + 15 * (3 + 6)
+    assert strategy.num_evaluations(last) == 20 * (2 + 3) + 15 * (3 + 3)
     straight, _ = evoae.evolve(*run, state, num_generations=35, block_size=7)
     jax.tree.map(np.testing.assert_array_equal, last, straight)
     # As one program with runs that have come to another stage.
