@@ -312,7 +312,7 @@ def test_starts_are_raced_and_the_best_one_goes_on():
     assert bool(state.decided)
     best = np.argmin(trace.best_fitness[[3, 7, 11]])
     assert int(state.active) == best
-    assert float(race.num_evaluations(state)) == 17 * (1 + 20 + 6)
+    assert float(race.num_evaluations(state)) == 17 * (1 + 20 + 3)
 
 
 @pytest.mark.parametrize(
