@@ -203,7 +203,7 @@ def test_frames_are_thinned_to_what_a_page_has_room_for():
 @pytest.mark.parametrize("size", [1, 2, 5])
 def test_latents_of_any_size_have_a_map(size):
     latent = np.random.default_rng(0).normal(size=(30, size))
-    found = lay_out_latents(latent, np.arange(30) % 3)
+    found = lay_out_latents({"latent": latent, "labels": np.arange(30) % 3})
     points = np.array([point[:2] for point in found.points])
     assert ((points > 0) & (points < found.side)).all()
     assert [point[2] for point in found.points[:4]] == ["0", "1", "2", "0"]

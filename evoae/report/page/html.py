@@ -137,7 +137,7 @@ def _run(record: Record, rank: int) -> dict[str, Any]:
     settings, name = record.settings, "error"
     if settings.get("error") in ERROR_NAMES:
         name = name_error(settings["error"], settings.get("kl_weight"), settings.get("fitness"))
-    baselines, latent = result.get("baselines", {}), pictures.get("latent")
+    baselines = result.get("baselines", {})
     return {
         "name": record.name,
         "rank": rank % 6,
@@ -151,7 +151,7 @@ def _run(record: Record, rank: int) -> dict[str, Any]:
         "settings": _flat(record.settings),
         "environment": list(record.environment.items()),
         "film": _film(pictures) if "frames" in pictures else None,
-        "latent": lay_out_latents(latent, pictures.get("labels")) if latent is not None else None,
+        "latent": lay_out_latents(pictures) if "latent" in pictures else None,
         "backdrop": encode_png(pictures["backdrop"]) if "backdrop" in pictures else "",
         "in_colour": "backdrop" in pictures and pictures["backdrop"].ndim == 3,
         "samples": [encode_png(sample) for sample in pictures.get("samples", ())],

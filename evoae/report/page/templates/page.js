@@ -9,6 +9,7 @@ function setUp(root) {
   root.querySelectorAll(".curve").forEach(setUpCurve);
   root.querySelectorAll(".film").forEach(setUpFilm);
   root.querySelectorAll(".maps").forEach(setUpMaps);
+  root.querySelectorAll(".latent").forEach(setUpExplorer);
   root.querySelectorAll(".command").forEach(setUpCopy);
 }
 
