@@ -1,5 +1,6 @@
 """The two ways to train a task, side by side: by its strategy, and by Adam from several starts."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
+from evoae.fitness import Reconstruction
 from evoae.fitness.batches import prepared
 from evoae.models.compiled import random_networks
 from evoae.runs.backprop import descend
@@ -99,17 +101,19 @@ def train_by_adam(
     seconds: float,
     bar: Observer,
     judge: FitnessFn | None = None,
+    fitness: FitnessFn | None = None,
 ) -> Trained:
     """Random networks, S = `number`, that Adam trained for some seconds of computing.
 
-    `judge` is the error that is followed; None follows the one that is learnt from.
+    `judge` is the error that is followed, and `fitness` the one that is learnt from; None is that
+    of the task.
     """
     keys = keys_of(task.config.seed)
     count = lambda progress: GRADIENT_COST * number * progress.pace.steps  # noqa: E731
     course = Course(task, lambda state: state.params, count, judge)
     descend(
         keys.search,
-        task.fitness,
+        fitness or task.fitness,
         jax.device_put(task.images),
         Stacked(random_networks(keys.weights, task.model, task.pixels(1), number)),
         learning_rate=learning_rate,
@@ -127,11 +131,24 @@ def describe_descent(progress: Progress) -> Status:
     return Status(pace.done, pace.steps, best, mean, pace.speed, pace.seconds_left, "step")
 
 
-def tune_learning_rate(task: Task, seconds: float, bar: Observer) -> float:
-    """The rate of `LEARNING_RATES` whose short runs, all side by side, reach the smallest error."""
+def tune_adam(task: Task, seconds: float, bar: Callable[[], Observer]) -> tuple[float, FitnessFn]:
+    """The rate and the error to learn from whose short runs reach the smallest error of the task.
+
+    The rates are `LEARNING_RATES`, all side by side. The slope of the mean absolute error vanishes
+    where a sigmoid is level, so Huber's error of logits is tried, too, as in `LeastSquares`.
+    """
     rates = np.repeat(LEARNING_RATES, TUNING_STARTS)
-    errors = train_by_adam(task, len(rates), rates, seconds, bar).errors[-1]
-    return float(rates[np.argmin(errors)])
+    tried: list[Any] = [task.fitness]
+    data = task.config.data
+    has_logits = isinstance(task.fitness, Reconstruction) and 0 <= data.low < data.high <= 1
+    if has_logits and task.config.error == "mae":
+        tried.append(dataclasses.replace(tried[0], error="logit_huber"))
+    errors = [
+        train_by_adam(task, len(rates), rates, seconds, bar(), fitness=fitness).errors[-1]
+        for fitness in tried
+    ]
+    best, rate = np.unravel_index(np.argmin(errors), (len(tried), len(rates)))
+    return float(rates[rate]), tried[best]
 
 
 def finite(errors: npt.ArrayLike) -> npt.NDArray[np.float64]:

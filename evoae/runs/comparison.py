@@ -17,7 +17,7 @@ from evoae.runs.compared_methods import (
     finite,
     train_by_adam,
     train_by_evolution,
-    tune_learning_rate,
+    tune_adam,
 )
 from evoae.runs.config import DataConfig, RunConfig
 from evoae.runs.console import new_console, print_start
@@ -110,9 +110,12 @@ def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
     by_evolution = train_by_evolution(task, ProgressBar(console))
     seconds = float(by_evolution.seconds[-1])
     of_adam = functools.partial(ProgressBar, console, describe_descent)
-    rate = tune_learning_rate(task, TUNING_TIME * seconds, of_adam())
-    console.print(f"Adam         {NUM_STARTS} starts side by side, learning rate {rate:g}")
-    by_adam = train_by_adam(task, NUM_STARTS, rate, seconds, of_adam())
+    rate, learnt_from = tune_adam(task, TUNING_TIME * seconds, of_adam)
+    error = getattr(learnt_from, "error", config.error_name)
+    console.print(
+        f"Adam         {NUM_STARTS} starts side by side, learning rate {rate:g}, from {error}"
+    )
+    by_adam = train_by_adam(task, NUM_STARTS, rate, seconds, of_adam(), fitness=learnt_from)
 
     found = {EVOLUTION: take(by_evolution.networks, 0)}
     courses = [

@@ -122,7 +122,7 @@ def test_it_prints_the_baselines_first_and_the_table_last(found, config, printed
     assert any(line.startswith("test images  15") for line in lines[:6])
     assert any(
         line.startswith(
-            f"Adam         8 starts side by side, learning rate {found.learning_rate:g}"
+            f"Adam         8 starts side by side, learning rate {found.learning_rate:g}, from "
         )
         for line in lines
     )
@@ -130,17 +130,25 @@ def test_it_prints_the_baselines_first_and_the_table_last(found, config, printed
     assert [line[:20].strip() for line in lines[-8:-1]] == [row.name for row in found.rows]
 
 
-def test_the_learning_rate_is_the_one_that_does_best(config, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "expected"), [("mse", (0.003, "mse")), ("mae", (0.01, "logit_huber"))]
+)
+def test_adam_has_the_learning_rate_and_the_error_that_do_best(
+    config, monkeypatch, error, expected
+):
     asked = []
+    task = prepare(dataclasses.replace(config, error=error))
 
-    def train_by_adam(task, number, rates, seconds, bar):
-        asked.append((number, seconds))
-        errors = np.abs(np.log(rates / 0.003)) + [0, 0.1] * (number // 2)
+    def train_by_adam(task, number, rates, seconds, bar, *, fitness):
+        asked.append((number, seconds, fitness.error))
+        best = 0.01 if fitness.error == "logit_huber" else 0.003
+        errors = np.abs(np.log(rates / best)) + [0, 0.1] * (number // 2) + 0.1 * (best < 0.01)
         return training.Trained(None, None, None, np.array([errors]))
 
     monkeypatch.setattr(training, "train_by_adam", train_by_adam)
-    assert training.tune_learning_rate(None, 7.0, None) == 0.003
-    assert asked == [(8, 7.0)]
+    rate, fitness = training.tune_adam(task, 7.0, lambda: None)
+    assert (rate, fitness.error) == expected
+    assert asked == [(8, 7.0, name) for name in dict.fromkeys([error, expected[1]])]
 
 
 def test_starts_are_independent_networks(config, monkeypatch):

@@ -18,7 +18,7 @@ from evoae.runs.compared_methods import (
     describe_descent,
     train_by_adam,
     train_by_evolution,
-    tune_learning_rate,
+    tune_adam,
 )
 from evoae.runs.config import RunConfig
 from evoae.runs.task import Task, prepare
@@ -71,9 +71,9 @@ def train_beside_adam(
 
     def train_adam(seconds: float) -> Arrays:
         task = prepare(config)
-        rate = tune_learning_rate(task, TUNING_TIME * seconds, parts.bar(describe_descent))
-        bar = parts.bar(describe_descent)
-        return describe(train_by_adam(task, NUM_STARTS, rate, seconds, bar, judge))
+        bar = functools.partial(parts.bar, describe_descent)
+        rate, fitness = tune_adam(task, TUNING_TIME * seconds, bar)
+        return describe(train_by_adam(task, NUM_STARTS, rate, seconds, bar(), judge, fitness))
 
     runs = [parts.kept(f"{way}-{seed}", functools.partial(train, seed)) for seed in range(seeds)]
     seconds = float(np.median([run["seconds"][-1] for run in runs]))
