@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Your own images, your own network
 #
-# Images are a folder of PNGs, a network is a list of layers or any Flax module. This notebook
+# Images are a folder of files, a network is a list of layers or any Flax module. This notebook
 # makes a folder, trains three networks on it and shows what they draw.
 
 # %%
@@ -33,9 +33,9 @@ num_generations = 20 if small else 2_500
 # %% [markdown]
 # ## A folder of images
 #
-# Any PNGs of one size, grey or RGB. Sub-folders, if there are any, are classes. Put yours in place
-# of these: discs, squares and crosses at random places. (In Colab, drop a folder into the file
-# panel.)
+# Whatever Pillow reads, grey or RGB; `size=32` makes photographs of all sizes into squares.
+# Sub-folders, if there are any, are classes. Put yours in place of these: discs, squares and crosses
+# at random places. (In Colab, drop a folder into the file panel.)
 
 # %%
 folder = Path("shapes")
@@ -165,17 +165,15 @@ evoae.report.draw_galleries(
 # %% [markdown]
 # ## A whole run of your folder
 #
-# The same folder with a named model, and all that `evoae train` does: baselines, a cell that shows
-# how it goes, and a folder with a page. On the command line it is `evoae train --data.source
-# shapes --model.name mlp`. This model takes images of any size, and has many weights: the few
-# generations here show the way, not what it can do.
+# The same folder, and all that `evoae train` does: baselines, a cell that shows how it goes, and a
+# folder with a page. On the command line it is `evoae train probes --data.source shapes`. The model
+# is chosen to suit the images: here a convolutional one.
 
 # %%
 config = evoae.runs.RunConfig(
     data=evoae.runs.DataConfig(str(folder)),
-    model=evoae.runs.ModelConfig("mlp", latent_size=3),
     error="bce",
-    strategy=evoae.strategies.GeneticAlgorithm(64, mutation=evoae.mutations.Gaussian(0.02)),
-    num_generations=max(10, num_generations // 25),
+    strategy=evoae.strategies.ProbeEvolutionStrategy(256).fitted_to(num_generations),
+    num_generations=num_generations,
 )
 result = evoae.runs.train(config)

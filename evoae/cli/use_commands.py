@@ -45,6 +45,7 @@ def encode(arguments: list[str]) -> int:
     """Writes the latents of images."""
     query = parse(EncodeQuery, arguments, prog="evoae encode")
     from evoae.runs import load_run
+    from evoae.runs.console import describe_size
     from evoae.runs.image_files import names_of
     from evoae.runs.latent_files import Latents, check_latents_file, write_latents
     from evoae.runs.paths import writing
@@ -56,7 +57,8 @@ def encode(arguments: list[str]) -> int:
     with writing(out.parent):
         write_latents(out, latents)
     number, size = latents.values.shape
-    print(f"latents      {number:,} of {size} values, of {dataset.name}")
+    print(f"images       {number:,} of {dataset.name}, as {describe_size(dataset.images)}")
+    print(f"latents      {size} values of each")
     print(f"file         {out}")
     return 0
 
@@ -108,6 +110,7 @@ def reconstruct(arguments: list[str]) -> int:
     """Draws reconstructions, the worst first, and writes the error of each image."""
     query = parse(ReconstructQuery, arguments, prog="evoae reconstruct")
     from evoae.runs import load_run
+    from evoae.runs.console import describe_size
     from evoae.runs.image_files import names_of, write_reconstructions
 
     run = load_run(query.run)
@@ -115,7 +118,8 @@ def reconstruct(arguments: list[str]) -> int:
     out = query.out or run.folder / "reconstructed.png"
     found = write_reconstructions(out, run, dataset, query.error)
     names, errors, name = names_of(dataset), found.errors, query.error or run.config.error
-    print(f"images       {len(errors):,} of {dataset.name}")
+    shape = describe_size(dataset.images)
+    print(f"images       {len(errors):,} of {dataset.name}, as {shape}")
     print(f"error        mean {errors.mean():.4f}, worst {errors[0]:.4f} ({name})")
     print(f"worst        {', '.join(names[i] for i in found.order[:5])}")
     print(f"picture      {found.picture}")

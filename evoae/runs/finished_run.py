@@ -106,6 +106,9 @@ class Run(NamedTuple):
     ) -> data.Dataset:
         """Images read as the run's own were: uint8, or floats where the run was given such.
 
+        Those of other sizes are resized until the shorter side fits, and cropped to the centre,
+        where the run's are square; grey ones and RGB ones are made as the run's.
+
         Args:
           source: a name or a path, as `data.source` of `evoae.train`; None takes those of the run.
           split: of the source; None takes "train" or, without a source, that of the run.
@@ -113,14 +116,17 @@ class Run(NamedTuple):
             split, as many as the run has.
 
         Raises:
-          ValueError: images that cannot be read, or not those of the run's shape; a split of images
-            that the run was given; or more images than there are.
+          ValueError: images that cannot be read, or of another shape where the run's are not square;
+            a split of images that the run was given; or more images than there are.
           OSError: what cannot be read.
         """
         settings = self.config.data
         if source is not None:
-            whole: dict[str, Any] = {"split": "train", "num_samples": None, "digit": None}
-            settings = dataclasses.replace(settings, source=source, **whole)
+            height, width, channels = self.image_shape
+            other: dict[str, Any] = {"split": "train", "num_samples": None, "digit": None}
+            other |= {"size": height} if height == width else {}
+            other |= {"channels": channels} if channels in (1, 3) else {}
+            settings = dataclasses.replace(settings, source=source, **other)
         kept = Path(settings.source) == self.folder / IMAGES
         if split not in (None, settings.split):
             if kept:

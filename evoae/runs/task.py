@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ from evoae.runs.config import ModelConfig, RunConfig
 from evoae.runs.loop import Advance
 from evoae.runs.run_images import Images, load_dataset, part_images, to_floats
 from evoae.runs.weight_files import load_weights, structured_as
-from evoae.strategies import Stacked
+from evoae.strategies import Stacked, Strategy, SuccessiveHalving
 from evoae.types import FitnessFn, Genotype, Info, Params
 
 NUM_SHOWN = 10  # images in the pictures
@@ -108,6 +108,8 @@ def prepare(
     if isinstance(config.model, ModelConfig):
         chosen = config.model.suited_to(images.shape[1:], len(images))
         config = dataclasses.replace(config, model=chosen)
+    if config.weights is not None and isinstance(config.strategy, SuccessiveHalving):
+        config = dataclasses.replace(config, strategy=_without_race(config))
     model = model_of(config, images.shape[1:])
     image = to_floats(images[:1], config.data.low, config.data.high)
     check_model(model, jax.random.key(config.seed), image)
@@ -143,6 +145,12 @@ def prepare(
     check_memory(memory_of(task))
     key, state = begin()
     return task._replace(key=key, state=state)
+
+
+def _without_race(config: RunConfig) -> Strategy:
+    """The strategy of one start: all starts of a race would begin with the same weights."""
+    strategy, number = cast(SuccessiveHalving, config.strategy).strategy, config.num_generations
+    return strategy if number is None else strategy.fitted_to(number)
 
 
 def model_of(config: RunConfig, image_shape: Sequence[int]) -> Model:

@@ -368,11 +368,13 @@ def test_weights_from_elsewhere_begin_a_run(mine, tmp_path):
         model=mine.Linen(),
         images=IMAGES,
         weights=tmp_path / "a.safetensors",
-        strategy=evoae.strategies.GeneticAlgorithm(4),
+        strategy=evoae.strategies.SuccessiveHalving(evoae.strategies.GeneticAlgorithm(4), 2, 1),
         num_generations=1,
         out=tmp_path / "run",
         progress=False,
     )
+    settings = json.loads((tmp_path / "run" / "config.json").read_text("utf-8"))["config"]
+    assert settings["strategy"]["kind"] == "GeneticAlgorithm"  # a race of equals is none
     variables = pair.init(jax.random.key(0), PIXELS)
     first = pair.apply({**variables, "params": params}, PIXELS)
     assert result.trace.best_fitness[0] <= np.square(first - PIXELS).mean() * 1.00001

@@ -148,6 +148,19 @@ def test_images_of_the_run_are_taken_as_asked(run, folder):
     assert len(run.load_images(str(folder.parent / "others.npz"), num_samples=2).images) == 2
 
 
+def test_images_of_other_sizes_are_made_as_those_of_the_run(run, tmp_path):
+    """Resized and cropped where the run's are square; otherwise refused."""
+    Image.new("L", (20, 10), 200).save(tmp_path / "grey.png")
+    Image.new("RGB", (9, 30), (10, 200, 30)).save(tmp_path / "green.png")
+    square = run._replace(image_shape=(8, 8, 3))
+    found = square.load_images(str(tmp_path)).images
+    assert found.shape == (2, 8, 8, 3)
+    assert (found == [[[[10, 200, 30]]], [[[200, 200, 200]]]]).all()
+    (tmp_path / "green.png").unlink()
+    with pytest.raises(ValueError, match=r"must have the shape \[N, 6, 5, 3\] of those of the run"):
+        run.load_images(str(tmp_path))
+
+
 def test_a_file_without_arrays_holds_no_weights(tmp_path):
     np.savez(tmp_path / "empty.npz")
     with pytest.raises(ValueError, match="holds no weights, or is damaged: it has no arrays"):

@@ -89,7 +89,8 @@ class RunConfig(Checked):
         [N, H, W, C] to images of the same shape. Of NNX a class, or a function that takes `rngs`,
         begins with random weights, and a module itself with those that it has.
       weights: a file of weights to begin with in place of random ones, as `load_weights` takes it;
-        their names and shapes must be those of the model. None begins with random ones.
+        their names and shapes must be those of the model. Of `SuccessiveHalving` the strategy
+        within is used. None begins with random ones.
       error: "mae" mean absolute, "mse" mean squared, "rmse" root mean squared error per pixel,
         "bce" binary cross entropy or "logit_huber" Huber's error of logits, for pixels in 0..1;
         "correlation" or "ssim", 1 less the correlation or the structural similarity of images.
