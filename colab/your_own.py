@@ -34,8 +34,8 @@ num_generations = 20 if small else 2_500
 # ## A folder of images
 #
 # Whatever Pillow reads, grey or RGB; `size=32` makes photographs of all sizes into squares.
-# Sub-folders, if there are any, are classes. Put yours in place of these: discs, squares and crosses
-# at random places. (In Colab, drop a folder into the file panel.)
+# Sub-folders, if there are any, are classes. Put yours in place of these: discs, squares and
+# crosses at random places. (In Colab, drop a folder into the file panel.)
 
 # %%
 folder = Path("shapes")

@@ -116,8 +116,8 @@ class Run(NamedTuple):
             split, as many as the run has.
 
         Raises:
-          ValueError: images that cannot be read, or of another shape where the run's are not square;
-            a split of images that the run was given; or more images than there are.
+          ValueError: images that cannot be read, or of another shape where those of the run are not
+            square; a split of images that the run was given; or more images than there are.
           OSError: what cannot be read.
         """
         settings = self.config.data
