@@ -34,7 +34,10 @@ from evoae.report.table import print_table
 from evoae.report.throughput import Other, Throughput, draw_throughput, tabulate
 from tests.random_weights import random_weights
 
-IMAGES = np.random.default_rng(0).uniform(0, 1, (3, 28, 28, 1)).astype(np.float32)
+
+def images_for(name):
+    shape = (3, *NETWORKS[name].image_shape)
+    return np.random.default_rng(0).uniform(0, 1, shape).astype(np.float32)
 
 
 # The same problem
@@ -42,13 +45,15 @@ IMAGES = np.random.default_rng(0).uniform(0, 1, (3, 28, 28, 1)).astype(np.float3
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_flax_twin_has_the_same_weights(name, key):
-    ours, twin = (trees.size(jax.eval_shape(m.init, key, IMAGES)) for m in NETWORKS[name])
+    images = images_for(name)
+    ours, twin = (trees.size(jax.eval_shape(m.init, key, images)) for m in NETWORKS[name][:2])
     assert ours == twin
 
 
-def in_flax(model, params):
+def in_flax(model, params, image_shape):
     """Our weights as those of the Flax twin, whose images have their channels last."""
-    counts, found, shape = {}, {}, (1, 28, 28)
+    height, width, channels = image_shape
+    counts, found, shape = {}, {}, (channels, height, width)
     layers = [(layer, weights) for _, layer, weights in model.stages(params)]
     for (layer, weights), (after, _) in zip(layers, [*layers[1:], (None, {})], strict=True):
         before, shape = shape, layer.output_shape(shape)
@@ -79,11 +84,11 @@ def in_flax(model, params):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_flax_twin_computes_the_same(name):
-    model, twin = NETWORKS[name]
-    params = random_weights(model, IMAGES)
-    expected = jax.jit(model.apply)({"params": params}, IMAGES)
-    theirs = jax.tree.map(np.asarray, in_flax(model, jax.tree.map(np.asarray, params)))
-    output = jax.jit(twin.apply)({"params": theirs}, IMAGES)
+    (model, twin, shape), images = NETWORKS[name], images_for(name)
+    params = random_weights(model, images)
+    expected = jax.jit(model.apply)({"params": params}, images)
+    theirs = jax.tree.map(np.asarray, in_flax(model, jax.tree.map(np.asarray, params), shape))
+    output = jax.jit(twin.apply)({"params": theirs}, images)
     assert expected.std() > 0.001
     np.testing.assert_allclose(output, expected, atol=1e-5)
 

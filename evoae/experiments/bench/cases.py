@@ -6,7 +6,13 @@ from typing import NamedTuple
 import flax.linen as nn
 
 from evoae import data, models
-from evoae.experiments.bench.flax_twins import FlaxConv16, FlaxLayerList, FlaxMlp, FlaxVaradi2021
+from evoae.experiments.bench.flax_twins import (
+    FlaxConv16,
+    FlaxConvRgb,
+    FlaxLayerList,
+    FlaxMlp,
+    FlaxVaradi2021,
+)
 from evoae.layers import Conv, ConvTranspose, Dense, MaxPool, Reshape, Unpool
 from evoae.models import Autoencoder
 from evoae.mutations import Gaussian, Mutation, Sparse
@@ -18,6 +24,7 @@ class Network(NamedTuple):
 
     model: Autoencoder
     twin: nn.Module
+    image_shape: tuple[int, int, int] = (28, 28, 1)
 
 
 def layer_list() -> Autoencoder:
@@ -45,11 +52,15 @@ def layer_list() -> Autoencoder:
     )
 
 
+CIFAR10 = (32, 32, 3)
 NETWORKS = {
     "varadi2021": Network(models.varadi2021(), FlaxVaradi2021()),
     "layer list": Network(layer_list(), FlaxLayerList()),
     "conv16": Network(models.conv16(), FlaxConv16()),
     "mlp": Network(models.mlp(), FlaxMlp()),
+    "conv RGB": Network(
+        models.conv(16, (8, 16, 16), CIFAR10), FlaxConvRgb(), CIFAR10
+    ),  # what suits 50,000 images of CIFAR-10
 }
 
 GAUSSIAN_SCALE = 0.02
@@ -86,9 +97,10 @@ class Case:
         return GeneticAlgorithm(self.population_size, mutation=MUTATIONS[self.mutation])
 
     def dataset(self) -> data.Dataset:
-        """The images that batches are drawn from."""
+        """The images that batches are drawn from, in the network's shape."""
         source = "digits10" if self.batch_size is None else "mnist-mini"
-        return data.load(source, low=0.1, high=0.9)
+        size, _, channels = NETWORKS[self.network].image_shape
+        return data.load(source, low=0.1, high=0.9, size=size, channels=channels)
 
 
 def _cases(network: str, batch_size: int | None = None) -> tuple[Case, ...]:
@@ -115,6 +127,7 @@ CASES = (
     Case("mlp", "Sparse(1) shared", 20, 64, (FLAX, LOOP)),
     Case("mlp", "Gaussian", 20, 64, (FLAX, EVOSAX, LOOP)),
     Case("mlp", "Sparse(1)", 256, 64),
+    *(dataclasses.replace(case, others=(FLAX,)) for case in _cases("conv RGB", 64)),
 )
 QUICK_CASES = (
     Case("varadi2021", "Sparse(1) shared", 20, others=(FLAX,)),

@@ -33,15 +33,15 @@ class _Start(NamedTuple):
 
 
 @functools.lru_cache(maxsize=4)  # since compiling this takes seconds
-def _initialized(model: nn.Module) -> Params:
-    images = jnp.zeros((1, 28, 28, 1))
+def _initialized(model: nn.Module, image_shape: tuple[int, ...]) -> Params:
+    images = jnp.zeros((1, *image_shape))
     return jax.jit(model.init)(jax.random.key(0), images)["params"]
 
 
 def _start(model: nn.Module, case: Case) -> _Start:
     for_state, for_run = jax.random.split(jax.random.key(1))
     images = jnp.asarray(case.dataset().images)
-    params = _initialized(model)
+    params = _initialized(model, images.shape[1:])
     state = case.strategy.init(for_state, params)
     return _Start(for_run, Reconstruction(model, error="mae"), images, params, state)
 

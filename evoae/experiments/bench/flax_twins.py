@@ -44,6 +44,20 @@ class FlaxConv16(nn.Module):
         return nn.sigmoid(nn.ConvTranspose(1, (3, 3), strides=(2, 2))(x))
 
 
+class FlaxConvRgb(nn.Module):
+    """`evoae.models.conv` with a 16-D latent, for 32x32 RGB images as those of CIFAR-10."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for features in (8, 16, 16):
+            x = nn.relu(nn.Conv(features, (3, 3), strides=2)(x))
+        x = nn.Dense(16)(x.reshape(x.shape[0], -1))
+        x = nn.relu(nn.Dense(4 * 4 * 16)(x)).reshape(-1, 4, 4, 16)
+        for features in (16, 8):
+            x = nn.relu(nn.ConvTranspose(features, (3, 3), strides=(2, 2))(x))
+        return nn.sigmoid(nn.ConvTranspose(3, (3, 3), strides=(2, 2))(x))
+
+
 class FlaxMlp(nn.Module):
     """`evoae.models.mlp`, with a 10-D latent, for 28x28 grey images."""
 
