@@ -44,7 +44,7 @@ def print_start(console: Console, task: Task, baselines: Mapping[str, float]) ->
         kind = f"{describe_model(config.model.latent_size, config.model.channels)}{kind}"
     console.print(f"model        {config.model_name}{kind}: {num_weights:,} weights{genes}")
     if config.weights is not None:
-        console.print("             begins with the weights of a file, in one start")
+        console.print("             begins with the weights of a file")
     errors = ", ".join(f"{name} {value:.4f}" for name, value in baselines.items()) or "none"
     console.print(f"baselines    {errors} ({config.error_name})")
 
