@@ -45,6 +45,20 @@ def use_cores() -> None:
         return
 
 
+def check_platform() -> None:
+    """Raises a `ValueError` where JAX_PLATFORMS names a device that this machine does not have.
+
+    >>> check_platform()
+    """
+    try:
+        jax.default_backend()
+    except AssertionError as error:  # without a word; of other platforms JAX says what is missing
+        raise ValueError(
+            "JAX_PLATFORMS must name a device of this machine, got "
+            f"{jax.config.jax_platforms!r}; without it JAX takes what there is"  # type: ignore[attr-defined]
+        ) from error
+
+
 def num_cores() -> int:
     """How many CPU cores this process may use, 4 at most.
 

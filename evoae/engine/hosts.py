@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from evoae.engine.devices import explained
+from evoae.engine.devices import check_platform, explained
 
 Value = TypeVar("Value")
 
@@ -61,6 +61,7 @@ def leave(status: int) -> int:
 
 def is_first() -> bool:
     """Whether this process is the one that writes."""
+    check_platform()
     return jax.process_index() == 0
 
 

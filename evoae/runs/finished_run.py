@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from evoae import data
 from evoae.data.loading import check_num_samples
+from evoae.engine.devices import check_platform
 from evoae.files import user_path
 from evoae.fitness import compute_errors
 from evoae.fitness.reconstruction_errors import ErrorName
@@ -215,6 +216,7 @@ def load_run(folder: str | os.PathLike[str], **objects: Any) -> Run:
     >>> run.encode(images).shape, run.reconstruct(images).shape, run.errors(images).shape
     ((2, 2), (2, 28, 28, 1), (2,))
     """
+    check_platform()
     path = user_path(folder)
     config, record = read_config(path, objects), read_record(path)
     shape = read_image_shape(path)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from evoae import data
 from evoae.encodings import Decoder, Direct, Encoding, decoded
 from evoae.engine import evolve
-from evoae.engine.devices import replicated
+from evoae.engine.devices import check_platform, replicated
 from evoae.engine.generations import working_mesh
 from evoae.engine.memory import Memory, check_memory, memory_estimate
 from evoae.fitness import Reconstruction
@@ -97,6 +97,7 @@ def prepare(
     >>> task.images.shape, task.population_size
     ((10, 28, 28, 1), 20)
     """
+    check_platform()
     dataset = dataset or load_dataset(config.data, config.out, progress=progress)
     images, labels, validation = part_images(config, dataset)
     if config.batch_size is not None and config.batch_size > len(images):

@@ -1,6 +1,10 @@
 """What people hand in and switch on: each entry point takes it, or says in one line why not."""
 
+import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -194,3 +198,33 @@ def test_flags_of_jax(flag, name):
     assert jax.tree.map(lambda leaf: leaf.dtype, state) == types
     assert all(leaf.dtype != np.float64 for leaf in jax.tree.leaves(state))
     assert np.isfinite(trace.best_fitness).all()
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="the platform is there")
+def test_a_platform_that_is_not_there():
+    program = """if True:
+        import evoae
+        from evoae.runs import PRESETS
+        config = PRESETS["digits10"]
+        for entry in (
+            lambda: evoae.train(config),
+            lambda: evoae.resume("nowhere"),
+            lambda: evoae.load_run("nowhere"),
+            lambda: evoae.sweep(config, {"model.latent_size": [3]}),
+            lambda: evoae.compare(config),
+        ):
+            try:
+                entry()
+            except ValueError as error:
+                print(error)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "JAX_PLATFORMS": "cuda"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    told = "JAX_PLATFORMS must name a device of this machine, got 'cuda'; "
+    assert [line.startswith(told) for line in done.stdout.splitlines()] == [True] * 5, done.stdout
