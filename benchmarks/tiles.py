@@ -11,6 +11,7 @@ from evoae.engine.evaluation import in_chunks, tile_size
 from evoae.experiments.bench.cases import NETWORKS
 from evoae.experiments.bench.measurements import find_median, time_in_turns
 from evoae.fitness import Reconstruction
+from evoae.platforms import CPU
 
 PROBLEMS = (
     ("varadi2021", 10),
@@ -48,7 +49,7 @@ def evaluation(network: str, images: jax.Array, tile: int):
         for _ in range(number):
             jax.block_until_ready(errors(candidates, batch))
 
-    return run, tile_size(params, batch)
+    return run, tile_size(params, batch, CPU)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """From a population to its fitness: candidates are expressed and evaluated in chunks."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -13,17 +13,16 @@ from evoae import trees
 from evoae.checks import check_whole
 from evoae.engine.devices import over_devices
 from evoae.fitness.batches import PreparedBatch
+from evoae.platforms import Platform, platform_of
 from evoae.strategies import Strategy
 from evoae.strategies.base import check_strategy
 from evoae.types import Batch, FitnessFn, Params, Population
 
-# Candidates expressed at a time on an accelerator, or changes of single weights at work at a time.
-DEFAULT_CHUNK_SIZE = 256
+# Changes of single weights at work at a time.
 DEFAULT_CHANGES_CHUNK_SIZE = 1024
 # What one device always evaluates together. XLA's products round by their shapes: with a size that
 # follows from population, network and batch, the last bits depend neither on the chunk size nor on
-# the number of devices. On a CPU whole candidates of so many weights and pixels fit its cache.
-TILE_VALUES, LARGEST_TILE = 250_000, 16
+# the number of devices.
 LARGEST_TILE_OF_SHARED_POSITION = 64
 
 
@@ -36,6 +35,7 @@ def evaluate(
     chunk_size: int | None = None,
     parent: Any = None,
     mesh: Mesh | None = None,
+    platform: Platform | None = None,
 ) -> jax.Array:
     """The error of every candidate on one batch: float32 [P].
 
@@ -53,22 +53,24 @@ def evaluate(
       parent: what `evaluate_parent` gave for this population and batch; computed if it is None.
       mesh: the devices that share the work, from `evoae.engine.devices.population_mesh`; None for
         one. Each evaluates its part, and only errors are exchanged.
+      platform: what it is traced for, from `evoae.platforms`; None for that of the devices.
 
     Raises:
       ValueError: a chunk_size below 1, or a fitness that is no scalar.
     """
     check_whole("chunk_size", chunk_size, 1, optional=True)
     check_strategy("strategy", strategy)
-    changes = single_changes(strategy, fitness, population, batch)
+    platform = platform or platform_of(mesh)
+    changes = single_changes(strategy, fitness, population, batch, platform)
     if changes is not None:
         if parent is None:
             parent = evaluate_parent(fitness, population, batch)
-        errors = _of_changes(fitness, batch, changes, parent, chunk_size, mesh)
+        errors = _of_changes(fitness, batch, changes, parent, chunk_size, mesh, platform)
         of_parent = fitness.of_parent(parent, batch)  # type: ignore[attr-defined]
         return jnp.concatenate([of_parent[None], errors])
 
     network = jax.eval_shape(strategy.express, population, 0)  # only shapes are asked for
-    size, tile = dense_sizes(network, batch, population.size, chunk_size, mesh)
+    size, tile = dense_sizes(network, batch, population.size, chunk_size, mesh, platform)
 
     def of_rows(shared: tuple[Population, Batch], index: jax.Array) -> jax.Array:
         population, batch = shared
@@ -97,17 +99,23 @@ def _scalar(value: Any) -> jax.Array:
 
 
 def dense_sizes(
-    network: Params, batch: Batch, count: int, chunk_size: int | None, mesh: Mesh | None = None
+    network: Params,
+    batch: Batch,
+    count: int,
+    chunk_size: int | None,
+    mesh: Mesh | None,
+    platform: Platform,
 ) -> tuple[int, int]:
     """How many whole candidates of `count` are expressed at a time, and of these evaluated.
 
-    Only on a CPU is the second one the same whatever the chunk size and the number of devices; by
-    default both are. Elsewhere it is the chunk size; without one, all devices get a part.
+    Only with fixed tiles is the second one the same whatever the chunk size and the number of
+    devices; by default both are. Elsewhere it is the chunk size; without one, all devices get a
+    part.
     """
-    if jax.default_backend() == "cpu":
-        tile = equal_size(count, tile_size(network, batch))
+    if platform.has_fixed_tiles:
+        tile = equal_size(count, tile_size(network, batch, platform))
         return max((chunk_size or tile) // tile, 1) * tile, tile
-    size = chunk_size or DEFAULT_CHUNK_SIZE
+    size = chunk_size or tile_size(network, batch, platform)
     on_each = count if mesh is None or chunk_size else -(-count // mesh.size)
     tile = equal_size(count, min(size, on_each))
     return max(size // tile, 1) * tile, tile
@@ -118,14 +126,15 @@ def num_units(
     fitness: FitnessFn,
     population: Population,
     batch: Batch,
-    chunk_size: int | None = None,
-    mesh: Mesh | None = None,
+    chunk_size: int | None,
+    mesh: Mesh | None,
+    platform: Platform,
 ) -> int:
     """Into how many parts a population can be split: more devices than that have nothing to do."""
-    changes = single_changes(strategy, fitness, population, batch)
+    changes = single_changes(strategy, fitness, population, batch, platform)
     if changes is None:
         count, network = population.size, jax.eval_shape(strategy.express, population, 0)
-        _, unit = dense_sizes(network, batch, count, chunk_size, mesh)
+        _, unit = dense_sizes(network, batch, count, chunk_size, mesh, platform)
     else:
         count, (_, unit) = len(changes[1]), _sizes_of_changes(*changes, chunk_size)
     return -(-count // unit)
@@ -150,6 +159,7 @@ def _of_changes(
     parent: Any,
     chunk_size: int | None,
     mesh: Mesh | None,
+    platform: Platform,
 ) -> jax.Array:
     """The errors of candidates that differ from the parent in one weight: float32 [P-1]."""
     positions, deltas = changes
@@ -161,24 +171,24 @@ def _of_changes(
         def of_chunk(rows: tuple[jax.Array, jax.Array]) -> jax.Array:
             positions, deltas = rows
             positions = positions[0] if shared_position else positions
-            return fitness.of_changes(*shared, positions, deltas)  # type: ignore[attr-defined]
+            errors = fitness.of_changes  # type: ignore[attr-defined]
+            return cast(jax.Array, errors(*shared, positions, deltas, platform=platform))
 
         return in_chunks(of_chunk, size, rows)
 
     return over_devices(of_rows, (parent, batch), (positions, deltas), unit=unit, mesh=mesh)
 
 
-def tile_size(params: Params, batch: Batch) -> int:
-    """How many networks of such weights a CPU evaluates at a time on such a batch.
+def tile_size(params: Params, batch: Batch, platform: Platform) -> int:
+    """How many networks of such weights a device evaluates at a time on such a batch.
 
-    >>> tile_size({"kernel": jnp.zeros(1397)}, jnp.zeros((10, 28, 28, 1)))
-    16
-    >>> tile_size({"kernel": jnp.zeros(1397)}, jnp.zeros((100, 28, 28, 1)))
-    3
+    >>> from evoae.platforms import CPU, TPU
+    >>> params, batch = {"kernel": jnp.zeros(1397)}, jnp.zeros((100, 28, 28, 1))
+    >>> tile_size(params, batch, CPU), tile_size(params, batch, TPU)
+    (3, 30)
     """
     images = batch.images if isinstance(batch, PreparedBatch) else batch
-    values = trees.size(params) + trees.size(images)
-    return min(max(TILE_VALUES // values, 1), LARGEST_TILE)
+    return platform.chunk_size(trees.size(params) + trees.size(images))
 
 
 def equal_size(count: int, largest: int) -> int:
@@ -202,12 +212,19 @@ def in_chunks(function: Callable[[Any], jax.Array], size: int, rows: Any) -> jax
 
 
 def single_changes(
-    strategy: Strategy, fitness: FitnessFn, population: Population, batch: Batch
+    strategy: Strategy, fitness: FitnessFn, population: Population, batch: Batch, platform: Platform
 ) -> tuple[jax.Array, jax.Array] | None:
-    """The candidates as changes of single weights, where strategy and fitness both know how."""
+    """The candidates as changes of single weights, where strategy and fitness both know how.
+
+    None also where the platform is faster by whole networks, unless those are in bfloat16, in which
+    such a change would drown.
+    """
     if not (getattr(fitness, "follows_changes", False) and isinstance(batch, PreparedBatch)):
         return None
-    return strategy.single_changes(population)
+    changes = strategy.single_changes(population)
+    if changes is None or changes[0].ndim == 0 or platform.has_fast_blocks:
+        return changes
+    return changes if getattr(fitness, "precision", None) == "bfloat16" else None
 
 
 def evaluate_parent(

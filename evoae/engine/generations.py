@@ -17,6 +17,7 @@ from evoae.engine.output_evaluation import evaluate_outputs, groups_of
 from evoae.engine.programs import bound_programs
 from evoae.fitness.batches import check_batch, drawn, is_noisy, prepared
 from evoae.fitness.outputs import OutputFitness, check_outputs
+from evoae.platforms import Platform, platform_of
 from evoae.strategies import Strategy
 from evoae.strategies.base import check_strategy
 from evoae.types import Batch, FitnessFn, Info
@@ -36,6 +37,7 @@ def generation(
     chunk_size: int | None = None,
     parent: Any = None,
     mesh: Mesh | None = None,
+    platform: Platform | None = None,
 ) -> tuple[Any, Info, Any]:
     """One generation: ask, evaluate, tell. A pure function, for `jax.jit`, `vmap` and `lax.scan`.
 
@@ -46,7 +48,9 @@ def generation(
     those of an unchanged parent are not computed again. Returns the state, its scalars and the
     parent.
     With a `mesh` the errors are computed by all of its devices, everything else by each of them.
+    It is traced for a `platform` of `evoae.platforms`; None for that of the devices.
     """
+    platform = platform or platform_of(mesh)
     key = jax.random.fold_in(key, state.generation)
     for_batch, for_ask, for_tell = jax.random.split(key, 3)
     batch = drawn(for_batch, fitness, batch, batch_size)
@@ -54,11 +58,13 @@ def generation(
         population, state = strategy.ask(for_ask, state)
         told: Any
         if strategy.reads_outputs(state):
-            told = evaluate_outputs(strategy, fitness, population, batch, state, mesh=mesh)
+            told = evaluate_outputs(
+                *(strategy, fitness, population, batch, state), mesh=mesh, platform=platform
+            )
         else:
-            if single_changes(strategy, fitness, population, batch) is not None:
+            if single_changes(strategy, fitness, population, batch, platform) is not None:
                 parent = evaluate_parent(fitness, population, batch, previous=parent)
-            sizes: dict[str, Any] = {"chunk_size": chunk_size, "mesh": mesh}
+            sizes: dict[str, Any] = {"chunk_size": chunk_size, "mesh": mesh, "platform": platform}
             told = evaluate(strategy, fitness, population, batch, parent=parent, **sizes)
         state, info = strategy.tell(for_tell, population, told, state)
         if not strategy.is_midway(state):
@@ -66,7 +72,7 @@ def generation(
         for_ask, for_tell = (jax.random.fold_in(key, 1) for key in (for_ask, for_tell))
 
 
-_STATIC = ("strategy", "fitness", "batch_size", "chunk_size", "mesh")
+_STATIC = ("strategy", "fitness", "batch_size", "chunk_size", "mesh", "platform")
 _one_generation = jax.jit(generation, static_argnames=_STATIC)
 
 
@@ -83,6 +89,7 @@ def block(
     batch_size: int | None,
     chunk_size: int | None,
     mesh: Mesh | None = None,
+    platform: Platform | None = None,
 ) -> tuple[Any, Info]:
     """Up to `block_size` generations as one program.
 
@@ -93,6 +100,7 @@ def block(
         batch = prepared(fitness, batch)  # once for all generations
 
     settings: dict[str, Any] = {"batch_size": batch_size, "chunk_size": chunk_size, "mesh": mesh}
+    settings["platform"] = platform
     step: Callable[..., Any] = functools.partial(
         generation, key, strategy, fitness, batch, **settings
     )
@@ -123,6 +131,7 @@ def _units(
     batch_size: int | None,
     chunk_size: int | None,
     mesh: Mesh,
+    platform: Platform,
 ) -> jax.Array:
     """One value for each part that a population can be split into; only its shape is asked for."""
     key = jax.random.key(0)
@@ -132,7 +141,7 @@ def _units(
         check_outputs(fitness)
         count, number = groups_of(cast(OutputFitness, fitness).split(batch))
         return jnp.zeros(-(-count // number))
-    return jnp.zeros(num_units(strategy, fitness, population, batch, chunk_size, mesh))
+    return jnp.zeros(num_units(strategy, fitness, population, batch, chunk_size, mesh, platform))
 
 
 def working_mesh(
@@ -154,6 +163,7 @@ def working_mesh(
     if mesh is None or jax.process_count() > 1:
         return mesh
     settings = {"batch_size": batch_size, "chunk_size": chunk_size, "mesh": mesh}
+    settings["platform"] = platform_of(mesh)
     units = _units.eval_shape(batch, state, strategy=strategy, fitness=fitness, **settings)
     return population_mesh(min(mesh.size, units.shape[0]))
 
@@ -234,7 +244,7 @@ def evolve(
             mesh = needed
             with explained():
                 key, batch, state = replicated((key, batch, state), mesh)
-        settings = {**sizes, "mesh": mesh}
+        settings = {**sizes, "mesh": mesh, "platform": platform_of(mesh)}
         try:
             with explained():
                 if strategy.has_final_shapes(state):

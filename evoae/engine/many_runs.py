@@ -15,14 +15,10 @@ from evoae.engine.evaluation import equal_size
 from evoae.engine.generations import DEFAULT_BLOCK_SIZE, block, generation
 from evoae.engine.programs import bound_programs
 from evoae.fitness.batches import check_batch
+from evoae.platforms import platform_of
 from evoae.strategies import Strategy
 from evoae.strategies.base import check_strategy
 from evoae.types import Batch, FitnessFn, Info
-
-# Runs that one device works at together, by `vmap`. A CPU is at work with one, and loses what
-# `lax.switch` and loops of a length of their own spare a single run; see docs/performance.md.
-RUNS_AT_ONCE = {"cpu": 1}
-RUNS_AT_ONCE_ELSEWHERE = 16
 
 EACH_RUN, SHARED = PartitionSpec("runs"), PartitionSpec()
 
@@ -81,8 +77,9 @@ def evolve_runs(
     bound_programs()
 
     devices = jax.local_devices()[:count]
+    platform = platform_of(devices[0])
     on_each = -(-count // len(devices))
-    most = runs_at_once or RUNS_AT_ONCE.get(devices[0].platform, RUNS_AT_ONCE_ELSEWHERE)
+    most = runs_at_once or platform.runs_at_once
     together = equal_size(on_each, most)
     rows = len(devices) * together * -(-on_each // together)
     if rows > count:  # the last run fills up what is left over
@@ -118,6 +115,7 @@ def evolve_runs(
                 chunk_size=chunk_size,
                 mesh=mesh,
                 together=together,
+                platform=platform,
             )
             found = jax.tree.map(np.asarray, rows_of_trace)
             merge = lambda new, old, chosen=chosen: np.where(chosen[:, None], new, old)  # noqa: E731
@@ -133,7 +131,7 @@ def evolve_runs(
     jax.jit,
     static_argnames=(
         *("strategy", "fitness", "block_size", "batch_size", "chunk_size"),
-        *("mesh", "together"),
+        *("mesh", "together", "platform"),
     ),
 )
 def _generations(

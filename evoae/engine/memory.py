@@ -12,6 +12,7 @@ from evoae.engine.evaluation import dense_sizes, single_changes
 from evoae.engine.output_evaluation import evaluate_outputs
 from evoae.fitness.batches import PreparedBatch, drawn
 from evoae.fitness.outputs import check_outputs
+from evoae.platforms import platform_of
 from evoae.strategies import Strategy
 from evoae.types import Batch, FitnessFn, Params
 
@@ -67,6 +68,7 @@ def memory_estimate(
     32160
     """
     mesh = population_mesh(num_devices)
+    platform = platform_of(mesh)
     strategy = strategy.largest_phase(state)
     key = jax.eval_shape(lambda: jax.random.key(0))
     population, asked = jax.eval_shape(strategy.ask, key, state)
@@ -78,7 +80,7 @@ def memory_estimate(
         parent = jax.eval_shape(fitness.evaluate_parent, network, images)
         layers = [num_bytes(layer) for layer in parent.activations]
 
-    changes = functools.partial(single_changes, strategy, fitness)
+    changes = functools.partial(single_changes, strategy, fitness, platform=platform)
     outputs = 0
     if strategy.reads_outputs(asked):
         expressed, activations = 0, sum(layers)
@@ -87,7 +89,7 @@ def memory_estimate(
         expressed, activations = 0, sum(layers)  # those of the parent; of its children only blocks
     else:
         count = population.parent_ids.shape[0]
-        expressed, together = dense_sizes(network, images, count, chunk_size, mesh)
+        expressed, together = dense_sizes(network, images, count, chunk_size, mesh, platform)
         activations = together * max(layers, default=0)
     return Memory(
         batch=num_bytes(batch) + num_bytes(images),

@@ -13,6 +13,7 @@ from evoae.engine.devices import over_devices
 from evoae.engine.evaluation import equal_size, in_chunks
 from evoae.fitness.effects import Effects
 from evoae.fitness.outputs import OutputFitness, Outputs, OutputSums, Part, check_outputs, map_rows
+from evoae.platforms import Platform, platform_of
 from evoae.strategies import Strategy
 from evoae.types import Batch, FitnessFn, Params, Population
 
@@ -29,6 +30,7 @@ def evaluate_outputs(
     state: Any,
     *,
     mesh: Mesh | None = None,
+    platform: Platform | None = None,
 ) -> OutputSums:
     """What a strategy sums of its candidates' outputs on one batch, for its `tell`.
 
@@ -45,6 +47,7 @@ def evaluate_outputs(
       state: of the strategy, as `ask` returned it.
       mesh: the devices that share the work, from `evoae.engine.devices.population_mesh`; None for
         one.
+      platform: what it is traced for, from `evoae.platforms`; None for that of the devices.
 
     Raises:
       ValueError: a fitness whose outputs cannot be read.
@@ -60,7 +63,7 @@ def evaluate_outputs(
         def of_part(index: jax.Array) -> Any:
             part = trees.take(parts, jnp.minimum(index, count - 1))
             part = part._replace(weights=jnp.where(index < count, part.weights, 0))
-            outputs = _outputs(strategy, readable, population, part)
+            outputs = _outputs(strategy, readable, population, part, platform or platform_of(mesh))
             return strategy.sum_outputs(population, outputs, state), outputs.number
 
         def of_group(group: jax.Array) -> Any:
@@ -93,14 +96,19 @@ def _added(first: Any, second: Any) -> Any:
 
 
 def _outputs(
-    strategy: Strategy, fitness: OutputFitness, population: Population, part: Part
+    strategy: Strategy,
+    fitness: OutputFitness,
+    population: Population,
+    part: Part,
+    platform: Platform,
 ) -> Outputs:
     """The outputs of all candidates on one part."""
     parent = strategy.express(population, jnp.int32(0))
     first = fitness.outputs(parent, part)
     effects, single = None, strategy.single_changes(population)
     if single is not None and single[0].ndim:
-        effects = fitness.effects(parent, part, *single, short=strategy.has_short_changes)
+        form: Any = {"short": strategy.has_short_changes, "platform": platform}
+        effects = fitness.effects(parent, part, *single, **form)
     if effects is None:
         effects = _effects(strategy, fitness, population, part, first)
     return Outputs(

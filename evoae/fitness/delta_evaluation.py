@@ -21,22 +21,7 @@ from evoae.fitness.parent_activations import ParentActivations, PixelError
 from evoae.layers import Change, Dense, Weights, activate, activation_change, cut, spans
 from evoae.layers.delta import widen
 from evoae.models import Autoencoder
-
-# Children evaluated at a time, where each changes a weight of its own: on a CPU what a core's
-# cache holds. Sizes do not depend on the population, and so neither does rounding.
-TILE_VALUES, SMALLEST_TILE, LARGEST_TILE = 250_000, 4, 8
-TILE_OF_ACCELERATOR = 256
-
-
-def tile_size(num_images: int, pixels: int) -> int:
-    """The most children that are evaluated at a time.
-
-    >>> tile_size(10, 28 * 28), tile_size(64, 28 * 28)
-    (8, 4)
-    """
-    if jax.default_backend() != "cpu":
-        return TILE_OF_ACCELERATOR
-    return min(max(TILE_VALUES // (num_images * pixels), SMALLEST_TILE), LARGEST_TILE)
+from evoae.platforms import Platform
 
 
 class Stage(NamedTuple):
@@ -59,6 +44,7 @@ class DeltaEvaluation:
         parent: ParentActivations,
         images: jax.Array,
         targets: jax.Array,
+        platform: Platform,
     ) -> None:
         self.pixel_error, self.parent, self.targets = pixel_error, parent, targets
         self.stages: list[Stage] = []
@@ -71,7 +57,9 @@ class DeltaEvaluation:
                 self.weighted.append(index)
                 starts.append(places[name])
             x = out
-        self.tile = tile_size(images.shape[-1], targets[..., 0].size)
+        # Of children that each change a weight of their own. It does not depend on how many there
+        # are, and so neither does rounding.
+        self.tile = platform.tile_size(images.shape[-1] * targets[..., 0].size)
         self.starts = np.array(starts)  # where their weights begin in `tree.ravel`
 
     def of_shared_position(self, position: jax.Array, deltas: jax.Array) -> jax.Array:

@@ -12,6 +12,7 @@ from jax import lax
 from evoae.checks import Checked
 from evoae.fitness.effects import Effects
 from evoae.fitness.reconstruction_errors import Expansion, expand_square
+from evoae.platforms import Platform
 from evoae.types import Batch, Params
 
 __all__ = ["Effects", "Expansion", "OutputFitness", "OutputSums", "Outputs", "Part"]
@@ -150,6 +151,7 @@ class OutputFitness(Checked, abc.ABC):
         deltas: jax.Array,
         *,
         short: bool = False,
+        platform: Platform | None = None,
     ) -> Effects | None:
         """By how much C children that differ in one weight each change the outputs.
 
@@ -162,6 +164,7 @@ class OutputFitness(Checked, abc.ABC):
           deltas: what is added to it, float32 [C].
           short: outputs change in proportion to all deltas, as near as matters; so weights that
             move one unit may share its row.
+          platform: for which it is traced, from `evoae.platforms`; None for that at hand.
         """
         return None
 

@@ -28,6 +28,7 @@ from evoae.fitness.reconstruction_errors import (
 from evoae.layers import activate
 from evoae.models import Autoencoder, Model, as_model
 from evoae.models.fixed_collections import HeldArrays, hold_collections
+from evoae.platforms import Platform, platform_of
 from evoae.types import Batch, Corruption, Params
 
 __all__ = ["Precision", "Reconstruction"]
@@ -287,12 +288,13 @@ class Reconstruction(OutputFitness):
         deltas: jax.Array,
         *,
         short: bool = False,
+        platform: Platform | None = None,
     ) -> Effects | None:
         if not (self.follows_changes and isinstance(part.batch, PreparedBatch)):
             return None
         parent = self.evaluate_parent(params, part.batch)
         with self._products():
-            children = self._children(parent, part.batch)
+            children = self._children(parent, part.batch, platform)
             return (children.short_effects if short else children.effects)(positions, deltas)
 
     def evaluate_parent(
@@ -318,6 +320,8 @@ class Reconstruction(OutputFitness):
         batch: PreparedBatch,
         positions: jax.Array,
         deltas: jax.Array,
+        *,
+        platform: Platform | None = None,
     ) -> jax.Array:
         """The errors of children that differ from their parent in one weight each.
 
@@ -327,6 +331,7 @@ class Reconstruction(OutputFitness):
           positions: which weight, in the order of `evoae.trees.ravel`; int32 [C], or () for one
             weight that all of them change.
           deltas: what is added to it, float32 [C].
+          platform: for which it is traced, from `evoae.platforms`; None for that at hand.
 
         Returns:
           Float32 [C]: as the error of the changed network computed anew, to rounding.
@@ -341,7 +346,7 @@ class Reconstruction(OutputFitness):
                 f"got {self.error!r} and {self.kl_weight!r}"
             )
         with self._products():
-            children = self._children(parent, batch)
+            children = self._children(parent, batch, platform)
             if positions.ndim == 0:
                 sums = children.of_shared_position(positions, deltas)
             else:
@@ -352,10 +357,11 @@ class Reconstruction(OutputFitness):
     def _error(self) -> Error:
         return ERRORS[self.error]
 
-    def _children(self, parent: ParentActivations, batch: PreparedBatch) -> DeltaEvaluation:
-        return DeltaEvaluation(
-            self._layers, self._of_pre_activation, parent, batch.images, batch.targets
-        )
+    def _children(
+        self, parent: ParentActivations, batch: PreparedBatch, platform: Platform | None
+    ) -> DeltaEvaluation:
+        values, platform = self._of_pre_activation, platform or platform_of()
+        return DeltaEvaluation(self._layers, values, parent, batch.images, batch.targets, platform)
 
     def _of_pre_activation(self, pre: jax.Array, target: jax.Array) -> jax.Array:
         """The values of the error, from the pre-activation of the last layer."""

@@ -10,6 +10,7 @@ from jax import lax
 from evoae import trees
 from evoae.encodings import Direct
 from evoae.fitness import Effects, Part, Reconstruction
+from evoae.platforms import Platform
 from evoae.runs.task import Task, prepare
 from evoae.strategies import LeastSquares, SuccessiveHalving
 from evoae.types import Params
@@ -30,6 +31,7 @@ class _Exact(Reconstruction):
         deltas: jax.Array,
         *,
         short: bool = False,
+        platform: Platform | None = None,
     ) -> Effects:
         vector = trees.ravel(params)
         outputs = lambda vector: self.outputs(trees.unravel(vector, params), part)  # noqa: E731
