@@ -162,7 +162,7 @@ def working_mesh(
     mesh = population_mesh(num_devices)
     if mesh is None or jax.process_count() > 1:
         return mesh
-    settings = {"batch_size": batch_size, "chunk_size": chunk_size, "mesh": mesh}
+    settings: dict[str, Any] = {"batch_size": batch_size, "chunk_size": chunk_size, "mesh": mesh}
     settings["platform"] = platform_of(mesh)
     units = _units.eval_shape(batch, state, strategy=strategy, fitness=fitness, **settings)
     return population_mesh(min(mesh.size, units.shape[0]))
