@@ -57,8 +57,8 @@ class Platform:
 # On a CPU what a core's cache holds. A CPU is at work with one run, and loses what `lax.switch` and
 # loops of a length of their own spare a single run; see docs/performance.md.
 CPU = Platform("cpu", 250_000, 16, 4, 8, True, True, 1)
-# Compiled ahead of time and counted, not measured: a v5e's 128 MiB hold 256 candidates of the
-# paper's network on ten images at work; a GPU is better off with fewer launches of larger kernels.
+# By arithmetic, not measured: a v5e's 128 MiB hold 256 candidates of the paper's network on ten
+# images at work; a GPU is better off with fewer launches of larger kernels.
 TPU = Platform("tpu", 2_400_000, 256, 256, 256, False, False, 16)
 GPU = Platform("gpu", 40_000_000, 4_096, 256, 256, False, False, 16)
 
