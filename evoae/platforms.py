@@ -56,11 +56,29 @@ class Platform:
 
 # On a CPU what a core's cache holds. A CPU is at work with one run, and loses what `lax.switch` and
 # loops of a length of their own spare a single run; see docs/performance.md.
-CPU = Platform("cpu", 250_000, 16, 4, 8, True, True, 1)
+CPU = Platform(
+    "cpu",
+    chunk_values=250_000,
+    largest_chunk=16,
+    smallest_tile=4,
+    largest_tile=8,
+    has_fixed_tiles=True,
+    has_fast_blocks=True,
+    runs_at_once=1,
+)
 # By arithmetic, not measured: a v5e's 128 MiB hold 256 candidates of the paper's network on ten
 # images at work; a GPU is better off with fewer launches of larger kernels.
-TPU = Platform("tpu", 2_400_000, 256, 256, 256, False, False, 16)
-GPU = Platform("gpu", 40_000_000, 4_096, 256, 256, False, False, 16)
+TPU = Platform(
+    "tpu",
+    chunk_values=2_400_000,
+    largest_chunk=256,
+    smallest_tile=256,
+    largest_tile=256,
+    has_fixed_tiles=False,
+    has_fast_blocks=False,
+    runs_at_once=16,
+)
+GPU = dataclasses.replace(TPU, name="gpu", chunk_values=40_000_000, largest_chunk=4_096)
 
 _BY_NAME = {"cpu": CPU, "tpu": TPU}
 

@@ -104,29 +104,29 @@ class DeltaEvaluation:
         that would not be fewer networks, each child is evaluated.
         """
         by_start = np.argsort(self.starts)
-        carriers, factors = [], []
+        units: list[npt.NDArray[np.int64]] = []
+        row, factors = [], []
         for n in by_start:
             stage = self.stages[self.weighted[n]]
-            count = trees.size(stage.weights)
-            carrier, factor = stage.layer.carriers(stage.x, count)
-            carriers.append(self.starts[n] + carrier)
+            carrier, factor = stage.layer.carriers(stage.x, trees.size(stage.weights))
+            own, unit = np.unique(carrier, return_inverse=True)
+            row.append(sum(map(len, units)) + unit)
+            units.append(own)
             factors.append(factor)
-        own, row = np.unique(np.concatenate(carriers), return_inverse=True)
-        if 2 * len(own) >= len(positions):
+        if 2 * sum(map(len, units)) >= len(positions):
             return self.effects(positions, deltas)
         length = jnp.abs(deltas).max()
-        rows = jnp.concatenate([self._rates(n, own, length) for n in by_start])
+        rates = [self._rates(n, own, length) for n, own in zip(by_start, units, strict=True)]
         factor = jnp.concatenate(factors)[positions] * deltas[:, None]
-        return Effects(rows, jnp.asarray(row, jnp.int32)[positions], factor)
+        of_all = jnp.asarray(np.concatenate(row), jnp.int32)
+        return Effects(jnp.concatenate(rates), of_all[positions], factor)
 
-    def _rates(self, n: int, positions: npt.NDArray[np.int64], length: jax.Array) -> jax.Array:
-        """What the output changes by with each of the weights of a layer at these positions.
+    def _rates(self, n: int, index: npt.NDArray[np.int64], length: jax.Array) -> jax.Array:
+        """What the output changes by with some of the weights of a layer, by their index in it.
 
         By half of the difference of two changes, one of +length and one of -length.
         """
         first = self.weighted[n]
-        index = positions - self.starts[n]
-        index = index[(index >= 0) & (index < trees.size(self.stages[first].weights))]
         size = self.tile // 4 if first < self.meeting else self._tile(n)
         tiles = np.resize(index, (-(-len(index) // size), size))
         signs = [1.0] if first == self.last else [1.0, -1.0]  # what is linear needs one of them

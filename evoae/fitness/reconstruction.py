@@ -142,6 +142,13 @@ class Reconstruction(OutputFitness):
         """Whether the error is a mean over single pixels, and of nothing else."""
         return self._error.of_pixels and self.kl_weight is None
 
+    @property
+    def early(self) -> "Reconstruction":
+        """What may be easier to learn from at first: Huber's error of logits for "mae" in 0..1."""
+        if self.error == "mae" and 0 <= self.low < self.high <= 1:
+            return dataclasses.replace(self, error="logit_huber")
+        return self
+
     def check(self, batch: Batch) -> None:
         """Raises a `ValueError` where pixels are not finite, or not in the range of the error."""
         is_known = isinstance(batch, jax.Array | np.ndarray) and batch.size > 0
@@ -252,11 +259,10 @@ class Reconstruction(OutputFitness):
 
         Far from the target a sigmoid is level, and that error with it.
         """
-        is_level = isinstance(part.batch, PreparedBatch) and self.error == "mae"
-        has_logits = is_level and self._layers.decoder_layers[-1].activation == "sigmoid"
-        if not (has_logits and 0 <= self.low < self.high <= 1):
+        early = self.early
+        has_layers = early is not self and isinstance(part.batch, PreparedBatch)
+        if not has_layers or self._layers.decoder_layers[-1].activation != "sigmoid":
             return self.expand(outputs, part, floor)
-        early = dataclasses.replace(self, error="logit_huber")
         return early._expand(outputs, early._target(self._targets(part.batch)), part, floor)
 
     def _expand(

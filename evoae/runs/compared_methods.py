@@ -1,6 +1,5 @@
 """The two ways to train a task, side by side: by its strategy, and by Adam from several starts."""
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,7 +8,6 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from evoae.fitness import Reconstruction
 from evoae.fitness.batches import prepared
 from evoae.models.compiled import random_networks
 from evoae.runs.backprop import descend
@@ -138,11 +136,7 @@ def tune_adam(task: Task, seconds: float, bar: Callable[[], Observer]) -> tuple[
     where a sigmoid is level, so Huber's error of logits is tried, too, as in `LeastSquares`.
     """
     rates = np.repeat(LEARNING_RATES, TUNING_STARTS)
-    tried: list[Any] = [task.fitness]
-    data = task.config.data
-    has_logits = isinstance(task.fitness, Reconstruction) and 0 <= data.low < data.high <= 1
-    if has_logits and task.config.error == "mae":
-        tried.append(dataclasses.replace(tried[0], error="logit_huber"))
+    tried = list(dict.fromkeys([task.fitness, getattr(task.fitness, "early", task.fitness)]))
     errors = [
         train_by_adam(task, len(rates), rates, seconds, bar(), fitness=fitness).errors[-1]
         for fitness in tried

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from evoae.fitness.effects import mirror
+
 BLOCK = 64  # unknowns
 
 
@@ -30,8 +32,7 @@ def solve(lower: jax.Array, ridge: jax.Array, moment: jax.Array) -> jax.Array:
         left = lower[own.start :, own]
         if own.start:
             left = left - factor[own.start :, : own.start] @ factor[own, : own.start].T
-        top = jnp.tril(left[:size])
-        top = lax.linalg.cholesky(top + jnp.tril(top, -1).T + jnp.diag(ridge[own]))
+        top = lax.linalg.cholesky(mirror(left[:size]) + jnp.diag(ridge[own]))
         eye = jnp.eye(size, dtype=lower.dtype)
         inverses.append(lax.linalg.triangular_solve(top, eye, left_side=True, lower=True))
         factor = factor.at[own.stop :, own].set(left[size:] @ inverses[-1].T)

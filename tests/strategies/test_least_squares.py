@@ -167,6 +167,7 @@ def test_a_search_begins_with_the_error_of_logits():
     np.testing.assert_allclose(near.curvatures, 1 / np.maximum(distance, 1), rtol=1e-4)
     for other in (
         fitnesses.Reconstruction(MODEL, "mse"),
+        fitnesses.Reconstruction(MODEL, "logit_huber"),
         fitnesses.Reconstruction(MODEL, "mae", low=-1.0),
         fitnesses.Reconstruction(evoae.Autoencoder([Dense(2)], [Dense(64), Reshape(1, 8, 8)])),
     ):

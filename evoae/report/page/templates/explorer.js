@@ -14,8 +14,9 @@ function setUpExplorer(figure) {
   const cursor = element("circle", { r: 7, class: "here" });
   svg.append(cursor);
 
+  const part = (i) => (place[i] - explorer.low[i]) / (explorer.high[i] - explorer.low[i]);
   const show = () => {
-    const [x, y] = [0, 1].map((i) => (place[i] - explorer.low[i]) / (explorer.high[i] - explorer.low[i]));
+    const [x, y] = [part(0), part(1)];
     cursor.setAttribute("cx", x * side);
     cursor.setAttribute("cy", (1 - y) * side);
     const latent = findLatent(explorer, place);
@@ -42,8 +43,8 @@ function setUpExplorer(figure) {
     const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
     if (!(event.key in steps)) return;
     event.preventDefault();
-    const parts = [0, 1].map((i) => (place[i] - explorer.low[i]) / (explorer.high[i] - explorer.low[i]));
-    move(...parts.map((part, i) => part + steps[event.key][i] * (event.shiftKey ? 0.1 : 0.02)));
+    const [right, up] = steps[event.key].map((step) => step * (event.shiftKey ? 0.1 : 0.02));
+    move(part(0) + right, part(1) + up);
   });
   explorer.sliders.forEach(([least, most], i) => {
     const label = document.createElement("label");
