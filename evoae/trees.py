@@ -1,6 +1,7 @@
 """Helpers for pytrees of weights. Nothing else in evoae ravels."""
 
 import dataclasses
+import functools
 import itertools
 import math
 from typing import Any
@@ -16,9 +17,20 @@ from evoae.types import Hyper, Params
 
 def take(stacked: Params, index: jax.Array | npt.NDArray[np.int64] | int) -> Params:
     """Member `index` of a stack: leaves [S, ...] -> [...]. A stack on the host is one, too."""
-    if isinstance(index, jax.Array):
-        stacked = jax.tree.map(jnp.asarray, stacked)
+    if any(isinstance(leaf, jax.Array) for leaf in (index, *jax.tree.leaves(stacked))):
+        return _member(stacked, index)
     return jax.tree.map(lambda leaf: leaf[index], stacked)
+
+
+@functools.partial(jax.jit, inline=True)  # outside of a program, one for all leaves
+def _member(stacked: Params, index: jax.Array) -> Params:
+    return jax.tree.map(lambda leaf: leaf[index], stacked)
+
+
+@functools.partial(jax.jit, static_argnums=1, inline=True)
+def repeat(params: Params, number: int) -> Params:
+    """A stack of so many copies: leaves [...] -> [number, ...]."""
+    return jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf)[None], number, 0), params)
 
 
 def size(params: Params) -> int:

@@ -1,10 +1,15 @@
 """Strict settings for all tests, and as little compiling as can be: it takes most of their time."""
 
 import functools
+import gc
 import os
 import tempfile
 
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
+# Much of what XLA does for such small programs is to set up emitters of fusions and parts of code.
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + (
+    " --xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
+    " --xla_backend_extra_options=xla_cpu_disable_new_fusion_emitters"
+)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # one for all processes of these tests
     PROGRAMS = tempfile.TemporaryDirectory(prefix="evoae-programs-")
@@ -17,6 +22,9 @@ import pytest
 
 import evoae
 from evoae.models import named
+
+gc.freeze()  # what was imported stays
+gc.set_threshold(100_000, 50, 100)  # tracing makes many objects, few of them in cycles
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # With 64 bits the numbers of NumPy in tests are not those of 32-bit states.

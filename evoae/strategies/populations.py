@@ -48,8 +48,7 @@ def first_parents(
             )
     if whole:
         return jax.tree.map(jnp.asarray, networks), population_size
-    repeat = lambda leaf: jnp.repeat(jnp.asarray(leaf)[None], num_parents, 0)  # noqa: E731
-    return jax.tree.map(repeat, networks), num_parents
+    return trees.repeat(networks, num_parents), num_parents
 
 
 def only_parent(params: Params | Stacked, owner: str, role: str) -> Params:
