@@ -38,6 +38,13 @@ class Effects(NamedTuple):
         rows = self.rows.reshape(len(self.rows), -1, self.factors.shape[1])
         return (rows[self.row] * self.factors[:, None]).reshape(len(self.row), -1)
 
+    def of_outputs(self, outputs: jax.Array) -> "Effects":
+        """The effects on some of the outputs [K], int32, in that order."""
+        rows = self.rows[:, outputs]
+        if self.row is None or self.factors is None:
+            return Effects(rows)
+        return Effects(rows[self.row] * self.factors[:, outputs % self.factors.shape[1]])
+
     def central(self) -> "Effects":
         """Half of what the first half of the candidates changes less what the second half does."""
         row, *halved = self.row, self.rows if self.factors is None else self.factors

@@ -6,6 +6,7 @@ from evoae.strategies.evosax_adapter import Evosax
 from evoae.strategies.genetic_algorithm import GeneticAlgorithm
 from evoae.strategies.islands import Islands
 from evoae.strategies.least_squares import LeastSquares
+from evoae.strategies.minibatch_least_squares import MinibatchLeastSquares
 from evoae.strategies.populations import Stacked
 from evoae.strategies.probe_evolution import ProbeEvolutionStrategy
 from evoae.strategies.selection import LinearRank, Tournament, Truncation
@@ -19,6 +20,7 @@ __all__ = [
     "Islands",
     "LeastSquares",
     "LinearRank",
+    "MinibatchLeastSquares",
     "OneFifth",
     "ProbeEvolutionStrategy",
     "Stacked",

@@ -15,13 +15,13 @@ from evoae.mutations.base import Mutation
 from evoae.mutations.sparse import SparsePerturbation, add_at
 from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy
+from evoae.strategies.probes import ProbeSums, as_sums, check_float32, ridge_of
 from evoae.strategies.ridge import solve
 from evoae.types import Hyper, Info, Params, Perturbation, Population
 
 FACTORS = (0.2, 3.0)  # of the damping, one for each trial: as many as two devices solve at once
 WIDER = 6.0  # what the damping is multiplied by where no trial is better
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-7, 1e3
-SMALLEST_PART = 1e-4  # of the largest curvature: the least that the damping is a part of
 EXACT = 1e-30  # a floor so small that it changes no error
 CENTRAL_LENGTH = 3  # of a probe both ways, in lengths of one that is taken one way
 FALLING = 0.7  # the part of a run in which the floor falls
@@ -52,14 +52,6 @@ class Trials(NamedTuple):
 
     search: LeastSquaresState  # as before the generation
     steps: jax.Array  # what each trial adds to the parent's weights, float32 [T, D]
-
-
-class ProbeSums(NamedTuple):
-    """What is summed of probes in N directions."""
-
-    gram: jax.Array  # of their effects on the outputs, by curvature; its lower part, [N, N]
-    moment: jax.Array  # of their effects with the fall of the error, [N]
-    error: jax.Array  # of the parent
 
 
 class TrialSums(NamedTuple):
@@ -179,12 +171,7 @@ class LeastSquares(Strategy):
     def init(self, key: jax.Array, params: Params, hyper: Hyper | None = None) -> LeastSquaresState:
         """The first state, around one network."""
         parent = shared.only_parent(params, "LeastSquares", "parent")
-        others = {str(leaf.dtype) for leaf in jax.tree.leaves(parent) if leaf.dtype != jnp.float32}
-        if others:
-            raise ValueError(
-                "params must be float32 for LeastSquares, whose probes are short; "
-                f"got {', '.join(sorted(others))}"
-            )
+        check_float32(parent, "LeastSquares")
         floats = shared.merge_hyper(trees.hyperparameters(self), hyper)
         return LeastSquaresState(
             generation=jnp.int32(0),
@@ -302,14 +289,7 @@ class LeastSquares(Strategy):
         self, key: jax.Array, population: Population, fitness: Any, state: Any
     ) -> tuple[Any, Info]:
         """The combinations that are to be tried; or, midway, the next parent."""
-        if isinstance(fitness, Outputs):
-            sums = self.sum_outputs(population, fitness, state)
-            fitness = OutputSums(sums, fitness.number, fitness.finish)
-        if not isinstance(fitness, OutputSums):
-            raise ValueError(
-                "fitness must be what candidates put out for LeastSquares, an "
-                f"evoae.fitness.Outputs or OutputSums; got {type(fitness).__name__}"
-            )
+        fitness = as_sums(self, population, fitness, state)
         if isinstance(state, Trials):
             return self._choose(population, fitness, state.search)
         error = fitness.finish(fitness.sums.error / fitness.number)
@@ -328,8 +308,7 @@ class LeastSquares(Strategy):
     ) -> jax.Array:
         """What each combination adds to the weights, [T, D]."""
         lower, moment, _ = fitness.sums
-        curvature, parent = jnp.diag(lower), state.parent
-        ridge = curvature + SMALLEST_PART * curvature.max() + jnp.finfo(jnp.float32).tiny
+        ridge, parent = ridge_of(lower), state.parent
         change = trees.take(population.perturbation, 1 + jnp.arange(len(moment)))
         if self.probe is None:
             last = jnp.asarray(trees.under("encoder", parent))[change.positions[:, 0]]

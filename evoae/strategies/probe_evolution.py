@@ -11,6 +11,7 @@ from evoae.checks import Positive, Rule, Several
 from evoae.mutations.sparse import Sparse, SparsePerturbation
 from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy
+from evoae.strategies.probes import fall
 from evoae.types import Hyper, Info, Params, Population
 
 LAST_RATE, LAST_LENGTH = 0.02, 0.05  # what is left of learning rate and probe length at the end
@@ -99,7 +100,9 @@ class ProbeEvolutionStrategy(Strategy):
         """The centre, and P - 1 probes of random weights in random directions."""
         for_position, for_sign = jax.random.split(key)
         size = trees.size(state.centre)
-        length = state.hyper["probe_length"] * jnp.maximum(self._falling(state), LAST_LENGTH)
+        length = state.hyper["probe_length"] * jnp.maximum(
+            fall(state.generation, state.hyper["horizon"]), LAST_LENGTH
+        )
 
         def probe(index: jax.Array) -> SparsePerturbation:
             position = jax.random.randint(
@@ -141,7 +144,9 @@ class ProbeEvolutionStrategy(Strategy):
         unbiased = slope / (1 - momentum**steps)
         root = jnp.sqrt(square / (1 - square_decay**steps)) + 1e-8
         centre = trees.take(population.parents, 0)
-        rate = state.hyper["learning_rate"] * jnp.maximum(self._falling(state), LAST_RATE)
+        rate = state.hyper["learning_rate"] * jnp.maximum(
+            fall(state.generation, state.hyper["horizon"]), LAST_RATE
+        )
         of_encoder = trees.under("encoder", centre)
         rate = rate * jnp.where(of_encoder, state.hyper["encoder_rate"], 1.0)
         vector = trees.ravel(centre)
@@ -166,10 +171,5 @@ class ProbeEvolutionStrategy(Strategy):
         )
         return after, info
 
-    def _falling(self, state: ProbeState) -> jax.Array:
-        """From 1 in generation 0 down to 0 at the horizon, float32."""
-        import optax  # here, as it loads much of SciPy's part of JAX
-
-        # The horizon is an array: schedules are of the progress, so that another compiles nothing.
-        fall = optax.cosine_decay_schedule(1.0, decay_steps=1)
-        return fall(state.generation.astype(jnp.float32) / state.hyper["horizon"])
+    def _left(self, state: ProbeState) -> jax.Array:
+        return fall(state.generation, state.hyper["horizon"])

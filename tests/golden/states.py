@@ -57,6 +57,8 @@ def digest(arrays):
 def of_preset(name, num_devices):
     """A few generations of a preset."""
     config = PRESETS[name]
+    if name == "mnist":  # it would be downloaded
+        config = dataclasses.replace(config, data=DataConfig("mnist-mini"))
     task = prepare(config)
     state, trace = evoae.evolve(
         *(task.key, config.strategy, task.fitness_of_genotype, task.images, task.state),

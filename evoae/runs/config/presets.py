@@ -10,6 +10,7 @@ from evoae.runs.config.settings import DataConfig, RunConfig
 from evoae.strategies import (
     GeneticAlgorithm,
     LeastSquares,
+    MinibatchLeastSquares,
     ProbeEvolutionStrategy,
     SuccessiveHalving,
 )
@@ -80,6 +81,18 @@ _PRESETS = {
         "2,000 digits in minibatches, five minutes on two cores",
         RunConfig(
             data=DataConfig("mnist-mini"), error="bce", batch_size=64, **_probes(10_000, 3, 1_000)
+        ),
+    ),
+    "mnist": (
+        "all of MNIST in minibatches, the best that we can in about twenty minutes on two cores",
+        RunConfig(
+            data=DataConfig("mnist"),
+            error="mse",
+            batch_size=256,
+            strategy=SuccessiveHalving(
+                MinibatchLeastSquares(), num_starts=3, generations_each=100
+            ).fitted_to(2_500),
+            num_generations=2_500,
         ),
     ),
 }
