@@ -44,20 +44,25 @@ def on_config(config: Any) -> Any:
     config.copyright = f"{project['name']} {version} &middot; {project['license']}"
     config.site_url = project.get("urls", {}).get("Documentation", "")
     config.repo_url = project.get("urls", {}).get("Repository", "")
-    filled = {
-        "Notebooks": sorted(_notebooks()),
-        "API": [
+    config.nav = _fill(config.nav)
+    return config
+
+
+def _fill(entries: list[Any]) -> list[Any]:
+    """The navigation, with the pages that are made below in place of `notebooks/` and `api/`."""
+    made = {
+        "notebooks/": sorted(_notebooks()),
+        "api/": [
             {f"evoae.{Path(name).stem}".removesuffix(".index"): name}
             for name in sorted(_api(), key=lambda name: (name != "api/index.md", name))
         ],
     }
     nav = []
-    for entry in config.nav:
-        title = next(iter(entry))
-        pages = filled.get(title, [entry[title]])
-        nav += [{title: pages if title in filled else entry[title]}] if pages else []
-    config.nav = nav
-    return config
+    for entry in entries:
+        title, pages = next(iter(entry.items()))
+        pages = _fill(pages) if isinstance(pages, list) else made.get(pages, pages)
+        nav += [{title: pages}] if pages else []
+    return nav
 
 
 def on_files(files: Any, config: Any) -> Any:
