@@ -1,4 +1,4 @@
-"""Deep autoencoders trained by genetic algorithms, in JAX, without gradients."""
+"""Deep autoencoders trained by evolution, in JAX, without gradients."""
 
 import importlib
 from typing import TYPE_CHECKING, Any

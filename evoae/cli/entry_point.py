@@ -20,7 +20,7 @@ from evoae.runs.config import DEFAULT_PRESET
 
 USAGE = f"""usage: evoae COMMAND [OPTIONS]
 
-Deep autoencoders trained by genetic algorithms, without gradients.
+Deep autoencoders trained by evolution, without gradients.
 
 commands:
   train [PRESET]    evolve an autoencoder; PRESET is {DEFAULT_PRESET} unless you name another
