@@ -36,7 +36,7 @@ from evoae.runs.weight_files import save_weights
 from tests.test_architecture import HOUSE
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -154,6 +154,13 @@ def test_other_commands_name_what_there_is():
     for page in PAGES:
         for names in re.findall(r"pip install [^\n`]*\[([\w,]+)\]", page.read_text("utf-8")):
             assert set(names.split(",")) <= set(extras["optional-dependencies"]), names
+
+
+def test_the_citation_is_of_this_version():
+    text = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert re.search(r"^version: (.*)$", text, re.MULTILINE)[1] == evoae.__version__
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert re.findall(r"^  - ([\w ]+)$", text, re.MULTILINE) == project["keywords"]
 
 
 # Links
