@@ -33,8 +33,8 @@ num_generations = 10 if small else 600
 # ## What is needed
 #
 # Images, a network, an error and a strategy. The strategy here is a genetic algorithm: 64
-# candidates, of which the four best become the parents of the next ones; children differ in all
-# their weights.
+# candidates; the four best become the parents of the next ones, and children differ in all their
+# weights.
 
 # %%
 digits = evoae.data.load("digits10", low=0.1, high=0.9)
@@ -130,7 +130,7 @@ evoae.report.draw_gallery(
 #
 # A loop in evosax's style takes a strategy of evoae, too: `ask`, a population of whole networks,
 # `tell`. Both packages minimise. This is a strategy that changes one weight a child; by `evolve`
-# it would be much faster, as `dense` builds all of a network for the sake of one weight.
+# it would be much faster, as `dense` builds a whole network for one changed weight.
 
 # %%
 probes = evoae.strategies.ProbeEvolutionStrategy(64, learning_rate=0.02).fitted_to(num_generations)

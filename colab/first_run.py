@@ -2,8 +2,8 @@
 # # First run: ten digits, without gradients
 #
 # An autoencoder squeezes an image into a few numbers and draws it again from these. Here nobody
-# computes a gradient: weights are changed a little, and what that does to the images decides
-# where they go. The whole notebook takes about three minutes on a CPU.
+# computes a gradient: evolution changes weights a little, and keeps what improves the images. The
+# whole notebook takes about three minutes on a CPU.
 
 # %%
 import importlib.util
@@ -42,8 +42,8 @@ print(digits.images.shape, digits.labels)
 # %% [markdown]
 # ## What must be beaten
 #
-# A network that draws one and the same image whatever it is shown has an error, too. Most pixels
-# are black, so that even a black image does not look bad in numbers.
+# A network that always draws the same image has an error, too. Most pixels are black, so even a
+# black image has a small one.
 
 # %%
 evoae.fitness.compute_baselines(digits.images, error="mae", low=0.1, high=0.9)
@@ -53,8 +53,8 @@ evoae.fitness.compute_baselines(digits.images, error="mae", low=0.1, high=0.9)
 #
 # `digits10` is a preset: a network of 1,397 weights that knows each image by two numbers, an
 # error, a strategy. In each generation children differ from the parent in one weight each, and the
-# parent moves by the combination of their changes that fits the images best. Sixteen parents begin,
-# the four best of them go on, and at last the best one alone.
+# parent moves by the combination of their changes that fits the images best. Fourteen parents
+# begin, and the best of them goes on alone.
 #
 # While it runs, the cell shows what the best network draws, and how its error falls.
 
@@ -63,8 +63,8 @@ config = evoae.runs.PRESETS["digits10"].fitted_to(num_generations)
 result = evoae.runs.train(config)
 
 # %% [markdown]
-# `diversity` says how much the outputs differ from each other, compared with the images. Near 0
-# the network draws the same for all of them, which is the failure that a small error can hide.
+# `diversity` compares how different the outputs are with how different the images are. Near 0 the
+# network draws the same for all of them: a failure that a small error can hide.
 #
 # ## The best network
 #

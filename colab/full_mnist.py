@@ -6,10 +6,10 @@
 # %% [markdown]
 # # Full MNIST: minibatches, validation, one look at the test images
 #
-# 60,000 images, of which each generation sees a few. So its error says little, and other images
-# must judge: some are kept apart for choosing the network, and the test images are looked at once,
-# at the end. On a GPU or TPU it takes MNIST; without one, or without a network, the 2,000 images
-# that come with the package.
+# 60,000 images, and each generation sees a few of them. So its error says little, and other
+# images must judge: some are kept apart for choosing the network, and the test images are looked
+# at once, at the end. On a GPU or TPU it takes MNIST; without one, or without a network, the
+# 2,000 images that come with the package.
 
 # %%
 import importlib.util

@@ -70,8 +70,8 @@ Image.open(found.folder / "galleries.png")
 # %% [markdown]
 # ## Is it one and the same image?
 #
-# The error alone does not say it. The diversity does: how much the outputs differ from each other,
-# as a part of how much the images do. 0 is one image for all.
+# The error does not say it. The diversity does: it compares how different the outputs are with how
+# different the images are. 0 is one image for all.
 
 # %%
 digits = evoae.data.load("digits10", low=0.1, high=0.9)
@@ -124,8 +124,7 @@ for row, digit in enumerate([0, 1]):
     axes[row, 0].set_ylabel(f"digit {digit}", rotation=0, ha="right", va="center")
 
 # %% [markdown]
-# Rows that look the same tell it once more: what reaches the decoder is nearly the same for all
-# digits.
+# Rows that look the same show it again: the decoder gets nearly the same for all digits.
 #
 # The preset `digits10` in the notebook `first_run` has the same network and images. What it
 # changes is the search and the error.

@@ -31,8 +31,8 @@ seeds = 2 if small else 4
 # %% [markdown]
 # ## What all runs have in common
 #
-# The paper's algorithm on ten digits: twenty networks, of which the best is kept and the others
-# are copies of it with some weights changed by a number from -`scale` to `scale`.
+# The paper's algorithm on ten digits, with twenty networks: the best is kept, and the others are
+# copies of it with some weights changed by a number from -`scale` to `scale`.
 
 # %%
 base = evoae.runs.PRESETS["paper-ten"].fitted_to(num_generations)
@@ -41,8 +41,9 @@ base.strategy
 # %% [markdown]
 # ## What differs
 #
-# How many weights change, and by how much. A setting is named by its path in the configuration;
-# the end of the name is enough where only one setting ends so. The table is over the seeds.
+# The number of changed weights, and the size of changes. A setting is named by its path in the
+# configuration; the end of the name is enough where only one setting ends so. The table is over
+# the seeds.
 
 # %%
 settings = {"mutation.num_weights": [1, 4], "mutation.scale": [0.03, 0.1, 0.3, 1.0]}

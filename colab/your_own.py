@@ -34,7 +34,7 @@ num_generations = 20 if small else 2_500
 # ## A folder of images
 #
 # Whatever Pillow reads, grey or RGB; `size=32` makes photographs of all sizes into squares.
-# Sub-folders, if there are any, are classes. Put yours in place of these: discs, squares and
+# Sub-folders are classes. Replace these by yours: discs, squares and
 # crosses at random places. (In Colab, drop a folder into the file panel.)
 
 # %%
@@ -62,8 +62,8 @@ print(images.shape, images.dtype, shapes.labels)
 # %% [markdown]
 # ## A network as a list of layers
 #
-# Two lists: from the image to the latent numbers, and back. All sizes follow from the images; what
-# does not fit is said with the layer's name and the shapes.
+# Two lists: from the image to the latent numbers, and back. All sizes follow from the images; an
+# error names the layer that does not fit, and the shapes.
 
 # %%
 layered = evoae.Autoencoder(
@@ -165,9 +165,9 @@ evoae.report.draw_galleries(
 # %% [markdown]
 # ## A whole run of your folder
 #
-# The same folder, and all that `evoae train` does: baselines, a cell that shows how it goes, and a
-# folder with a page. On the command line it is `evoae train probes --data.source shapes`. The model
-# is chosen to suit the images: here a convolutional one.
+# The same folder, and all that `evoae train` does: baselines, a cell that shows how it goes, and
+# a folder with a page. On the command line it is `evoae train probes --data.source shapes`. The
+# model is chosen to suit the images: here a convolutional one.
 
 # %%
 config = evoae.runs.RunConfig(

@@ -17,8 +17,8 @@ _PLAIN = {"bool": bool, "float": float, "int": int}
 def field_types(cls: type, *, include_extras: bool = False) -> dict[str, Any]:
     """The annotation of every field of a dataclass, by name; of any other class nothing.
 
-    Where one of them has a name that is nowhere to be found, all are as they are written, but for
-    plain numbers. What stands in an `Annotated` beside a type is left out unless it is asked for.
+    If one of them has a name that cannot be found, all but plain numbers stay as they are written.
+    What an `Annotated` has beside a type is left out unless asked for.
     """
     if not dataclasses.is_dataclass(cls):
         return {}
@@ -149,7 +149,7 @@ def check_instance(
 ) -> None:
     """Raises a `ValueError` unless the value is of a base class or protocol, or None if optional.
 
-    `package` is where those are that evoae has.
+    `package` is the module of those that evoae has.
     """
     if optional and value is None:
         return
@@ -174,7 +174,7 @@ def check_kl_weight(value: object, error: str) -> None:
         raise ValueError(f"kl_weight must be None or a finite number from 0, got {value!r}")
     if error == "rmse":
         raise ValueError(
-            "error must be one of single images with a kl_weight (mse in place of rmse), got 'rmse'"
+            "error must be one of single images with a kl_weight (mse instead of rmse), got 'rmse'"
         )
 
 

@@ -66,7 +66,7 @@ def read_arrays(path: Path, names: Iterable[str] | None = None) -> dict[str, npt
 
 
 def _check_unpacked(members: Iterable[zipfile.ZipInfo]) -> None:
-    """Raises a `ValueError` where a small archive would fill the memory with next to nothing."""
+    """Raises a `ValueError` if a small archive would fill the memory with nothing of use."""
     for its in members:
         if its.file_size > max(_MOST_UNPACKED, _MOST_RATIO * its.compress_size):
             raise ValueError(
@@ -97,7 +97,7 @@ def unread(error: BaseException) -> str:
 
 
 def in_short(error: BaseException) -> str:
-    """What an error says, in one line; its kind where it says nothing.
+    """The message of an error in one line; its kind if it has none.
 
     >>> in_short(MemoryError()), in_short(ValueError("two  words"))
     ('MemoryError', 'two words')

@@ -9,12 +9,12 @@ from jax.sharding import Mesh
 
 @dataclasses.dataclass(frozen=True)
 class Platform:
-    """A kind of device. Hashable; what is traced depends on it, and not on the devices at hand.
+    """A kind of device. Hashable; what is traced depends on it, not on the devices of the machine.
 
     Attributes:
       name: "cpu", "tpu" or "gpu".
-      chunk_values: weights and pixels of the whole networks that are best evaluated together, by
-        what its fast memory holds.
+      chunk_values: weights and pixels of the whole networks that are best evaluated together, from
+        the size of its fast memory.
       largest_chunk: most whole networks that are evaluated together.
       smallest_tile: fewest children of single changes that are evaluated together.
       largest_tile: most of them.

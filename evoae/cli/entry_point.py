@@ -24,7 +24,7 @@ Deep autoencoders trained by evolution, without gradients.
 
 commands:
   train [PRESET]    evolve an autoencoder; PRESET is {DEFAULT_PRESET} unless you name another
-  resume RUN        go on with the run in a folder, as if it had never stopped
+  resume RUN        go on with a run, as if it had never stopped;
                     with both, --live shows it in a browser while it goes on, and
                     --distributed makes one run of several processes; see docs/scaling.md
   encode RUN [IMAGES]
@@ -35,11 +35,11 @@ commands:
                     images beside their reconstructions, the worst first
   export RUN        the network for other programs: safetensors and StableHLO
   report RUN...     make the page of a run again, or one page of several runs side by side
-  compare [PRESET]  evolve it, and train it by backpropagation, and by Levenberg-Marquardt
-                    where that fits, in the same time
-  sweep [PRESET]    run every combination of settings and seeds, in as few programs as can be
-  reproduce NAME    a figure of the paper, its claims, what it left open, or all of them
-  bench             how fast generations are on this machine, and those of others
+  compare [PRESET]  evolve it, and train it by backpropagation and, if it fits, by
+                    Levenberg-Marquardt, in the same time
+  sweep [PRESET]    run every combination of settings and seeds, in as few programs as possible
+  reproduce NAME    a figure of the paper, its claims, its open questions, or all of them
+  bench             how fast generations are on this machine, beside other libraries
   presets           list the presets of train, compare and sweep
   data [SOURCE]     list the named data sets, or describe one, or your own file or folder
 

@@ -37,7 +37,7 @@ def list_presets(arguments: list[str]) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class DataQuery:
-    """List the data sets, or load one, downloaded if need be, and describe it.
+    """List the data sets; or load one, downloading it if needed, and describe it.
 
     Attributes:
       source: a name, a folder or a zip of images, an .npz or .npy file, or IDX files; all names
@@ -46,8 +46,8 @@ class DataQuery:
       size: the height and width: images are resized until the shorter side has it, and cropped to
         the centre.
       channels: 1 makes all images grey, 3 makes them RGB.
-      background: what is seen where images are transparent.
-      cache: keep what was made of many images, for the next time.
+      background: the colour behind transparent images.
+      cache: store many images, converted, for the next run.
     """
 
     source: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")] = None

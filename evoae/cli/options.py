@@ -107,7 +107,7 @@ def parse(
 
 
 def parse_run(preset: RunConfig, arguments: Sequence[str], **settings: Any) -> RunConfig:
-    """The settings of a preset with those of the command line in their place; see `parse_query`.
+    """The settings of a preset, changed by the command line; see `parse_query`.
 
     >>> from evoae.runs.config import PRESETS
     >>> words = ["--strategy.mutation.kind", "Gaussian", "--strategy.mutation.scale", "0.5"]
@@ -120,7 +120,7 @@ def parse_run(preset: RunConfig, arguments: Sequence[str], **settings: Any) -> R
 def parse_query(
     query: type[RunQueryT], preset: RunConfig, arguments: Sequence[str], **settings: Any
 ) -> RunQueryT:
-    """Reads what is asked of a run, whose settings are those of a preset unless they are given.
+    """Reads a query with the settings of a run, which are those of a preset unless given.
 
     `--strategy.kind NAME` (and the same for whatever else has kinds) puts another kind there,
     before the options of its own are read; NAME may be package.module:Name of the user's own. Where
@@ -189,7 +189,7 @@ class _Option(NamedTuple):
 
 
 def _options(arguments: Sequence[str]) -> list[_Option]:
-    """The options that are given, which say what tyro is to begin from; values are left to it."""
+    """The given options, which determine what tyro begins from; tyro reads the values."""
     groups: list[list[str]] = []
     for argument in arguments:
         if argument.startswith("--") or not groups:
@@ -203,7 +203,7 @@ def _options(arguments: Sequence[str]) -> list[_Option]:
 
 
 def _ending(config: RunConfig, named: set[str]) -> RunConfig:
-    """The run with the ends that are named alone, and a strategy fitted to them."""
+    """The run with only the named ends, and a strategy fitted to them."""
     if "num_generations" in named and config.num_generations is not None:
         if not any(name.endswith("horizon") for name in named):
             strategy = config.strategy.fitted_to(config.num_generations)

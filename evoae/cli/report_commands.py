@@ -71,9 +71,9 @@ class ReproduceQuery:
 
     Attributes:
       name: fig1, fig2, fig3, fig4, claims, errors, vae, encodings, latent or all.
-      quick: a small budget, for a first look; all are then measured side by side, a core each.
-      out: the folder to write to; None makes one in runs. One in which the same was begun is gone
-        on with, and where all is measured only pictures and pages are made anew.
+      quick: a small budget, for a first look; "all" then measures side by side, a core each.
+      out: the folder to write to; None makes one in runs. In a folder of the same it goes on; if
+        everything is measured it only makes pictures and pages again.
       data: where MNIST is, for latent: a folder of IDX files; None downloads it, and --quick
         needs none.
     """

@@ -129,7 +129,7 @@ def reconstruct(arguments: list[str]) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class ExportQuery:
-    """Write the network of a run for programs that do without evoae.
+    """Write the network of a run for programs without evoae.
 
     Attributes:
       run: the folder of the run.

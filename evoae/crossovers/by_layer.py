@@ -14,10 +14,10 @@ from evoae.types import Hyper, Params
 class ByLayer(Checked):
     """Takes each layer whole from the second parent with probability `rate`, else from the first.
 
-    The weights of a layer work together, so that single ones of another network would only disturb
-    them; the argument of Montana and Davis (1989, IJCAI, "Training feedforward neural networks
-    using genetic algorithms", crossover-nodes), for layers in place of nodes. A layer is what
-    stands together under one node of the tree, such as kernel and bias.
+    The weights of a layer work together, and single ones of another network would only disturb
+    them: the argument of Montana and Davis (1989, IJCAI, "Training feedforward neural networks
+    using genetic algorithms", crossover-nodes), for layers instead of nodes. A layer is what stands
+    together under one node of the tree, such as kernel and bias.
 
     Attributes:
       rate: above 0 and below 1.

@@ -1,4 +1,4 @@
-"""SubtreeCrossover crossover: a branch of one parent's tree in place of a branch of the other's."""
+"""Subtree crossover: a branch of one parent's tree replaces a branch of the other's."""
 
 import dataclasses
 from typing import NamedTuple
@@ -29,12 +29,12 @@ class SubtreeCrossoverPerturbation(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class SubtreeCrossover(Checked):
-    """Puts a random branch of the second parent in place of a random branch of the first.
+    """Replaces a random branch of the first parent by a random branch of the second.
 
     For genes with trees, as those of `evoae.encodings.Cellular` (Cramer 1985; Koza 1992, "Genetic
     programming", section 6.4.1; Gruau 1994). Each tree is crossed with probability `rate`. All
-    branches of the first parent's tree are alike likely, and all of the second's that leave the
-    child within the array; so no child is cut off. All other genes are the first parent's.
+    branches of the first parent's tree are equally likely, and so are all of the second's that
+    leave the child within the array: no child is cut off. All other genes are the first parent's.
 
     Attributes:
       rate: above 0 and below 1.

@@ -43,7 +43,7 @@ class Entry(NamedTuple):
 
 
 def within(entry: Entry, place: int, where: str, content: Callable[[], bytes]) -> Entry:
-    """What stands at a place of a file, such as a row of a table, as a file of its own."""
+    """A part of a file, such as a row of a table, as a file of its own."""
     return Entry(
         parts=(*entry.parts, str(place)),
         where=where,

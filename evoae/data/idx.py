@@ -25,7 +25,7 @@ _PART = 2**20  # bytes read at a time
 
 
 def sets_in(entries: Sequence[Entry]) -> list[str]:
-    """The sets of which there are images, by what stands before "train" or "t10k"; "" for MNIST's.
+    """The sets with images, by what stands before "train" or "t10k"; "" for MNIST's.
 
     A set is that of EMNIST or QMNIST, such as "emnist-letters".
     """

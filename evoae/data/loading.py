@@ -46,7 +46,7 @@ def load(
 ) -> Dataset:
     """Loads images, and their labels where there are any, by name or from local files.
 
-    A path is that of one of these:
+    A path leads to one of these:
 
     - a folder of images, or a zip of one: PNG, JPEG, WebP, BMP, TIFF, GIF and what else Pillow
       reads, in the order of their paths. Sub-folders named train, test and so on are splits, others

@@ -119,7 +119,7 @@ def _folders(pictures: Sequence[Entry], depth: int, path: Path) -> list[str]:
         place = path.joinpath(*loose[0].parts[:depth])
         raise ValueError(
             f"{place} has images both in itself ({loose[0].parts[-1]}) and in sub-folders "
-            f"({within[0].parts[depth]}), of which only one is allowed"
+            f"({within[0].parts[depth]}); only one of the two is allowed"
         )
     return list(dict.fromkeys(entry.parts[depth] for entry in within))
 

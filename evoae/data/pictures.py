@@ -125,7 +125,7 @@ def _upright(image: Any, form: Form) -> tuple[Any, list[str]]:
 
 
 def open_picture(content: bytes, where: str) -> Any:
-    """A picture of which the header alone is read.
+    """A picture of which only the header is read.
 
     Raises:
       ValueError: Pillow does not know it.

@@ -1,4 +1,4 @@
-"""Arrays as people save them, as images: what their shapes and values are taken for."""
+"""From arrays as people save them to images: what shapes and values are taken for."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -110,7 +110,7 @@ def _by_parts(
 
 
 def stretched(images: Pixels) -> Pixels:
-    """Images uint8, of which those of 0 and 1 alone become 0 and 255: black and white."""
+    """Images uint8; those with only 0 and 1 become 0 and 255: black and white."""
     return images * np.uint8(255) if images.max() == 1 else images
 
 

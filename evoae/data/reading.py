@@ -107,7 +107,7 @@ _NOTES = {
     "transparent": "{0} put over {1.background} where transparent",
     "wide": "{0} of 16 bits: 0..65535 taken as 0..255",
     "cmyk": "{0} in CMYK, read without a colour profile",
-    "frames": "{0} with several frames, of which the first is taken",
+    "frames": "{0} with several frames: the first is taken",
     "enlarged": "{0} enlarged to {1.size}x{1.size}",
 }
 
@@ -122,7 +122,7 @@ def count_images(number: int) -> str:
 
 
 def check_fits(number: int, shape: Sequence[int]) -> None:
-    """Raises a `ValueError` where so many images of a shape are more than the memory that is free.
+    """Raises a `ValueError` if so many images of a shape need more than the free memory.
 
     >>> check_fits(10**9, (4_000, 3_000, 3))
     Traceback (most recent call last):
@@ -133,13 +133,13 @@ def check_fits(number: int, shape: Sequence[int]) -> None:
     if needed > free:
         raise ValueError(
             f"{count_images(number)} of {shape[1]}x{shape[0]} pixels need {needed / 1e9:.2g} GB of "
-            f"memory, of which {free / 1e9:.2g} GB are free; size=32 (--data.size 32) makes them "
+            f"memory, and {free / 1e9:.2g} GB are free; size=32 (--data.size 32) makes them "
             "smaller"
         )
 
 
 def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> Generator[R, None, None]:
-    """What `work` makes of items, in their order; threads do it, of which Pillow makes use."""
+    """What `work` makes of items, in their order, by several threads, which suits Pillow."""
     pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
     try:
         # Pillow warns of what is odd in a file, and of images that are above its own limit.

@@ -112,7 +112,7 @@ def _batches(opened: Any, *, batch_size: int, columns: list[str]) -> Iterator[An
 
 
 def _read(read: Callable[..., Any], columns: list[str], pa: Any) -> tuple[Any, Any]:
-    """The images and the labels, or None; no more than memory holds, whatever is said of them."""
+    """The images and the labels, or None; no more than memory holds, whatever the file says."""
     batches, size = [], 0
     for batch in read(batch_size=_ROWS, columns=columns):
         batches.append(batch)

@@ -23,7 +23,7 @@ class Size(NamedTuple):
 
     @property
     def choices(self) -> int:
-        """How many values it can have; of a kernel one for each ring, of which the middle is one.
+        """How many values it can have; for a kernel as many as it has rings, the middle included.
 
         >>> Size("encoder/0_Conv", "kernel", 5).choices
         3

@@ -28,9 +28,9 @@ class Part(NamedTuple):
 class Encoding(Checked, abc.ABC):
     """A frozen description of how genes make the weights of a network.
 
-    A strategy sees genes only, in place of the weights; the fitness of genes is that of the network
-    which they decode to (`evoae.encodings.decoded`). What has no gene, such as a random matrix,
-    follows from the description and from the network's shapes.
+    A strategy searches genes instead of weights. The fitness of genes is that of the network they
+    decode to (`evoae.encodings.decoded`). What has no gene, such as a random matrix, follows from
+    the description and from the network's shapes.
 
     A subclass is a frozen dataclass with `init` and `decode`; all else has a default.
     """
@@ -39,8 +39,8 @@ class Encoding(Checked, abc.ABC):
     def init(self, key: jax.Array, params: Params) -> Genotype:
         """The first genes, from a key and a random network.
 
-        Its arrays give shapes and types, and how large weights should be; an encoding that can
-        keeps the network itself.
+        Its arrays give shapes, types and the size of weights; an encoding that can represent the
+        network keeps it.
         """
 
     @abc.abstractmethod
@@ -48,9 +48,9 @@ class Encoding(Checked, abc.ABC):
         """The weights, in the structure, shapes and types of `like`, whose values don't matter."""
 
     def price(self, genotype: Genotype, like: Params) -> jax.Array | float:
-        """What is added to the error of genes, such as for the size of their network: 0."""
+        """A price added to the error of genes, for example for the size of their network: 0."""
         return 0.0
 
     def architecture(self, genotype: Genotype, like: Params) -> list[Part] | None:
-        """What genes make of the network besides weights, to be shown; None where that is fixed."""
+        """What else genes determine of the network, to be shown; None for nothing."""
         return None

@@ -27,12 +27,12 @@ class Cellular(Encoding):
     input pointer links, each with a gain that is a gene; outputs likewise, with a gain and a bias
     each. All other weights of the network, such as those of convolutions, are their own genes.
 
-    Any strategy and mutation of floats works. `evoae.mutations.SubtreeMutation` and
-    `evoae.crossovers.SubtreeCrossover` besides replace and exchange branches.
+    Any strategy and mutation of floats works. `evoae.mutations.SubtreeMutation` replaces branches,
+    and `evoae.crossovers.SubtreeCrossover` exchanges them.
 
     Attributes:
       max_nodes: the most symbols of a tree, T, at least 1.
-      lives: how often one line of cells may read the tree, at least 1: 1 is no recursion.
+      lives: how often a line of cells may read the tree, at least 1, which is no recursion.
 
     >>> import evoae
     >>> model = evoae.models.graph(latent_size=2, num_units=12)
@@ -50,7 +50,7 @@ class Cellular(Encoding):
     lives: Count = 2
 
     def init(self, key: jax.Array, params: Params) -> Genotype:
-        """The network, with a random tree and "gains" in place of each of its graphs.
+        """The network, in which a random tree and "gains" replace each graph.
 
         A graph's genes are "symbols" [T, 9], "values" [T], "input_gains" [inputs], "output_gains"
         and "output_bias" [outputs]; gains are the weights of one of the given units.

@@ -29,10 +29,10 @@ class Cosine(Encoding):
     the paper they fill a corner, by the sum of the frequencies.)
 
     Attributes:
-      genes_per_weight: coefficients kept, as a part of the weights of each array: above 0, up to 1;
-        at least one of each is kept.
-      num_coefficients: how many are kept of each array, in the order of `jax.tree.leaves`; None
-        takes `genes_per_weight`.
+      genes_per_weight: the coefficients of each array, as a share of its weights, above 0 and at
+        most 1; at least one of each is kept.
+      num_coefficients: the number of coefficients of each array, in the order of `jax.tree.leaves`;
+        None takes `genes_per_weight`.
 
     >>> params = {"bias": jnp.zeros(8), "kernel": jnp.ones((10, 8))}
     >>> encoding = Cosine(genes_per_weight=0.2)

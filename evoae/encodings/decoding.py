@@ -30,7 +30,7 @@ class Decoder:
 
     @classmethod
     def of(cls, encoding: Encoding, params: Params) -> "Decoder":
-        """For networks of the form of `params`, of which only shapes and types are read.
+        """For networks like `params`; only shapes and types are read.
 
         >>> decoder = Decoder.of(Direct(), {"bias": jax.numpy.zeros(2)})
         >>> decoder({"bias": jax.numpy.ones(2)})
@@ -52,7 +52,7 @@ class Decoder:
         return self.encoding.decode(genotype, self.like)
 
     def price(self, genotype: Genotype) -> jax.Array | float:
-        """What the encoding adds to the error of genes, such as for their network's size."""
+        """What the encoding adds to the error of genes, for example for their network's size."""
         return self.encoding.price(genotype, self.like)
 
 
@@ -115,7 +115,7 @@ def decoded(fitness: FitnessFn, encoding: Encoding, params: Params) -> FitnessFn
     Args:
       fitness: of networks, (params, batch) -> error.
       encoding: one of `evoae.encodings`.
-      params: a network, of which only shapes and types are read.
+      params: a network; only shapes and types are read.
 
     >>> import evoae
     >>> params = {"kernel": jax.random.normal(jax.random.key(0), (20, 30))}

@@ -25,7 +25,7 @@ class EvolvedCPPN(Encoding):
     gene of five is the largest. So any mutation of floats adds and removes links and changes
     activations, and nothing can be invalid. A node that no link leaves does nothing. The output is
     divided by the root of the number of coordinates. NEAT (Stanley and Miikkulainen 2002), by which
-    topologies of CPPNs are mostly evolved, instead grows a list of genes; within one compiled
+    topologies of CPPNs are mostly evolved, grows a list of genes instead; within one compiled
     program its size must be fixed.
 
     Attributes:

@@ -130,7 +130,7 @@ def _without_room(symbols: jax.Array, room: jax.Array | int) -> jax.Array:
 
 
 def _complete(rows: jax.Array, room: jax.Array | int) -> jax.Array:
-    """The genes [T, 9], with those of END wherever the lack of room makes it END."""
+    """The genes [T, 9], with those of END where there is no room for a branch."""
     without = _without_room(rows.argmax(1), room)
     return jnp.where(without[:, None], jnp.asarray(END_GENES, rows.dtype)[None], rows)
 
@@ -149,7 +149,7 @@ def sizes_of(symbols: jax.Array) -> jax.Array:
 
 
 def grafted(tree: Genotype, place: jax.Array, donor: Genotype, root: jax.Array) -> Genotype:
-    """The tree with the donor's subtree at `root` in place of its own at `place`.
+    """The tree in which the donor's subtree at `root` replaces its own at `place`.
 
     What would not fit in the array is lost; so choose one of at most `room_at(tree, place)`.
     """
@@ -172,12 +172,12 @@ def grafted(tree: Genotype, place: jax.Array, donor: Genotype, root: jax.Array) 
 
 
 def room_at(sizes: jax.Array, place: jax.Array) -> jax.Array:
-    """The most symbols that a subtree in place of that at `place` may have."""
+    """The most symbols that a new subtree at `place` may have."""
     return len(sizes) - sizes[0] + sizes[place]
 
 
 def drawn_place(point: jax.Array, allowed: jax.Array) -> jax.Array:
-    """One of the places that are allowed, all alike likely for a point from U(0, 1); int32.
+    """One of the allowed places, all equally likely for a point from U(0, 1); int32.
 
     >>> int(drawn_place(jnp.float32(0.6), jnp.array([False, True, False, True])))
     3

@@ -21,10 +21,9 @@ class Kitano(Encoding):
     symbol has a rule, by which it becomes 2 x 2 symbols: after k steps there are 2^k x 2^k, of
     which the array takes the upper left part, as a matrix of first axis times all others. A symbol
     is then the weight that is its gene of value; so an array has at most `num_symbols` different
-    weights.
-    In the paper the last symbols are 1 and 0, a link or none, and rules are discrete; here a rule
-    is four rows of genes, of which each names the symbol whose gene is the largest, so that
-    any mutation of floats rewrites rules, and all are valid. Each array of weights has a gene of
+    weights. In the paper the last symbols are 1 and 0, a link or none, and rules are discrete; here
+    a rule is four rows of genes, and each row names the symbol whose gene is the largest. So any
+    mutation of floats rewrites rules, and all rules are valid. Each array of weights has a gene of
     scale besides.
 
     Attributes:

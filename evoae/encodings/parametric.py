@@ -114,7 +114,7 @@ class Parametric(Encoding):
 
         Args:
           genotype: of one network.
-          model: the largest network, of which they are.
+          model: the largest network, whose genes they are.
 
         Raises:
           ValueError: a `ChosenActivation` that does not follow a linear layer with weights.

@@ -29,7 +29,7 @@ class RandomSubspace(Encoding):
     of weights has a gene of scale besides. Unlike in the paper the subspace goes through 0, not
     through a random network: there the first genes, N(0, 1), are the random network.
 
-    Few genes make strategies usable that store a matrix of all pairs, such as
+    With few genes, strategies that store a matrix of all pairs become usable, such as
     `Evosax("CMA_ES")`.
 
     Attributes:

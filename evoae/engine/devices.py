@@ -1,4 +1,4 @@
-"""A population spread over devices, each of which evaluates a part; what is said if one fails."""
+"""Evaluating parts of a population on several devices; errors of devices in plain words."""
 
 import os
 import re
@@ -30,8 +30,8 @@ def use_cores() -> None:
     busy; a population spread over two devices does. It has no effect once JAX has computed
     something, nor where JAX_NUM_CPU_DEVICES or XLA_FLAGS say how many devices there are.
 
-    LAPACK, which JAX has from SciPy, then takes one thread, unless OPENBLAS_NUM_THREADS says
-    another number: with a thread of each device on each core they wait for each other.
+    LAPACK, which JAX has from SciPy, then takes one thread, unless OPENBLAS_NUM_THREADS sets
+    another number: the threads of several devices would wait for each other.
 
     >>> use_cores()
     """
@@ -171,7 +171,7 @@ def local(arrays: Any, mesh: Mesh | None) -> Any:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raises a `MemoryError` or a `ConnectionError` in place of XLA's own error of that kind.
+    """Turns XLA's errors of memory and connection into `MemoryError` and `ConnectionError`.
 
     >>> with explained():
     ...     raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory.")

@@ -156,7 +156,7 @@ def working_mesh(
 ) -> Mesh | None:
     """The devices that `evolve` uses next: of those that it may use, as many as have work.
 
-    One that only repeats what others compute would slow them down, as cores share their caches.
+    A device that only repeats what others compute slows them down, as cores share their caches.
     Several processes use all of theirs. The arguments are those of `evolve`.
     """
     mesh = population_mesh(num_devices)
@@ -196,16 +196,16 @@ def evolve(
       num_generations: how many, at least 1.
       batch_size: rows of the data drawn anew for each generation, shared by all its candidates;
         None takes all of them.
-      chunk_size: candidates evaluated at a time; see `evaluate`. It is nothing to a strategy that
+      chunk_size: candidates evaluated at a time; see `evaluate`. It does not affect a strategy that
         reads outputs.
       block_size: most generations between two looks of the host.
       num_devices: how many devices may share the evaluation; None takes all there are, also those
         of other processes after `jax.distributed.initialize`. On a CPU no bit depends on it. A
-        population that cannot be split into so many parts leaves the others alone.
+        population with fewer parts than devices leaves the others idle.
 
     Returns:
       The last state, and the trace: scalars by generation, NumPy arrays [num_generations] each.
-      After Ctrl-C both are as of the last whole block, so the trace is shorter.
+      After Ctrl-C both end with the last whole block, so the trace is shorter.
 
     Raises:
       ValueError: an argument that does not fit.

@@ -29,7 +29,7 @@ def join(
       process_id: which one this is, from 0.
 
     Raises:
-      ValueError: something is None that JAX cannot find out.
+      ValueError: an argument is None that JAX cannot find out.
       ConnectionError: the others did not answer within five minutes.
     """
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
@@ -48,7 +48,7 @@ def join(
 
 
 def leave(status: int) -> int:
-    """The exit status of a process that fails; one of several ends here and now.
+    """The exit status of a process that fails; one of several processes exits at once.
 
     At its regular end JAX waits for the others, which may be gone, or wait for this one.
     """
@@ -84,7 +84,7 @@ def of_first(value: Value) -> Value:
 
 
 def any_of(flag: bool) -> bool:
-    """Whether it is so in any process."""
+    """Whether it holds in any process."""
     if jax.process_count() == 1:
         return flag
     with explained():

@@ -44,9 +44,9 @@ def evolve_runs(
     equal part of the runs.
 
     The arguments are those of `evolve`, with keys [R] and states with leaves [R, ...]; all runs
-    share the batch, of which each draws its own minibatches. A device works at `runs_at_once` of
-    them together, in as much more memory; None takes 1 on a CPU, where more are slower, and 16
-    elsewhere.
+    share the batch, and each draws its own minibatches from it. A device works at `runs_at_once` of
+    them together, which takes as many times the memory; None takes 1 on a CPU, where more are
+    slower, and 16 elsewhere.
 
     Returns:
       The last states, and the trace: scalars by run and generation, NumPy arrays [R, G]. A

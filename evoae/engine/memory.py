@@ -119,7 +119,7 @@ def check_memory(needed: Memory, free: int | None = None) -> None:
 
     Args:
       needed: by one device, from `memory_estimate`.
-      free: bytes for it; None asks the device, and lets everything pass where that doesn't tell.
+      free: bytes for it; None asks the device, and accepts everything if the device does not tell.
 
     >>> check_memory(Memory(batch=0, state=0, candidates=3 * 10**9, activations=10**9), free=2**30)
     Traceback (most recent call last):

@@ -34,10 +34,9 @@ def evaluate_outputs(
 ) -> OutputSums:
     """What a strategy sums of its candidates' outputs on one batch, for its `tell`.
 
-    The batch is taken part by part, and what `Strategy.sum_outputs` makes of each is added in one
-    order, whatever the number of devices, each of which has some of the parts. Candidates that
-    differ from a single parent in one weight are evaluated from the parent's activations where the
-    fitness can.
+    The batch is taken in parts, which the devices share. What `Strategy.sum_outputs` makes of each
+    part is added in one order for any number of devices. Candidates that differ from a single
+    parent in one weight are evaluated from the parent's activations where the fitness can.
 
     Args:
       strategy: expresses the candidates, and says what is summed.
@@ -124,7 +123,7 @@ def _outputs(
 def _effects(
     strategy: Strategy, fitness: OutputFitness, population: Population, part: Part, first: jax.Array
 ) -> Effects:
-    """By how much whole candidates differ from the first in their outputs."""
+    """The differences of whole candidates from the first in their outputs."""
 
     def outputs(index: jax.Array) -> jax.Array:
         networks: Params = jax.vmap(strategy.express, (None, 0))(population, index)

@@ -15,9 +15,9 @@ _due, _kept = 0.0, 0
 def bound_programs() -> None:
     """Lets go of all compiled programs where they hold many memory maps of this process.
 
-    A program holds up to 1,500 of the 65,530 that Linux gives a process, which dies without a word
-    where there are no more. What is needed again is compiled again. Other systems have no such
-    limit.
+    A program holds up to 1,500 of the 65,530 maps that Linux gives a process; a process that
+    exceeds them dies without a message. Programs that are needed again are compiled again. Other
+    systems have no such limit.
     """
     global _due, _kept
     if time.monotonic() < _due:

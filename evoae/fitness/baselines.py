@@ -50,7 +50,7 @@ def compute_errors(
 ) -> npt.NDArray[np.float32]:
     """Computes the error of each image by itself, float32 [N]; the arguments are as above.
 
-    Their mean is `compute_error`, but for "rmse", a root of the whole.
+    Their mean is `compute_error`, except for "rmse", a root of the whole.
 
     >>> compute_errors(np.zeros((2, 1, 1, 1)), np.reshape([0.5, 1.0], (2, 1, 1, 1)), error="mse")
     array([0.25, 1.  ], dtype=float32)
@@ -161,7 +161,7 @@ def compute_pca_error(
 
 
 def compute_diversity(reconstructions: npt.ArrayLike, targets: npt.ArrayLike) -> float:
-    """Computes how much the reconstructions differ from each other, by how much the targets do.
+    """Compares how different the reconstructions are with how different the targets are.
 
     The mean absolute difference over all pairs of reconstructions, divided by that over all pairs
     of targets: 0 when all outputs are one image, near 1 for faithful ones. Below 0.05 an
@@ -172,7 +172,7 @@ def compute_diversity(reconstructions: npt.ArrayLike, targets: npt.ArrayLike) ->
       targets: the same shape.
 
     Returns:
-      The ratio, from 0; NaN where it means nothing, as the targets are one image only.
+      The ratio, from 0; NaN for a single target, where it has no meaning.
 
     Raises:
       ValueError: shapes that do not match, no images, NaN or infinite values.

@@ -23,14 +23,14 @@ class PreparedBatch(NamedTuple):
 
 
 class CorruptedBatch(NamedTuple):
-    """A batch of corrupted inputs for a model of other layers than evoae's; both [N, H, W, C]."""
+    """A batch of corrupted inputs for a model that is no `evoae.Autoencoder`; both [N, H, W, C]."""
 
     inputs: jax.Array  # what the model is given
     targets: jax.Array  # the clean images
 
 
 def check_batch(fitness: FitnessFn, batch: Batch) -> None:
-    """Raises a `ValueError` unless a batch is arrays, and such as the fitness can judge."""
+    """Raises a `ValueError` unless a batch is arrays that the fitness accepts."""
     if isinstance(batch, Dataset):
         raise ValueError("batch must be arrays, got a Dataset; pass its images")
     for leaf in jax.tree.leaves(batch):
@@ -46,7 +46,7 @@ def is_noisy(fitness: FitnessFn) -> bool:
 
 
 def prepared(fitness: FitnessFn, batch: Batch, key: jax.Array | None = None) -> Batch:
-    """The batch in the form that all candidates share, where the fitness has one.
+    """The batch in the form that all candidates share, if the fitness has one.
 
     The key is for the noise of a fitness that has any.
     """

@@ -61,7 +61,7 @@ class MaskingNoise(Checked):
 
 @dataclasses.dataclass(frozen=True)
 class SaltAndPepperNoise(Checked):
-    """Makes whole pixels white or black, each of the two half of the time.
+    """Makes whole pixels white or black, with equal probability.
 
     Attributes:
       level: the probability of each pixel, from 0 to 1.

@@ -87,7 +87,7 @@ class DeltaEvaluation:
         return self._of_children(positions, deltas, (), self._error, tail)
 
     def effects(self, positions: jax.Array, deltas: jax.Array) -> Effects:
-        """What the output of each child differs by from the parent's.
+        """The difference of each child's output from the parent's.
 
         The output is the pre-activation of the last layer; children are as for `of_positions`.
         """
@@ -122,7 +122,7 @@ class DeltaEvaluation:
         return Effects(jnp.concatenate(rates), of_all[positions], factor)
 
     def _rates(self, n: int, index: npt.NDArray[np.int64], length: jax.Array) -> jax.Array:
-        """What the output changes by with some of the weights of a layer, by their index in it.
+        """The change of the output by some of the weights of a layer, by their index in it.
 
         By half of the difference of two changes, one of +length and one of -length.
         """
@@ -213,7 +213,7 @@ class DeltaEvaluation:
     def _whole_from(self, first: int) -> int:
         """Where a change by a weight of layer `first` is everywhere in the pre-activation.
 
-        The last one also where it never is.
+        The last layer also if it never is.
         """
         whole = self.last
 
@@ -259,7 +259,7 @@ class DeltaEvaluation:
     def _output_change(
         self, first: int, index: jax.Array, delta: jax.Array, *, each: bool
     ) -> jax.Array:
-        """What the output [M] changes by when weight `index` of layer `first` moves by `delta`."""
+        """The change of the output [M] when weight `index` of layer `first` moves by `delta`."""
         own = self.stages[self.last].pre
         for number, change in self._walk(first, index, delta, each=each):
             pre = self.stages[number].pre
@@ -269,7 +269,7 @@ class DeltaEvaluation:
         return whole.values.reshape(-1)
 
     def _output_of_meeting(self, pre: jax.Array) -> jax.Array:
-        """What the output [C, M] changes by where children have these at the last dense layer."""
+        """The change of the output [C, M] for children with these values at the meeting layer."""
         own, (children, *_, images) = self.stages[self.last].pre, pre.shape
         pre = jnp.moveaxis(pre, 0, -2)
         pre = self._forward(
@@ -281,7 +281,7 @@ class DeltaEvaluation:
     def _pre_activation(
         self, first: int, index: jax.Array, delta: jax.Array, *, until: int, each: bool
     ) -> jax.Array:
-        """The pre-activation of layer `until`, all of which the change reaches."""
+        """The pre-activation of layer `until`, which the change reaches everywhere."""
         for number, change in self._walk(first, index, delta, each=each):
             pre = self.stages[number].pre
             if spans(change, pre.shape[:-1]):

@@ -1,4 +1,4 @@
-"""By how much mutations change outputs, and the products that least squares needs of it."""
+"""The effects of mutations on outputs, and the products that least squares needs of them."""
 
 from typing import NamedTuple
 
@@ -10,15 +10,16 @@ MOST_BLOCKS, SMALLEST_BLOCK = 8, 128
 
 
 class Effects(NamedTuple):
-    """By how much N candidates change the M outputs of a batch, [N, M].
+    """How N candidates change the M outputs of a batch, [N, M].
 
     Candidates that move one unit by different inputs, image by image, have one row in common: the
     unit's. Outputs are then sorted so that images come last.
 
     Attributes:
       rows: float32 [U, M].
-      row: which of the rows is that of each candidate, int32 [N]; None where each has its own.
-      factors: of its row for each candidate and image, float32 [N, images]; None with `row`.
+      row: the row of each candidate, int32 [N]; None if each has its own.
+      factors: the factor of that row for each candidate and image, float32 [N, images]; None if
+        `row` is None.
 
     >>> effects = Effects(jnp.array([[1.0, 2.0]]), jnp.int32([0, 0]), jnp.array([[1.0], [3.0]]))
     >>> effects.dense().tolist()
@@ -46,14 +47,14 @@ class Effects(NamedTuple):
         return Effects(rows[self.row] * self.factors[:, outputs % self.factors.shape[1]])
 
     def central(self) -> "Effects":
-        """Half of what the first half of the candidates changes less what the second half does."""
+        """Half of the effects of the first half of candidates less those of the second."""
         row, *halved = self.row, self.rows if self.factors is None else self.factors
         number = len(halved[0]) // 2
         half = 0.5 * (halved[0][:number] - halved[0][number:])
         return Effects(half) if row is None else Effects(self.rows, row[:number], half)
 
     def finite(self) -> "Effects":
-        """The same, with no effect where a number of a row is not finite."""
+        """The same, with no effect for a row in which a number is not finite."""
         rows = jnp.where(jnp.isfinite(self.rows).all(1, keepdims=True), self.rows, 0)
         factors = self.factors
         if factors is not None:
@@ -100,7 +101,7 @@ def mirror(lower: jax.Array) -> jax.Array:
 
 
 def gram(rows: jax.Array, weights: jax.Array) -> jax.Array:
-    """`(rows * weights) @ rows.T`, of which all below the diagonal is right, and above 0 may stand.
+    """`(rows * weights) @ rows.T`, right below the diagonal; above it may be 0.
 
     Args:
       rows: float32 [P, M].

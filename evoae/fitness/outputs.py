@@ -1,4 +1,4 @@
-"""What networks give out, for strategies that read more of a candidate than one number."""
+"""The outputs of networks, for strategies that read more of a candidate than one number."""
 
 import abc
 import dataclasses
@@ -32,7 +32,7 @@ class OutputSums(NamedTuple):
 
     Attributes:
       sums: what `Strategy.sum_outputs` gives, added over all parts.
-      number: of outputs of one candidate.
+      number: how many outputs a candidate has.
       finish: (mean of the values of an error) -> the error.
       map: (function, shared, rows) -> `function(shared, row)` for each row, stacked: for work that
         the devices may share. The function holds no arrays.
@@ -45,17 +45,17 @@ class OutputSums(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """The outputs of P candidates on a batch, or on a part of it: M numbers of each.
+    """The outputs of P candidates on a batch, or on a part of it: M numbers each.
 
     Attributes:
       first: those of candidate 0, float32 [M].
-      effects: by how much those of candidates 1..P-1 differ from them.
+      effects: the differences of candidates 1..P-1 from them.
       number: how many of the M count, float32.
-      expand: (outputs [..., M], floor) -> the error of each near there; nothing for those that
-        don't count. A distance below the floor, a number above 0, counts by its square.
+      expand: (outputs [..., M], floor) -> the error of each near there; 0 for those that do not
+        count. A distance below the floor, a number above 0, counts by its square.
       finish: (mean of the values) -> the error.
-      expand_early: as `expand`, of the error that a search learns from at its beginning; None
-        where that is the same.
+      expand_early: as `expand`, for the error that a search learns from at first; None if that is
+        the same.
     """
 
     first: jax.Array
@@ -110,7 +110,7 @@ class Part(NamedTuple):
 
 
 class OutputFitness(Checked, abc.ABC):
-    """A fitness whose outputs can be read: an error that is a mean over what a network gives.
+    """A fitness whose outputs can be read: an error that is a mean over outputs.
 
     A strategy that reads outputs needs one. A subclass is a frozen dataclass that can be called,
     (params, batch) -> error.
@@ -130,12 +130,12 @@ class OutputFitness(Checked, abc.ABC):
 
     @abc.abstractmethod
     def expand(self, outputs: jax.Array, part: Part, floor: jax.Array) -> Expansion:
-        """The error of each of the outputs [..., M] near there; 0 for those that don't count."""
+        """The error of each of the outputs [..., M] near there; 0 for those that do not count."""
 
     def expand_early(self, outputs: jax.Array, part: Part, floor: jax.Array) -> Expansion:
-        """The same of the error that a search learns from at its beginning: here, the same error.
+        """The same for the error that a search learns from at first: here, the same error.
 
-        Another one that has its least where this one does may lead there from further away.
+        Another error with the same minimum may lead there from further away.
         """
         return self.expand(outputs, part, floor)
 
@@ -153,18 +153,18 @@ class OutputFitness(Checked, abc.ABC):
         short: bool = False,
         platform: Platform | None = None,
     ) -> Effects | None:
-        """By how much C children that differ in one weight each change the outputs.
+        """How C children that differ in one weight each change the outputs.
 
-        None, as here, where only whole networks can be evaluated.
+        None, as here, if only whole networks can be evaluated.
 
         Args:
           params: the network.
           part: of a batch.
           positions: which weight, in the order of `evoae.trees.ravel`; int32 [C].
           deltas: what is added to it, float32 [C].
-          short: outputs change in proportion to all deltas, as near as matters; so weights that
-            move one unit may share its row.
-          platform: for which it is traced, from `evoae.platforms`; None for that at hand.
+          short: deltas are so short that outputs are linear in them; so weights that move one unit
+            may share its row.
+          platform: what it is traced for, from `evoae.platforms`; None for that of the device.
         """
         return None
 
@@ -207,13 +207,13 @@ def split_rows(batch: Any, axis: int) -> Part:
 
 @dataclasses.dataclass(frozen=True)
 class Residuals(OutputFitness):
-    """The mean square of residuals of your own: any function of weights, and of data if there are.
+    """The mean square of residuals of your own: any function of weights and data.
 
     Attributes:
       function: (params, batch) -> residuals, floats of any shape; hashable, as a function is.
 
     Raises:
-      ValueError: what is no function.
+      ValueError: it is no function.
 
     >>> def miss(params, points):
     ...     x, y = points

@@ -1,4 +1,4 @@
-"""A parent with all that is computed of it on a batch, for the errors of its children."""
+"""A parent with its activations on a batch, for the errors of its children."""
 
 import functools
 import itertools
@@ -36,8 +36,8 @@ def evaluate_parent(
 ) -> ParentActivations:
     """Evaluates one network and keeps its activations; `inputs` come from `Autoencoder.prepare`.
 
-    With the `previous` parent, on the same batch, an encoder whose weights are those of before is
-    not computed again, nor is a whole network.
+    With the `previous` parent, on the same batch, an encoder or a network with unchanged weights is
+    not computed again.
     """
     count = sum(name.startswith("encoder/") for name, *_ in model.stages(params))
     forward = functools.partial(model.forward, params, keep=lax.optimization_barrier)

@@ -1,4 +1,4 @@
-"""From a model and an error to the fitness of a candidate: what evolution makes smaller."""
+"""From a model and an error to the fitness of a candidate, which evolution minimises."""
 
 import contextlib
 import dataclasses
@@ -144,7 +144,7 @@ class Reconstruction(OutputFitness):
 
     @property
     def early(self) -> "Reconstruction":
-        """What may be easier to learn from at first: Huber's error of logits for "mae" in 0..1."""
+        """An error to learn from at first: Huber's error of logits for "mae" in 0..1."""
         if self.error == "mae" and 0 <= self.low < self.high <= 1:
             return dataclasses.replace(self, error="logit_huber")
         return self
@@ -257,7 +257,7 @@ class Reconstruction(OutputFitness):
     def expand_early(self, outputs: jax.Array, part: Part, floor: jax.Array) -> Expansion:
         """By Huber's error of logits, for "mae" where a sigmoid ends evoae's own layers.
 
-        Far from the target a sigmoid is level, and that error with it.
+        Far from the target a sigmoid is flat, and so is that error.
         """
         early = self.early
         has_layers = early is not self and isinstance(part.batch, PreparedBatch)
@@ -308,7 +308,7 @@ class Reconstruction(OutputFitness):
     ) -> ParentActivations:
         """Evaluates one network and keeps its activations, for the errors of its children.
 
-        What it has in common with the `previous` one, on the same batch, is not computed again.
+        What it shares with the `previous` one, on the same batch, is not computed again.
         """
         with self._products():
             return evaluate_parent(
@@ -337,7 +337,7 @@ class Reconstruction(OutputFitness):
           positions: which weight, in the order of `evoae.trees.ravel`; int32 [C], or () for one
             weight that all of them change.
           deltas: what is added to it, float32 [C].
-          platform: for which it is traced, from `evoae.platforms`; None for that at hand.
+          platform: what it is traced for, from `evoae.platforms`; None for that of the device.
 
         Returns:
           Float32 [C]: as the error of the changed network computed anew, to rounding.
@@ -396,7 +396,7 @@ class Reconstruction(OutputFitness):
         return logit(images, TARGET_MARGIN) if self._error.of_logits else images
 
     def _products(self) -> contextlib.AbstractContextManager[None]:
-        """Matrix products as exact as asked for: GPUs and TPUs round their inputs otherwise."""
+        """Matrix products in the chosen precision: otherwise GPUs and TPUs round their inputs."""
         exact = "float32" if self.precision == "bfloat16" else self.precision
         return jax.default_matmul_precision(exact)
 

@@ -1,4 +1,4 @@
-"""How far an output is from its target: values, and what becomes of their mean."""
+"""How far an output is from its target: values, and an error from their mean."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple

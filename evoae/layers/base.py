@@ -80,20 +80,20 @@ class Layer(Checked):
     def weight_change(
         self, x: jax.Array, index: jax.Array, delta: jax.Array, *, each: bool
     ) -> "Change":
-        """What the pre-activation changes by when one weight does.
+        """The change of the pre-activation when one weight changes.
 
         Args:
           x: the parent's input, [*shape, images].
           index: which weight, int32 (), in the order of `evoae.trees.ravel`: biases come first.
           delta: what is added to the weight, float32 ().
           each: whether `jax.vmap` over children maps the index too, as each child changes a weight
-            of its own; otherwise all change the same one. What all children have in common is then
-            better computed once, outside of what depends on the index.
+            of its own; otherwise all change the same one. Compute then what all children share
+            once, outside of what depends on the index.
         """
         raise NotImplementedError(f"{type(self).__name__} does not follow changes")
 
     def carriers(self, x: jax.Array, count: int) -> tuple[npt.NDArray[np.int64], jax.Array]:
-        """For each weight one that moves the same of the pre-activation, up to a factor an image.
+        """For each weight one that moves the same pre-activation, up to a factor for each image.
 
         Args:
           x: the parent's input, [*shape, images].
@@ -107,7 +107,7 @@ class Layer(Checked):
     def input_change(
         self, weights: Weights, x: jax.Array, out: jax.Array, change: "Change", *, each: bool
     ) -> "Change":
-        """What the pre-activation changes by when the input does.
+        """The change of the pre-activation when the input changes.
 
         Args:
           weights: of the layer, the same for parent and child.

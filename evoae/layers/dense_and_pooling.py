@@ -55,7 +55,7 @@ class Dense(Layer):
     def weight_change(
         self, x: jax.Array, index: jax.Array, delta: jax.Array, *, each: bool
     ) -> Change:
-        """What the pre-activation changes by when weight `index` does; biases come first.
+        """The change of the pre-activation when weight `index` changes; biases come first.
 
         A bias counts as the weight of one further source, whose output is 1.
         """
@@ -244,9 +244,8 @@ class ChosenActivation(Layer):
     """The activation whose number of four is the largest, behind a layer that is linear.
 
     Its weights are "choice" [4], for linear, relu, sigmoid and tanh; all are computed, and one is
-    taken, so that networks of different activations are one program. The choice has no slope:
-    gradients leave it as it is. Children of one changed weight are evaluated as whole networks
-    where a model has such a layer.
+    taken, so that networks of different activations are one program. The choice has no slope, so
+    gradients do not change it. A model with such a layer is always evaluated as a whole network.
 
     >>> import jax.numpy as jnp
     >>> x = jnp.array([[-1.0], [2.0]])

@@ -22,7 +22,7 @@ UNIT_ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = ACTIVATIONS | {
 
 @dataclasses.dataclass(frozen=True)
 class UnitGraph(Layer):
-    """Units in a row, each of which may read all inputs and every unit before it.
+    """Units in a row; each may read all inputs and every unit before it.
 
     Unit i is f(inputs[i] . x + links[i] . (units 0..i-1) + bias[i]); the output is outputs . units
     + output_bias. What stands in "links" on and above its diagonal is read by nothing. So with

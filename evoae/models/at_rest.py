@@ -1,4 +1,4 @@
-"""Modules that behave otherwise in training are told that they are not trained."""
+"""Modules that behave differently in training are told that they are not trained."""
 
 import dataclasses
 import inspect
@@ -19,7 +19,7 @@ _AT_REST = {
 
 
 def at_rest(function: Callable[..., Any]) -> dict[str, bool]:
-    """What a call is told of training, as far as it takes it."""
+    """The arguments on training that a call takes, set for inference."""
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):

@@ -154,7 +154,7 @@ class Autoencoder(nn.Module):
         """Name, pre-activation and activation of all layers in turn, from a prepared input.
 
         Both are [*shape, N], and pass `keep` before they are used. With noise, [latent size, N], a
-        `GaussianLatent` gives samples in place of means. From a layer `since` on, `prepared` is the
+        `GaussianLatent` gives samples instead of means. From a layer `since` on, `prepared` is the
         activation of the layer before it.
         """
         x = prepared

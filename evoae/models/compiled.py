@@ -1,4 +1,4 @@
-"""Random networks, and what a network makes of images, each compiled once for all equal models."""
+"""Random networks, and the outputs of a network, each compiled once for all equal models."""
 
 import functools
 from typing import cast

@@ -61,8 +61,8 @@ def conv(
     Args:
       latent_size: the number of latent values, at least 1.
       channels: of each convolution, from the image on; the decoder mirrors them.
-      image_shape: (height, width, channels); odd sides are made even by a decoder that draws more
-        than it needs, of which the rest is cut off.
+      image_shape: (height, width, channels); for odd sides the decoder draws more than it needs,
+        and cuts off the rest.
 
     >>> conv(4, channels=(8, 16, 16), image_shape=(32, 30, 3)).latent_size((32, 30, 3))
     4

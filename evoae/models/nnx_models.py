@@ -103,7 +103,7 @@ class NnxModule(OfNnx):
 
     @classmethod
     def of(cls, module: nnx.Module) -> "NnxModule":
-        """Holds a copy of a module; what becomes of that later changes nothing here."""
+        """Holds a copy of a module; later changes of the module do not matter."""
         graph, arrays = _taken_apart(nnx.clone(module))
         return cls(graph, HeldArrays.of(arrays))
 

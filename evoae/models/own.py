@@ -59,7 +59,7 @@ def as_model(value: Any, **settings: Any) -> Any:
       value: a Flax Linen module; a module of Flax NNX; a pair of functions (init, apply), as
         `FunctionPair` has them; or a function or class that makes one of these. Where that takes
         `rngs`, it is an `NnxConstructor`.
-      **settings: what such a function is given, as far as it takes it.
+      **settings: what such a function is called with, if it takes it.
 
     Raises:
       ValueError: anything else, or a function that needs more.

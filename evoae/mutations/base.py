@@ -20,9 +20,9 @@ class Mutation(Checked, abc.ABC):
     each layer as well; None where it changes nothing."""
 
     def adapted_range(self) -> tuple[float, float]:
-        """Between which that float stays: from steps lost in float32 to such as saturate any net.
+        """The range of that float: from steps lost in float32 to steps that saturate any network.
 
-        A mutation whose float is no length of a step has a range of its own.
+        A mutation whose float is not the length of a step overrides it.
         """
         return 1e-6, 1e3
 
@@ -32,9 +32,9 @@ class Mutation(Checked, abc.ABC):
     ) -> Perturbation:
         """Describes the mutation of candidate `index`.
 
-        All candidates of a generation are given the same key. What they share is drawn from the key
-        alone, what is their own from the key folded with the index; so the draws don't depend on
-        how many candidates there are, or on where they are drawn.
+        All candidates of a generation are given the same key. Draw what they share from the key
+        alone, and what belongs to one candidate from the key folded with the index. Then the draws
+        do not depend on how many candidates there are, or on where they are drawn.
         """
 
     @abc.abstractmethod

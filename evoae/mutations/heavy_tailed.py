@@ -18,10 +18,10 @@ class HeavyTailed(Mutation):
     """Changes k weights by steps from a Cauchy distribution, k from a power law.
 
     P(k) is proportional to k^-exponent for k = 1 .. max_weights (Doerr, Le, Makhmara and Nguyen
-    2017, "Fast genetic algorithms", arXiv 1703.03334); each step is `scale` times a
-    standard Cauchy variable (Yao, Liu and Lin 1999, "Evolutionary programming made faster", IEEE
-    Transactions on Evolutionary Computation 3(2)). Neither a number of weights nor a length need be
-    right: all occur, the small ones most often. Draws may repeat a weight, and then add up.
+    2017, "Fast genetic algorithms", arXiv 1703.03334); each step is `scale` times a standard Cauchy
+    variable (Yao, Liu and Lin 1999, "Evolutionary programming made faster", IEEE Transactions on
+    Evolutionary Computation 3(2)). Neither the number of weights nor the length has to be right:
+    all occur, small ones most often. Draws may repeat a weight, and then add up.
 
     Attributes:
       scale: half of all steps are shorter; above 0. What self-adaptation changes.

@@ -20,9 +20,9 @@ class LowRank(Mutation):
 
     A matrix [m, n] changes by scale / sqrt(r) * A B^T with A [m, r] and B [n, r] from N(0, 1), so
     that each weight's change has the standard deviation `scale` (EGGROLL, Sarkar et al. 2025, arXiv
-    2511.16652). Kernels of more dimensions are matrices of their first and all other axes. Where
-    the factors hold no fewer numbers than the matrix, and for vectors, the noise is N(0, scale^2).
-    A child is described by its key alone; `apply` draws the factors again.
+    2511.16652). Kernels of more dimensions are matrices of their first and all other axes. For
+    vectors, and where the factors hold as many numbers as the matrix, the noise is N(0, scale^2). A
+    child is described by its key alone; `apply` draws the factors again.
 
     Attributes:
       scale: the standard deviation, above 0. What self-adaptation changes.

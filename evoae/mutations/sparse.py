@@ -85,7 +85,7 @@ class Sparse(Mutation):
         return trees.unravel(vector, params)
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
-        """Candidates 1..P-1 of a single parent as the weight that each changes, and by how much.
+        """The weight that each of candidates 1..P-1 of a single parent changes, and the change.
 
         Positions int32 [P-1], or () where they are shared, and deltas float32 [P-1]; None if
         candidates differ from one parent in more than one weight, or have several parents.

@@ -1,4 +1,4 @@
-"""SubtreeMutation mutation: a new random branch of a tree, and another mutation of all genes."""
+"""Subtree mutation: a new random branch of a tree, and another mutation of all genes."""
 
 import dataclasses
 from typing import NamedTuple
@@ -36,9 +36,9 @@ class SubtreeMutation(Mutation):
     """Replaces a random branch of a tree by a new random one; then mutates all genes.
 
     For genes with trees, as those of `evoae.encodings.Cellular` (Koza 1992, "Genetic programming",
-    section 6.5.1). Each tree gets a new branch with probability `rate`; all its branches are alike
-    likely, and the new one is drawn to fit in the array. A tree's numbers, all other genes and, by
-    small steps, its symbols change by the mutation that is put inside.
+    section 6.5.1). Each tree gets a new branch with probability `rate`; all its branches are
+    equally likely, and the new one is drawn to fit in the array. A tree's numbers, all other genes
+    and, by small steps, its symbols change by the mutation that is put inside.
 
     Attributes:
       mutation: of all genes, after the trees.

@@ -56,7 +56,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def drawing(path: Path) -> Iterator[None]:
-    """Makes what goes wrong while a picture is drawn one warning: a run is more than that.
+    """Turns an error in drawing a picture into a warning: a run is more than its pictures.
 
     A full disk stays the error that it is.
 

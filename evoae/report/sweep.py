@@ -42,8 +42,8 @@ def _words(value: object) -> str:
 def print_sweep(console: Console, settings: Sequence[Setting], errors: Errors) -> None:
     """Prints best, median and worst error over the seeds, a line for each combination of values.
 
-    Errors are [*V, S], a value axis for each setting, and one of seeds; a combination of which some
-    runs are NaN is left out.
+    Errors are [*V, S], with a value axis for each setting, and one of seeds; combinations with NaN
+    are left out.
 
     >>> import sys
     >>> console = Console(file=sys.stdout, width=80)

@@ -19,14 +19,13 @@ SMALL = style.FONT_SIZE - 1
 
 NOTES = """\
 - Evaluations are of one network on one image: candidates times images. Speeds are medians over
-  turns; every run begins anew from one random network.
-- Of products: the multiply-adds of whole networks, over the rate of 1024x1024 float32 products on
-  this machine (gflops). A child that differs in one weight is not computed whole, so that this may
-  be above 100 %.
-- MiB: the most memory above the process with its imports; on an accelerator, that of the device.
-- Compile seconds: by how much the first call took longer than the second.
-- The second table says how many times faster ours is than the same search over Flax's own layers
-  under `vmap`, than evosax's SimpleGA with our layers, and than a loop over candidates, each a
+turns; every run begins anew from one random network. - Of products: the multiply-adds of whole
+networks, over the rate of 1024x1024 float32 products on this machine (gflops). A child that differs
+in one weight is not computed whole, so that this may be above 100 %. - MiB: the most memory above
+the process with its imports; on an accelerator, that of the device. - Compile seconds: the first
+call less the second. - The second table says how many times faster ours is than the same search
+over Flax's own layers under `vmap`, than evosax's SimpleGA with our layers, and than a loop over
+candidates, each a
   compiled evaluation of Flax's layers."""
 
 
@@ -36,7 +35,7 @@ class Other(NamedTuple):
     name: str  # of the program
     evaluations_per_second: float  # candidates times images a second, the median over turns
     ratio: float  # how many times its time ours is; the median over turns
-    compile_seconds: float  # by how much its first call took longer than its second
+    compile_seconds: float  # its first call less its second
     seconds_per_generation: list[float]  # one value for each turn
 
 
@@ -55,7 +54,7 @@ class Throughput(NamedTuple):
     # that differs in one weight is not, so that this may be above 1
     fraction_of_products: float
     peak_memory: int | None  # bytes; None where it was not measured
-    compile_seconds: float  # by how much the first call took longer than the second
+    compile_seconds: float  # the first call less the second
     seconds_per_generation: list[float]  # one value for each turn
     others: list[Other]  # other programs
 

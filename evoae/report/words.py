@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-COLLAPSED = 0.05  # the diversity below which the outputs are one and the same
+COLLAPSED = 0.05  # the diversity below which all outputs count as the same
 
 ERROR_NAMES = {
     "mae": "mean absolute error per pixel",
@@ -16,7 +16,7 @@ ERROR_NAMES = {
 
 
 def name_error(error: str, kl_weight: float | None = None, fitness: object = None) -> str:
-    """Names what is made smaller: an error of `ERROR_NAMES`, a bound, or the user's own fitness.
+    """Names what the search minimises: an error, a bound, or the user's own fitness.
 
     >>> name_error("bce", 1.0)
     'binary cross entropy per pixel + KL divergence'
@@ -42,7 +42,7 @@ def describe_bound(reconstruction: float, divergence: float) -> str:
 
 
 def describe_error(error: float, baselines: Mapping[str, float]) -> str:
-    """Tells an error beside the smallest of its baselines.
+    """Compares an error with the smallest of its baselines.
 
     >>> describe_error(0.05, {"black image": 0.1, "mean image": 0.07})
     '0.0500, below the mean image, 0.0700'
@@ -55,7 +55,7 @@ def describe_error(error: float, baselines: Mapping[str, float]) -> str:
 
 
 def describe_model(latent_size: int | None, channels: Sequence[int] | None) -> str:
-    """What a named model was told besides its name, to stand behind that.
+    """The settings of a named model, to stand behind its name.
 
     >>> describe_model(4, (8, 16)), describe_model(None, None)
     (' of 8 and 16 channels, 4 latent values', '')

@@ -1,4 +1,4 @@
-"""The yardstick: the same fitness minimised by gradients, with Adam. No strategy may use it."""
+"""The baseline by gradients: the same fitness minimised by Adam. No strategy may use it."""
 
 import functools
 from collections.abc import Sequence
@@ -130,8 +130,8 @@ def descend(
     """Trains S networks side by side by Adam, until a number of steps or a time.
 
     The learning rate falls as half a cosine from its full value at the start to 0 at the end: over
-    the planned steps or, where the end is a time, over that time, by the newest speed. The steps
-    are one XLA program, which is compiled before the clock starts.
+    the planned steps or, if the end is a time, over that time, at the newest speed. The steps are
+    one XLA program, which is compiled before the clock starts.
 
     Args:
       key: the randomness of the whole run: the batches.
@@ -141,7 +141,8 @@ def descend(
       learning_rate: above 0; one for all, or one for each, [S].
       clock: when it ends.
       batch_size: rows of the data drawn anew for each step; None takes all of them.
-      observers: are told of each block; its trace are its errors, float32 [steps of the block, S].
+      observers: are told of each block; the trace of a block is its errors, float32 [steps of the
+        block, S].
 
     Returns:
       The last state.
@@ -168,5 +169,5 @@ def descend(
         )
         return state, np.asarray(errors)[:count]
 
-    advance(state, 0, Pace())  # compiles, of which a short time would leave little over
+    advance(state, 0, Pace())  # compiles, so that a short time is not spent on it
     return run_loop(advance, state, clock, observers).state

@@ -28,7 +28,7 @@ MANIFEST, ARRAYS = "manifest.json", "arrays.bin"
 
 
 class Checkpoint(NamedTuple):
-    """A checkpoint whose files were found to be what was written."""
+    """A checkpoint whose files are as they were written."""
 
     path: Path  # its folder
     step: int  # how far the work was
@@ -46,8 +46,8 @@ def save(folder: Path, step: int, arrays: Any, record: Mapping[str, Any]) -> Non
 
     Args:
       folder: where checkpoints are.
-      step: how far the work is. Later checkpoints are of a course that was left; they are removed.
-      arrays: a pytree of arrays, of which some may be random keys.
+      step: how far the work is. Later checkpoints belong to an abandoned course, and are removed.
+      arrays: a pytree of arrays; some may be random keys.
       record: JSON values.
 
     Raises:
@@ -191,7 +191,7 @@ def restore(checkpoint: Checkpoint, like: Any, *, same_shapes: bool = True) -> A
 
 
 def _steps(folder: Path) -> list[int]:
-    """Those of which there is a checkpoint, the newest first."""
+    """The steps that have a checkpoint, the newest first."""
     names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     return sorted(
         (int(name) for name in names if re.fullmatch("0|[1-9][0-9]*", name)), reverse=True
@@ -209,7 +209,7 @@ def _remove(path: Path, *, whole: bool = True) -> None:
 
 
 def _once(reasons: Mapping[int, str]) -> str:
-    """The reasons why checkpoints are not taken, one that several have once."""
+    """The reasons why checkpoints are not taken, each once."""
     steps: dict[str, list[int]] = {}
     for step, reason in reasons.items():
         steps.setdefault(reason.removeprefix(f"checkpoint {step} "), []).append(step)

@@ -18,7 +18,7 @@ class Pace(NamedTuple):
       seconds: spent on them, without what the host did in between.
       speed: steps a second in the last block; NaN before the first.
       done: the part that is behind it, from 0 to 1.
-      done_per_step: by how much one step raises it at this speed.
+      done_per_step: the part that one step adds at this speed.
       seconds_left: until the end at this speed.
     """
 

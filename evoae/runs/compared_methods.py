@@ -1,4 +1,4 @@
-"""The two ways to train a task, side by side: by its strategy, and by Adam from several starts."""
+"""Two ways to train a task, side by side: its strategy, and Adam from several starts."""
 
 import functools
 from collections.abc import Callable
@@ -38,7 +38,7 @@ class Trained(NamedTuple):
 
 
 class Course(Observer):
-    """Computes errors of networks in training now and then, which costs no time of it.
+    """Computes errors of networks in training now and then; the time of training leaves this out.
 
     Args:
       task: what is trained.
@@ -83,7 +83,7 @@ def train_by_evolution(task: Task, bar: Observer, judge: FitnessFn | None = None
     `judge` is the error that is followed; None follows the one that is learnt from.
     """
     advance = make_advance(task)
-    # The time of neither way has that in it, but for later phases of a strategy that has some.
+    # Neither way counts this time, except in later phases of a strategy with phases.
     run_loop(advance, task.state, Clock(COMPILING))
     best_of = lambda state: jax.tree.map(lambda leaf: leaf[None], task.network(state.best))  # noqa: E731
     count = lambda progress: task.config.strategy.num_evaluations(progress.state)  # noqa: E731
@@ -101,7 +101,7 @@ def train_by_adam(
     judge: FitnessFn | None = None,
     fitness: FitnessFn | None = None,
 ) -> Trained:
-    """Random networks, S = `number`, that Adam trained for some seconds of computing.
+    """S = `number` random networks that Adam trains for some seconds of computing.
 
     `judge` is the error that is followed, and `fitness` the one that is learnt from; None is that
     of the task.
@@ -130,10 +130,10 @@ def describe_descent(progress: Progress) -> Status:
 
 
 def tune_adam(task: Task, seconds: float, bar: Callable[[], Observer]) -> tuple[float, FitnessFn]:
-    """The rate and the error to learn from whose short runs reach the smallest error of the task.
+    """The rate, and the error to learn from, whose short runs reach the smallest error of the task.
 
     The rates are `LEARNING_RATES`, all side by side. The slope of the mean absolute error vanishes
-    where a sigmoid is level, so Huber's error of logits is tried, too, as in `LeastSquares`.
+    where a sigmoid is flat, so it tries Huber's error of logits, too, as in `LeastSquares`.
     """
     rates = np.repeat(LEARNING_RATES, TUNING_STARTS)
     tried = list(dict.fromkeys([task.fitness, getattr(task.fitness, "early", task.fitness)]))

@@ -1,4 +1,4 @@
-"""Evolution beside its yardsticks: backpropagation, principal components, constant images."""
+"""Evolution beside its baselines: backpropagation, principal components, constant images."""
 
 import functools
 from pathlib import Path
@@ -67,15 +67,14 @@ class Comparison(NamedTuple):
 def compare(config: RunConfig, *, progress: bool = True) -> Comparison:
     """Trains one network by evolution and by Adam, and writes a table and a picture of both.
 
-    Adam has `NUM_STARTS` random starts, which are trained side by side for as long as the evolution
-    took, on minibatches of the same size, with a learning rate that falls as half a cosine. It is
-    the one of `LEARNING_RATES` that does best in short runs beforehand.
-    Errors are followed on the first 1,000 images; at the end they are computed on all of them, and,
-    where the data have a test split, once on that. Beside them: principal components, as many as
-    the latent has values, and the black, the mean and the median image, all of the learnt images.
-    Where the network has at most 2,048 weights, the error is one of single pixels, and all images
-    are learnt at once, Levenberg and Marquardt's method has the same time, with exact derivatives
-    by all weights (Marquardt 1963).
+    Adam trains `NUM_STARTS` random starts side by side for as long as the evolution took, on
+    minibatches of the same size, with a learning rate that falls as half a cosine. Short runs
+    choose the rate from `LEARNING_RATES`. Errors are followed on the first 1,000 images; at the end
+    they are computed on all of them, and, where the data have a test split, once on that. Beside
+    them: principal components, as many as the latent has values, and the black, the mean and the
+    median image, all of the learnt images. If the network has at most 2,048 weights, the error is
+    pixel-wise, and all images are learnt at once, Levenberg and Marquardt's method has the same
+    time, with exact derivatives by all weights (Marquardt 1963).
 
     Args:
       config: the settings of the evolution, such as one of `evoae.runs.config.PRESETS`.

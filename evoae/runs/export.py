@@ -26,7 +26,7 @@ WEIGHTS, DESCRIPTION = "weights.safetensors", "export.json"
 def export_run(
     run: Run, folder: str | os.PathLike[str], formats: Sequence[Format] = get_args(Format)
 ) -> list[Path]:
-    """Writes the best network of a run for programs that do without evoae.
+    """Writes the best network of a run for programs without evoae.
 
     Args:
       run: the run.
@@ -34,10 +34,10 @@ def export_run(
       formats: "safetensors" for the weights, in weights.safetensors; "stablehlo" for programs with
         the weights in them, by `jax.export`, on CPU, CUDA and TPU: reconstruct.stablehlo, and
         encode.stablehlo and decode.stablehlo where the model has these. They take any number of
-        images, but for a model that counts them, as by `len`: its programs take one.
+        images. Only the programs of a model that counts images, for example by `len`, take one.
 
     Returns:
-      The files, with export.json, which says what goes in and what comes out.
+      The files, with export.json, which describes inputs and outputs.
 
     Raises:
       ValueError: an unknown format, or no package for it.

@@ -1,4 +1,4 @@
-"""A run that has ended, or that goes on, as something to use."""
+"""A run, finished or not, ready to use."""
 
 import dataclasses
 import os
@@ -39,7 +39,7 @@ class Run(NamedTuple):
       config: its settings.
       model: the autoencoder.
       params: the best weights so far.
-      collections: what the model has besides, held as it was; None where there is nothing.
+      collections: other arrays of the model, held as they were; None if there are none.
       image_shape: (height, width, channels) of the images that it takes.
       metrics: numbers by generation, arrays [G] by the names of metrics.csv.
       result: the numbers that were printed at its end; empty before.
@@ -81,7 +81,7 @@ class Run(NamedTuple):
         return self._apply(values, "decode")
 
     def reconstruct(self, images: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """What the network makes of images, which are as for `encode`: [N, H, W, C]."""
+        """The reconstructions [N, H, W, C] of images, which are as for `encode`."""
         return self._apply(self.floats(images))
 
     def errors(
@@ -107,8 +107,8 @@ class Run(NamedTuple):
     ) -> data.Dataset:
         """Images read as the run's own were: uint8, or floats where the run was given such.
 
-        Those of other sizes are resized until the shorter side fits, and cropped to the centre,
-        where the run's are square; grey ones and RGB ones are made as the run's.
+        If the run's images are square, others are resized until the shorter side fits, and cropped
+        to the centre. Grey and RGB are converted to what the run has.
 
         Args:
           source: a name or a path, as `data.source` of `evoae.train`; None takes those of the run.

@@ -27,7 +27,7 @@ def locked(folder: Path) -> Iterator[None]:
     """
     if folder.is_symlink():
         raise ValueError(f"folder: {str(folder)!r} must be a folder, not a link to one")
-    # A soft lock, which filelock would take where the system has none, outlives its process.
+    # Where the system has no locks, filelock would take a soft one, which outlives its process.
     lock = filelock.FileLock(folder / ".lock", blocking=False, fallback_to_soft=False)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The stronger yardstick: Levenberg and Marquardt's method, by automatic differentiation."""
+"""The stronger baseline: Levenberg and Marquardt's method, by automatic differentiation."""
 
 import dataclasses
 from typing import Any
@@ -16,12 +16,12 @@ from evoae.strategies import LeastSquares, SuccessiveHalving
 from evoae.types import Params
 
 TANGENTS = 16  # derivatives that are computed at a time
-MOST_WEIGHTS = 2_048  # of which all are moved at once
+MOST_WEIGHTS = 2_048  # all moved at once
 NUM_STARTS, GENERATIONS_EACH = 8, 10  # then the best half, for twice as long, and so on
 
 
 class _Exact(Reconstruction):
-    """The same error; its outputs change by derivatives in place of probes."""
+    """The same error, whose outputs change by derivatives instead of probes."""
 
     def effects(
         self,
@@ -46,9 +46,9 @@ class _Exact(Reconstruction):
 def levenberg_marquardt_of(task: Task, seconds: float) -> Task | None:
     """The same task by exact derivatives along all weights, from several starts.
 
-    It is the search of `evoae.strategies.LeastSquares`, dampings and floor included, with the
-    derivatives in place of probes. None where the error is not one of single pixels, where batches
-    are drawn anew, or where there are too many weights.
+    It is the search of `evoae.strategies.LeastSquares`, dampings and floor included, with
+    derivatives instead of probes. None if the error is not pixel-wise, if batches are drawn anew,
+    or if there are too many weights.
     """
     config, fitness = task.config, task.fitness
     params = jax.eval_shape(task.model.init, jax.random.key(0), task.pixels(1))["params"]

@@ -1,7 +1,7 @@
 """The one loop: blocks of steps against a clock, and observers that are told of each.
 
 A run, a process that follows one, each program of a sweep, and both sides of a comparison are this
-loop; they differ in what does the steps and in who is told.
+loop; they differ in what does the steps and in the observers.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ class Progress(NamedTuple):
 
 
 class Observer:
-    """Is told how a loop goes on; a subclass does what it wants to of the three.
+    """Follows a loop; a subclass overrides any of the three methods.
 
     >>> class Best(Observer):
     ...     def block(self, progress):
@@ -129,7 +129,7 @@ _interrupted: threading.Event | None = None  # of the outermost `interrupts`
 def interrupts() -> Iterator[threading.Event]:
     """Ctrl-C or SIGTERM sets the event, so that all is written; a second one does what it did.
 
-    Within another one it is that one's event.
+    Inside another `interrupts` it is the event of that one.
     """
     global _interrupted
     if _interrupted is not None:

@@ -1,4 +1,4 @@
-"""How a network is judged on any number of images: its error, and what it must beat."""
+"""The error of a network on any number of images, and the baselines that it must beat."""
 
 import dataclasses
 import functools
@@ -29,14 +29,14 @@ def _error(fitness: FitnessFn, params: Params, images: Images, part: int) -> jax
 
 
 def _judging_key(part: int | jax.Array) -> jax.Array:
-    """Of the corruption with which networks are judged and shown: the same for all of them."""
+    """The key of the corruption with which all networks are judged and shown."""
     return jax.random.fold_in(jax.random.key(0), part)
 
 
 def measure_error(fitness: FitnessFn, params: Params, images: Images) -> float:
     """The error of one network on any number of images; corrupted, where the fitness says so.
 
-    A fitness of the user's own need be no mean over images: it is given all of them at once.
+    A fitness of the user's own may not be a mean over images, so it gets all of them at once.
     """
     if not isinstance(fitness, Reconstruction):
         return float(_error(fitness, params, images, 0))
@@ -165,8 +165,8 @@ def measure_by_level(
       images: uint8 [N, H, W, C].
 
     Returns:
-      Columns: "level" (0, half, one and a half and twice the trained one among them, as far as
-      there are such), the error of each network by its name, and that of "no network".
+      Columns: "level" (0, a half, one, one and a half and twice the trained one, where these
+        exist), the error of each network by its name, and that of "no network".
 
     >>> import jax, evoae
     >>> model = evoae.models.mlp(2, hidden=(8,), image_shape=(6, 6, 1))
@@ -205,7 +205,7 @@ def measure_baselines(task: Task, error: ErrorName) -> dict[str, float]:
 
 
 def measure_absolute_error(task: Task, params: Params) -> tuple[float, dict[str, float]] | None:
-    """The mean absolute error of a network, and its baselines, for a reader to picture.
+    """The mean absolute error of a network, and its baselines, which is easier to picture.
 
     None where it is the error that was learnt from.
     """

@@ -58,7 +58,7 @@ def views(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
 
 
 def _decoder(task: Task, params: Params) -> dict[str, npt.NDArray[Any]]:
-    """The decoder as `explorer.js` draws with it; nothing where one of its layers is unknown there.
+    """The decoder for `explorer.js`; nothing if that does not know one of its layers.
 
     Returns:
       "decoder", JSON of its layers, and "decoder_weights", float32, to which they point.

@@ -1,4 +1,4 @@
-"""Where runs are written: a new folder, that of a run, and what is said of one that is neither."""
+"""Where runs are written: a new folder, or that of a run; anything else is an error."""
 
 import dataclasses
 import datetime as dt
@@ -37,7 +37,7 @@ def check_free(out: Path | None) -> None:
 
 
 def new_folder(out: Path | None, name: str) -> Path:
-    """Makes a folder that nobody else has, so that nothing the user had is lost.
+    """Makes a folder of its own, so that no file of the user is lost.
 
     Args:
         out: the wanted one; None takes "runs/NAME-DATE-TIME", with a number where that exists.
@@ -96,7 +96,7 @@ def settings_of(config: RunConfig, images: npt.NDArray[Any]) -> dict[str, Any]:
 
 
 def read_config(folder: Path, given: Mapping[str, Any] = types.MappingProxyType({})) -> RunConfig:
-    """The settings of the run in a folder, with those that are given in place of what is written.
+    """The settings of the run in a folder, with some replaced.
 
     Raises:
       ValueError: it is not the folder of a run, or its settings are damaged.

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def reading_bar(*, show: bool) -> Iterator[Callable[[int, int], None]]:
-    """A bar that is there while images are read, and is told how many are, and how many there are.
+    """A bar while images are read; it is told how many are read, and how many there are.
 
     It is drawn on a terminal alone, and is gone at the end.
 

@@ -1,4 +1,4 @@
-"""What a run ends with: its state, its trace, and the numbers by which it is judged."""
+"""What a run ends with: its state, its trace, and the numbers that judge it."""
 
 import math
 from collections.abc import Mapping
@@ -29,10 +29,10 @@ class Result(NamedTuple):
       trace: scalars by generation, NumPy arrays [G]; those before a stop included.
       folder: where the files are.
       error: of the best weights on all images, computed anew.
-      validation_error: of the images that are kept out of training; None where there are none.
+      validation_error: of the validation images; None if there are none.
       baselines: the errors of the black, the mean and the median image.
-      diversity: how much the outputs differ from each other, by how much the images do; NaN for
-        one image. See `evoae.fitness.compute_diversity`.
+      diversity: the mean difference between two outputs, divided by that between two images; NaN
+        for one image. See `evoae.fitness.compute_diversity`.
       num_evaluations: candidates evaluated.
       seconds: spent on the generations, without the files that were written in between.
       stopped: whether Ctrl-C or SIGTERM ended it.

@@ -57,8 +57,8 @@ def take_up(
 ) -> Start:
     """Reads the newest checkpoint of a run that is whole; the arguments are those of `resume`.
 
-    `config` is what config.json says, but for the settings that were `given` again, by their names.
-    Where no checkpoint was ever written, the run begins anew.
+    `config` is what config.json says, with the settings that were `given` again by name. If no
+    checkpoint was ever written, the run begins anew.
 
     Raises:
       ValueError: an argument out of range, no checkpoint that can be used, or other images.
@@ -128,7 +128,7 @@ def share_start(start: Start | None) -> Start:
 
 
 def _matters(value: str | None) -> str | None:
-    """What changes bits of a version or a device: the number of CPU devices does not."""
+    """What of versions and devices changes bits; the number of CPU devices does not."""
     return value.rpartition(" x ")[0] if value and value.startswith("cpu: ") else value
 
 

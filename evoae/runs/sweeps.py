@@ -1,7 +1,7 @@
 """A sweep: one run for every combination of some settings and seeds, in as few programs as can be.
 
-Runs that differ in floats of the strategy or in their seeds alone are one program: all of that is
-in their states. Other settings are static, and each combination of them is a program of its own.
+Runs that differ only in floats of the strategy or in their seeds are one program: both are in their
+states. Other settings are static, and each combination of them is a program of its own.
 """
 
 import json
@@ -83,11 +83,10 @@ def sweep(
 ) -> Sweep:
     """Runs every combination of settings with every seed, and writes tables and pictures of it.
 
-    Each run is that of `train` with its settings and seed, on a CPU to the last bit.
-    Where runs end by `minutes`, that is the time of one of them on average. Ctrl-C ends the runs
-    that are under way after their current block; what there is by then is written. With `out` the
-    folder of the same sweep, one that was stopped or killed goes on: the programs that were done
-    are not computed again.
+    Each run equals that of `train` with its settings and seed, on a CPU to the last bit. Where runs
+    end by `minutes`, that is the time of one of them on average. Ctrl-C ends the runs that are
+    under way after their current block; what there is by then is written. If `out` is the folder of
+    the same sweep, stopped or killed, it goes on, and does not compute finished programs again.
 
     Args:
       config: what all runs have in common.
@@ -220,7 +219,7 @@ def _programs(points: Grid) -> list[list[Place]]:
 def _in_state(task: Task, points: Grid, axis: int) -> bool:
     """Whether the values of a setting are floats that differ in the states of their runs.
 
-    A float that does not come into the state, as one that a strategy reads while it is compiled,
+    A float that does not reach the state, such as one that a strategy reads while it is compiled,
     is static.
     """
     name, configs = list(points.settings)[axis], points.along(axis)

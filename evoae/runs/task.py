@@ -169,7 +169,7 @@ def model_of(config: RunConfig, image_shape: Sequence[int]) -> Model:
 
 
 def collections_of(model: Model, seed: int, image: npt.NDArray[np.floating]) -> HeldArrays | None:
-    """What a model has beside its params, as it is initialised; None where there is nothing."""
+    """The initial collections of a model beside its params; None if there are none."""
     key = jax.random.key(seed)
     if set(jax.eval_shape(model.init, key, image)) == {"params"}:
         return None
@@ -209,7 +209,7 @@ def first_state(config: RunConfig, model: Model, images: Images) -> tuple[jax.Ar
 
 
 def _given_networks(file: Path, like: Params, number: int | None) -> Params:
-    """The weights of a file with the structure of a network's, or as many times as asked for."""
+    """The weights of a file in the structure of a network; stacked, if several are asked for."""
     one = like if number is None else jax.tree.map(lambda leaf: leaf[0], like)
     weights = structured_as(one, load_weights(file), "weights")
     repeat = lambda leaf: jnp.asarray(leaf if number is None else np.stack([leaf] * number))  # noqa: E731

@@ -55,13 +55,12 @@ def train(
     """Evolves an autoencoder and writes a folder with its settings, weights, numbers and pictures.
 
     The folder holds config.json (the settings, the versions, the device), best.npz (for
-    `load_weights`), genotype.npz (what the search sees, where an encoding makes the weights of it),
-    denoising.csv (errors at several levels of input corruption, where there is any), metrics.csv
-    (a row a generation), gallery.png, curve.png, evolution.gif, report.html (all of it on one
-    page), and what that page is made from besides, result.json (the numbers that are printed) and
-    report.npz; and checkpoints, from which `resume` goes on with a run that was killed. Ctrl-C or
-    SIGTERM ends the run after its current block of generations, and everything is written. In a
-    notebook the images and the curve are shown in the cell as the run goes on.
+    `load_weights`), genotype.npz (if there is an encoding), denoising.csv (errors at several levels
+    of input corruption, if there is any), metrics.csv (a row a generation), gallery.png, curve.png,
+    evolution.gif, report.html (all of it on one page), result.json (the printed numbers),
+    report.npz (what else the page is made from), and checkpoints, from which `resume` goes on.
+    Ctrl-C or SIGTERM ends the run after its current block of generations, and everything is
+    written. In a notebook the images and the curve are shown in the cell as the run goes on.
 
     After `jax.distributed.initialize`, when all processes call it with the same settings, they make
     one run together, on all of their devices. The first one alone writes and prints; all return
@@ -70,13 +69,13 @@ def train(
     Args:
       config: the settings, such as one of `evoae.runs.PRESETS`; None takes the defaults of
         `evoae.runs.RunConfig`.
-      images: to learn in place of `config.data.source`: uint8, or floats in data.low..data.high;
-        [N, H, W, C], or [N, H, W] for grey ones. They are kept in the folder.
+      images: to learn instead of `config.data.source`: uint8, or floats in data.low..data.high; [N,
+        H, W, C], or [N, H, W] for grey ones. They are kept in the folder.
       labels: of the images, integers or names [N], for the latent map.
       progress: print the device, the baselines, the progress and the result.
       live: show the page while the run goes on, to browsers on this machine; prints its address.
-      observers: are told of each block besides; see `evoae.runs.Observer`.
-      **settings: fields of `evoae.runs.RunConfig` in place of those of `config`, such as `model`,
+      observers: your own, told of each block; see `evoae.runs.Observer`.
+      **settings: fields of `evoae.runs.RunConfig` that replace those of `config`, such as `model`,
         a Flax module; `strategy`; `fitness`, a function of your own; `num_generations`.
 
     Raises:
@@ -127,18 +126,18 @@ def resume(
     observers: Sequence[Observer] = (),
     **objects: Any,
 ) -> Result:
-    """Goes on with a run that was stopped, was killed, or has ended and is to go further.
+    """Goes on with a run that was stopped or killed, or makes a finished one longer.
 
     It ends with the same bits, in the state, in metrics.csv and in best.npz, as a run without a
-    stop. What the folder has beyond the checkpoint is cut away first. A checkpoint that is damaged
-    is left out, with a warning. A run that is at its end has its pictures drawn anew, and one that
-    was killed before its first checkpoint begins anew.
+    stop. It first removes what the folder has beyond the checkpoint. It skips a damaged checkpoint,
+    with a warning. Of a finished run it draws the pictures again; one that was killed before its
+    first checkpoint begins anew.
 
     Args:
       folder: that of the run.
       num_generations: end after this many, those before the stop included.
-      minutes: end after this time, that before the stop included. Without either, the ends are
-        those of the run; with one of them, it is the only one.
+      minutes: end after this time, that before the stop included. With neither, the run keeps its
+        ends; one of them is then the only end.
       chunk_size: candidates evaluated at a time; None takes that of the run.
       num_devices: how many devices share the evaluation; None takes the number of the run.
       progress: as for `train`.

@@ -49,7 +49,7 @@ def save_weights(path: str | os.PathLike[str], params: Params | Genotype) -> Non
 
 
 def named_arrays(tree: Any) -> dict[str, Any]:
-    """The arrays of any pytree by their paths; "genes" for one that is no more than an array.
+    """The arrays of any pytree by their paths; a single array is named "genes".
 
     >>> named_arrays({"layers": [np.ones(2), np.ones(3)]}).keys()
     dict_keys(['layers/0', 'layers/1'])

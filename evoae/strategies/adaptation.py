@@ -1,4 +1,4 @@
-"""Self-adaptation: how a mutation's rate follows from its success."""
+"""Self-adaptation: how the rate of a mutation follows from its success."""
 
 import dataclasses
 from typing import Annotated
@@ -13,15 +13,15 @@ from evoae.types import Hyper
 
 @dataclasses.dataclass(frozen=True)
 class OneFifth(Checked):
-    """One rate for all: it grows when more than a fifth of the children are better, else falls.
+    """One rate for all: it grows when more than a fifth of the children are better, or else falls.
 
     Rechenberg (1973, Evolutionsstrategie), for many children a generation:
-    rate <- rate * exp(speed * (share - target) / (1 - target)), where share is that of the children
-    that are better than their parent (Hansen, Arnold and Auger 2015, "Evolution strategies",
-    algorithm 4).
+    rate <- rate * exp(speed * (share - target) / (1 - target)), where share is the part of the
+    children that are better than their parent (Hansen, Arnold and Auger 2015, "Evolution
+    strategies", algorithm 4).
 
     Attributes:
-      target: the share of better children that is held, above 0 and below 1.
+      target: the share of better children at which the rate stays, above 0 and below 1.
       speed: the logarithm of the growth where all children are better, above 0.
 
     >>> import evoae
@@ -59,13 +59,13 @@ class OneFifth(Checked):
 
 @dataclasses.dataclass(frozen=True)
 class SAMR(Checked):
-    """Self-adaptive mutation rates: a child inherits its parent's, changed, and is mutated with it.
+    """Self-adaptive mutation rates: a child inherits its parent's rate, and changes it.
 
     rate <- rate * exp(speed * N(0, 1)), before the child is mutated (Schwefel 1981, Numerical
     Optimization of Computer Models; Baeck 1992, "Self-adaptation in genetic algorithms"). Rates
-    that make good children spread with them. Small ones harm least, so that in the long run rates
-    tend to be too small (Kumar et al. 2022, arXiv 2204.04817); `GESMR` was made against that. An
-    elite keeps its rate: from a start so large that no child survives, it does not come down.
+    that make good children spread with them. Small rates do the least harm, so in the long run
+    rates become too small (Kumar et al. 2022, arXiv 2204.04817); `GESMR` was made against that. An
+    elite keeps its rate, so a first rate so large that no child survives never falls.
 
     Attributes:
       speed: the standard deviation of a change's logarithm, above 0.
@@ -112,9 +112,8 @@ class GESMR(Checked):
     The children are split into groups with a rate each; a rate is as good as the best improvement
     that a child of its group makes over its parent. The best rate stays as it is, the others are
     drawn from the better half, and change by a factor from spread^U(-1, 1) (Kumar et al. 2022,
-    "Effective mutation rate adaptation through group elite selection", arXiv 2204.04817). Looking
-    at the best child of many, not at the usual one, keeps the rates from shrinking to where nothing
-    is risked.
+    "Effective mutation rate adaptation through group elite selection", arXiv 2204.04817). It judges
+    a rate by its best child, not by its usual one, so rates do not shrink until nothing is risked.
 
     Attributes:
       num_groups: at least 2, at most one a child.

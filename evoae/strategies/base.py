@@ -11,13 +11,13 @@ from evoae.types import Hyper, Info, Params, Population
 
 
 class Strategy(Checked, abc.ABC):
-    """A frozen description of a search; its arrays live in the state that its methods hand on.
+    """A frozen description of a search; its arrays are in the state that its methods return.
 
     A subclass is a frozen dataclass with `init`, `ask`, `tell`, `express` and a `population_size`,
     a field or a property; all else has a default. Its state is a `NamedTuple` that has at least
     `generation` (int32), `best` (Params) and `best_fitness` (float32), and `hyper`, what
-    `evoae.trees.hyperparameters` finds in the description: all floats, also those of operators,
-    which may be changed during a run without compiling again.
+    `evoae.trees.hyperparameters` finds in the description: all floats, also those of operators.
+    They may change during a run without compiling again.
     """
 
     takes_migrants: ClassVar[bool] = False
@@ -31,7 +31,7 @@ class Strategy(Checked, abc.ABC):
 
     @property
     def num_networks(self) -> int:
-        """Networks to begin from: 1, or how many `init` is given as `evoae.Stacked`."""
+        """Networks to start from: 1, or as many as `init` takes as `evoae.Stacked`."""
         return 1
 
     @abc.abstractmethod
@@ -39,15 +39,15 @@ class Strategy(Checked, abc.ABC):
         """The first state.
 
         Args:
-          key: for all that is drawn.
+          key: for all random draws.
           params: one network, or several of them (`evoae.Stacked`) where `num_networks` says so.
             A strategy may also begin with a whole population.
-          hyper: floats in place of those of the description, by name; only some of them, too.
+          hyper: floats that replace those of the description, by name; some or all.
         """
 
     @abc.abstractmethod
     def ask(self, key: jax.Array, state: Any) -> tuple[Population, Any]:
-        """The next candidates, and the state with which they are told."""
+        """The next candidates, and the state that `tell` takes with their errors."""
 
     @abc.abstractmethod
     def tell(
@@ -55,20 +55,20 @@ class Strategy(Checked, abc.ABC):
     ) -> tuple[Any, Info]:
         """The next state, from the errors [P] of the candidates: smaller is better.
 
-        Where `reads_outputs` says so, `fitness` is an `evoae.fitness.OutputSums` in their place, or
-        all `evoae.fitness.Outputs`.
+        Where `reads_outputs` is True, `fitness` is an `evoae.fitness.OutputSums` instead, or all
+        `evoae.fitness.Outputs`.
         """
 
     @abc.abstractmethod
     def express(self, population: Population, index: jax.Array) -> Params:
         """Candidate `index` as a whole network.
 
-        Candidates of several populations may be joined to one (`evoae.strategies.Islands`); so its
-        parents are those that `population.parent_ids` names.
+        It finds the parents by `population.parent_ids`, since the candidates of several populations
+        may be joined (`evoae.strategies.Islands`).
         """
 
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
-        """Candidates 1..P-1 as one changed weight each, by which they are evaluated faster.
+        """Candidates 1..P-1 as one changed weight each, which is faster to evaluate.
 
         Returns:
           Where each differs from candidate 0, the single parent, and what is added there: int32
@@ -79,21 +79,21 @@ class Strategy(Checked, abc.ABC):
 
     @property
     def has_short_changes(self) -> bool:
-        """Whether outputs are linear in the single changes, as near as matters to it: no."""
+        """Whether single changes are so short that outputs are linear in them: no."""
         return False
 
     def reads_outputs(self, state: Any) -> bool:
-        """Whether the next candidates are told by what `sum_outputs` makes of their outputs: no.
+        """Whether `tell` takes what `sum_outputs` makes of outputs, instead of errors: no.
 
         The answer follows from the state's type alone.
         """
         return False
 
     def sum_outputs(self, population: Population, outputs: Outputs, state: Any) -> Any:
-        """What `tell` wants to know of the candidates' outputs: a pytree of sums over outputs.
+        """What `tell` needs of the candidates' outputs: a pytree of sums over outputs.
 
         It is called for each part of a batch, and the results are added. So only sums leave the
-        evaluation, and memory is bounded by a part.
+        evaluation, and one part bounds the memory.
 
         Args:
           population: as `ask` returned it.
@@ -101,59 +101,59 @@ class Strategy(Checked, abc.ABC):
           state: as `ask` returned it.
 
         Raises:
-          NotImplementedError: a strategy that reads errors alone.
+          NotImplementedError: a strategy that reads only errors.
         """
         raise NotImplementedError(f"{type(self).__name__} reads no outputs")
 
     def is_midway(self, state: Any) -> bool:
-        """Whether `ask` and `tell` follow once more before the generation is at its end: no.
+        """Whether `ask` and `tell` come once more before the generation ends: no.
 
         The answer follows from the state's type alone.
         """
         return False
 
     def phase(self, state: Any) -> tuple[Self, int | None]:
-        """The strategy of the next generations, and of how many at most: itself, and of all.
+        """The strategy of the next generations, and their largest number: itself, for all.
 
         For a search whose populations grow: each size is a program of its own. `evolve` asks
         between two programs, with a state whose numbers can be read. The number must follow from
-        the state alone, so that the generations are the same wherever a run is stopped and resumed.
+        the state alone: then the generations do not depend on where a run is stopped and resumed.
         """
         return self, None
 
     def largest_phase(self, state: Any) -> Self:
         """The strategy of those generations that need the most memory: itself.
 
-        It is asked with shapes in place of arrays.
+        It is called with shapes instead of arrays.
         """
         return self
 
     def num_evaluations(self, state: Any) -> int:
         """How many candidates have been evaluated so far: a population each generation.
 
-        It is asked on the host, with a state whose numbers can be read.
+        It is called on the host, with a state whose numbers can be read.
         """
         return self.population_size * int(state.generation)
 
     def has_final_shapes(self, state: Any) -> bool:
         """Whether the arrays of the state keep their shapes from here on: yes.
 
-        A strategy whose first generations change them, such as from a whole population to its
-        elites, says when that is over; until then each generation is compiled by itself.
+        The first generations of some strategies change them, such as from a whole population to its
+        elites. Until this is True, each generation is compiled by itself.
         """
         return True
 
     def fitted_to(self, num_generations: int) -> Self:
         """The same strategy for a run of that many generations: itself.
 
-        One whose steps fall towards an end, or that has phases, ends them with the run.
+        A strategy with phases, or with steps that shrink towards the end, fits them to the run.
         """
         return self
 
     def immigrate(self, state: Any, params: Params, fitness: jax.Array) -> Any:
         """The state after networks from elsewhere were taken in, for one that `takes_migrants`.
 
-        It is called right after `tell`. The best so far must not be lost by it.
+        It is called right after `tell`, and must not lose the best so far.
 
         Args:
           state: as `tell` returned it.
@@ -161,7 +161,7 @@ class Strategy(Checked, abc.ABC):
           fitness: their errors on the data of this generation, float32 [M].
 
         Raises:
-          NotImplementedError: a strategy that does not take any.
+          NotImplementedError: a strategy that takes none.
         """
         raise NotImplementedError(f"{type(self).__name__} takes in no networks from elsewhere")
 

@@ -51,8 +51,8 @@ class EvosaxState(NamedTuple):
 class Evosax(Strategy):
     """Any algorithm of evosax; needs the extra `evoae[evosax]`.
 
-    A population here holds P whole networks, and many algorithms hold as much again, or a matrix of
-    D x D numbers (CMA_ES, MA_ES, xNES, iAMaLGaM_Full, DiffusionEvolution): know the size of yours.
+    A population holds P whole networks. Many algorithms store as much again, or a matrix of D x D
+    numbers (CMA_ES, MA_ES, xNES, iAMaLGaM_Full, DiffusionEvolution).
 
     A population-based algorithm (evosax.algorithms.population_based_algorithms) begins with
     `population_size` networks, which are the candidates of the first generation; the others begin
@@ -71,7 +71,7 @@ class Evosax(Strategy):
       parameters: numbers to replace those of its `default_params`, by name; a mapping, or pairs.
         They are defaults of `hyper`, which may be changed without compiling again.
       elitist: remember the best candidate of all generations; turn it off when the data change from
-        generation to generation, since a lucky score on one batch would stay for ever.
+        generation to generation: a lucky score on one batch would stay for ever.
 
     >>> import evoae
     >>> strategy = Evosax("SNES", population_size=16, parameters={"std_init": 0.3})

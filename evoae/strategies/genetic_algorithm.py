@@ -70,11 +70,11 @@ class GeneticAlgorithm(Strategy):
       population_size: candidates a generation, P.
       num_elites: parents kept, from 1 to P - 1.
       mutation: how a child differs from its parent.
-      crossover: how a child is put together from two parents, of which there must be two; None for
-        children of one parent.
+      crossover: how a child combines two parents; it needs at least two elites. None for children
+        of one parent.
       crossover_rate: the probability that a child is crossed, from 0 to 1. Prellberg and Kramer
         (2018, arXiv 1806.09819) found 0.75.
-      selection: which elites become parents; all alike unless given.
+      selection: which elites become parents; by default each is equally likely.
       adaptation: how the mutation's rate follows from its success; None leaves it as it is. It
         changes one float, which the mutation's documentation names, beginning with its value.
 

@@ -1,4 +1,4 @@
-"""Islands: several populations side by side that now and then exchange their best."""
+"""Islands: several populations side by side that exchange their best now and then."""
 
 import dataclasses
 from typing import Annotated, Any, NamedTuple
@@ -47,7 +47,7 @@ class Islands(Strategy):
     Every `migration_interval` generations the `num_migrants` best candidates of island i go, with
     their errors, to island i + 1, and those of the last one to the first (the stepping-stone model
     with a unidirectional ring: Whitley, Rana and Heckendorn 1999, "The island model genetic
-    algorithm"). How they are taken in is up to the strategy, which must have `takes_migrants` and
+    algorithm"). The strategy decides how to take them in; it must have `takes_migrants` and
     `immigrate`. Without migrants the islands are independent runs.
 
     A generation evaluates I populations, and the state holds I states. All candidates are evaluated
@@ -119,7 +119,7 @@ class Islands(Strategy):
             islands = jax.vmap(lambda key: self.strategy.init(key, params, hyper))(keys)
         if self.strategy.reads_outputs(islands):
             raise ValueError(
-                "Islands: strategy must be one that reads errors alone, whose candidates make one "
+                "Islands: strategy must be one that reads only errors, whose candidates make one "
                 f"population; got {type(self.strategy).__name__}, which reads outputs"
             )
         return IslandsState(jnp.int32(0), islands)

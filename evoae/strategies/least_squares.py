@@ -48,7 +48,7 @@ class LeastSquaresState(NamedTuple):
 
 
 class Trials(NamedTuple):
-    """The middle of a generation: which combinations are to be tried."""
+    """The middle of a generation: which combinations to try."""
 
     search: LeastSquaresState  # as before the generation
     steps: jax.Array  # what each trial adds to the parent's weights, float32 [T, D]
@@ -78,47 +78,50 @@ class LeastSquares(Strategy):
 
         (J W J' + damping D) a = J W r,
 
-    with the curvatures W of the error by the outputs, the distance W r that is left, and D, the
+    with the curvatures W of the error by the outputs, the remaining distance W r, and D, the
     diagonal of J W J'. The second half evaluates the parent and a child for each of two dampings;
-    the best of them is the next parent, so no generation is a step back in the error with its
-    `floor`. The damping that won is the next one (Levenberg 1944; Marquardt 1963).
+    the best of them is the next parent, so the error with its `floor` never rises. The damping that
+    won is the next one (Levenberg 1944; Marquardt 1963).
 
     It is a derivative-free Gauss-Newton method in random subspaces (Cartis and Roberts 2023,
     "Scalable subspace methods for derivative-free nonlinear least-squares optimization") with
-    elitist selection. It sees what networks put out, and not errors alone; nothing is
-    differentiated but the error by the output, which is a formula. The error must be a mean over
-    single outputs (`evoae.fitness.OutputFitness`).
+    elitist selection. It reads outputs, not only errors. Only the error is differentiated, by the
+    output, which is a formula. The error must be a mean over single outputs
+    (`evoae.fitness.OutputFitness`).
 
     `evolve` lets it grow: it begins with `num_directions`, drawn anew each generation. When the
-    error falls too slowly it goes on with six times as many, up to `most_directions`. Until then
-    trials are compared by the error that the fitness has for a beginning, where it has one
+    error falls too slowly it goes on with six times as many, up to `most_directions`. Until then it
+    compares trials by the early error of the fitness, if there is one
     (`OutputFitness.expand_early`).
 
     `population_size` is that of the first probes; `num_evaluations` counts the trials, too.
 
     Attributes:
-      num_directions: mutations that are probed at first, N, at least 1; never more than weights.
-      most_directions: in later generations, at least as many. With a `probe` they don't grow.
-      central: probe each direction both ways, which leaves out the curve of the outputs.
-      probe: the mutation that makes one; None changes one weight, each another one, by
+      num_directions: mutations that are probed at first, N, at least 1; at most one for each weight
+        is used.
+      most_directions: the same in later generations, at least as many. With a `probe` it does not
+        grow.
+      central: probe each direction both ways, which cancels the curvature of the outputs.
+      probe: the mutation of a probe; None changes one weight, another in each probe, by
         `probe_length`, which is evaluated faster.
       probe_length: of a change of one weight, above 0; three times as long where both ways are
-        probed. Long probes see the curve of the outputs, short ones the rounding of float32.
-      least_gain: directions grow where the error falls by a smaller part of itself a generation,
-        from 0, over ten of them.
+        probed. Long probes suffer from the curvature of the outputs, short ones from rounding in
+        float32.
+      least_gain: the number of directions grows when the error falls by a smaller share of itself
+        in a generation, over ten generations; from 0.
       damping: of the first generation, above 0.
-      floor: an absolute error below it counts by its square, above 0, so that its slope does not
-        jump at 0. It belongs to "mae" alone, and is that of the first generations.
-      floor_decay: what it is multiplied by each generation once directions have grown, above 0 and
-        at most 1; `fitted_to` fits it to the length of a run.
-      last_floor: where it stays, above 0.
-      encoder_rate: what the damping of weights under a node named "encoder" is divided by, above 0
-        and at most 1; its root where directions have grown once, its third root after the next
-        time. They move last: before the decoder has learnt something their slopes say nothing, and
+      floor: an absolute error below it counts by its square, so that its slope does not jump at 0;
+        above 0. It is for "mae" only, and for the first generations.
+      floor_decay: the factor of the floor for each generation after directions have grown, above 0
+        and at most 1; `fitted_to` fits it to the length of a run.
+      last_floor: the smallest floor, above 0.
+      encoder_rate: divides the damping of weights under a node named "encoder", above 0 and at most
+        1; its root after directions have grown once, its third root after the next time. These
+        weights move last: their slopes mean nothing before the decoder has learnt something, and
         most starts would end with one output for all images.
       longest_step: of a weight in one generation, above 0.
-      elitist: remember the best parent of all generations; turn it off where the data change from
-        generation to generation, since a lucky score on one batch would stay for ever.
+      elitist: remember the best parent of all generations; turn it off when the data change from
+        generation to generation: a lucky score on one batch would stay for ever.
 
     >>> import evoae
     >>> def miss(params, points):
@@ -163,7 +166,7 @@ class LeastSquares(Strategy):
         return 1 + (1 + self.central) * self.num_directions
 
     def fitted_to(self, num_generations: int) -> "LeastSquares":
-        """The same, whose floor falls over most of that many generations: slowly ends better."""
+        """The same with a floor that falls over most of that many generations."""
         fall = min(self.last_floor / self.floor, 1.0)
         rate = fall ** (1 / max(FALLING * num_generations, 1))
         return dataclasses.replace(self, floor_decay=rate)
@@ -188,7 +191,7 @@ class LeastSquares(Strategy):
         )
 
     def phase(self, state: LeastSquaresState) -> tuple["LeastSquares", int]:
-        """The same with as many directions as the state has come to, until that may change."""
+        """The same with the number of directions of this state, until that may change."""
         left = CHECKED_EVERY - int(state.generation) % CHECKED_EVERY
         stages = self._stages(state.parent)
         return self._of_stage(stages[min(int(state.stage), len(stages) - 1)]), left
@@ -277,7 +280,7 @@ class LeastSquares(Strategy):
         return ProbeSums(*products, near.values.sum())
 
     def _expand(self, outputs: Outputs, values: jax.Array, state: LeastSquaresState) -> Expansion:
-        """The error near these values: before directions have grown, the one for a beginning."""
+        """The error near these values: the early one until directions have grown."""
         near = outputs.expand(values, state.floor)
         if outputs.expand_early is None:
             return near
@@ -288,7 +291,7 @@ class LeastSquares(Strategy):
     def tell(
         self, key: jax.Array, population: Population, fitness: Any, state: Any
     ) -> tuple[Any, Info]:
-        """The combinations that are to be tried; or, midway, the next parent."""
+        """The combinations to try; or, midway, the next parent."""
         fitness = as_sums(self, population, fitness, state)
         if isinstance(state, Trials):
             return self._choose(population, fitness, state.search)
@@ -358,7 +361,7 @@ class LeastSquares(Strategy):
         return self._grown(after, error), info
 
     def _grown(self, state: LeastSquaresState, error: jax.Array) -> LeastSquaresState:
-        """The same, in its next stage where the error has fallen too little since the last look."""
+        """The same, in its next stage if the error has fallen too little since the last look."""
         due = state.generation % CHECKED_EVERY == 0
         fall = 1 - error / state.last_error
         slow = jnp.isfinite(state.last_error) & (fall < CHECKED_EVERY * state.hyper["least_gain"])

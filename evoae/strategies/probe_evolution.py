@@ -34,13 +34,13 @@ class ProbeState(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class ProbeEvolutionStrategy(Strategy):
-    """Every child changes one weight of the centre; the centre then moves by what all of them tell.
+    """Every child changes one weight of the centre, which then moves by what all children tell.
 
     A child at distance +-h on weight i has the error f(c + h e_i); its difference to the centre's,
-    divided by h, estimates the slope of that weight. The probed weights alone then take a step each
-    by Adam's rule on the estimated slopes (Kingma and Ba 2015, algorithm 1), with moments and bias
-    corrections of their own. This is an evolution strategy with recombination of all children in
-    place of a Gaussian cloud by separate axes; no child is selected, the best is only remembered.
+    divided by h, estimates the slope of that weight. Only the probed weights then take a step, by
+    Adam's rule on the estimated slopes (Kingma and Ba 2015, algorithm 1), with moments and bias
+    corrections of their own. This is an evolution strategy that recombines all children, along
+    single axes instead of in a Gaussian cloud. No child is selected; the best is only remembered.
 
     Learning rate and probe length fall as a cosine from generation 0 to `horizon`.
 
@@ -52,11 +52,11 @@ class ProbeEvolutionStrategy(Strategy):
       square_decay: decay of the running squared slope, from 0 to below 1.
       horizon: generations over which rate and length fall, above 0.
       elitist: remember the best candidate of all generations; turn it off when the data change from
-        generation to generation, since a lucky score on one batch would stay for ever.
-      encoder_rate: what `learning_rate` is multiplied by for weights under a node named "encoder",
-        above 0. Adam's rule makes a full step of the smallest slope, and those of an encoder say
-        nothing before the decoder has learnt something: at full rate it wanders until its units
-        are dead or saturated, and several images share one latent for good.
+        generation to generation: a lucky score on one batch would stay for ever.
+      encoder_rate: the factor of `learning_rate` for weights under a node named "encoder", above 0.
+        Adam's rule takes a full step along the smallest slope, and those of an encoder mean nothing
+        before the decoder has learnt something. At full rate it wanders until its units are dead or
+        saturated, and several images share one latent for good.
 
     >>> strategy = ProbeEvolutionStrategy(population_size=4, learning_rate=0.1, horizon=100.0)
     >>> state = strategy.init(jax.random.key(0), {"weights": jnp.ones(3)})

@@ -37,7 +37,7 @@ def as_sums(strategy: Strategy, population: Population, fitness: Any, state: Any
         return OutputSums(sums, fitness.number, fitness.finish)
     if not isinstance(fitness, OutputSums):
         raise ValueError(
-            f"fitness must be what candidates put out for {type(strategy).__name__}, an "
+            f"fitness must be the outputs of candidates for {type(strategy).__name__}, an "
             f"evoae.fitness.Outputs or OutputSums; got {type(fitness).__name__}"
         )
     return fitness

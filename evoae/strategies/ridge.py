@@ -10,13 +10,13 @@ BLOCK = 64  # unknowns
 
 
 def solve(lower: jax.Array, ridge: jax.Array, moment: jax.Array) -> jax.Array:
-    """Solves `(A + diag(ridge)) x = moment` by a Cholesky factorization; NaN where there is none.
+    """Solves `(A + diag(ridge)) x = moment` by a Cholesky factorization; NaN where it fails.
 
-    LAPACK factorizes only small blocks: on several threads, as it takes for large ones, it is
-    slower by a hundred where another process is at work.
+    LAPACK factorizes only small blocks. For large ones it takes several threads, and is then a
+    hundred times slower beside another process.
 
     Args:
-      lower: A, of which only what is from the diagonal down is read, float32 [P, P].
+      lower: A, read only on and below the diagonal, float32 [P, P].
       ridge: above 0, float32 [P].
       moment: float32 [P].
 

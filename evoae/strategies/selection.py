@@ -13,7 +13,7 @@ from evoae.types import Hyper
 
 @dataclasses.dataclass(frozen=True)
 class Truncation:
-    """Every elite is as likely a parent as any other.
+    """Every elite is equally likely to be a parent.
 
     With elites that are the best of the population, this is truncation selection (Muehlenbein and
     Schlierkamp-Voosen 1993, "Predictive models for the breeder genetic algorithm").

@@ -45,19 +45,19 @@ class SuccessiveHalvingState(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class SuccessiveHalving(Strategy):
-    """Several starts of one strategy, of which the best go on, and at last the best one alone.
+    """Several starts of one strategy; the best of them go on, and in the end only the best.
 
     The starts take turns of `generations_each` generations; then those with the smallest errors
-    take longer turns, until one is left, which has all generations that follow. So a generation
-    costs what it costs the strategy alone, and a start that gets stuck costs its turn and not the
-    run (Jamieson and Talwalkar 2016, arXiv 1502.07943).
+    take longer turns, until one is left, which has all later generations. A generation costs what
+    it costs the strategy alone. A start that gets stuck costs its turn, not the run (Jamieson and
+    Talwalkar 2016, arXiv 1502.07943).
 
     Attributes:
       strategy: the search; its state must not change shape in the first generations.
       num_starts: networks to begin from, at least 2.
       generations_each: generations of each start in the first round, at least 1.
-      reduction: by how much the starts get fewer from round to round, and their turns longer, at
-        least 2; None leaves one after the first round.
+      reduction: the factor by which starts get fewer, and turns longer, from round to round, at
+        least 2; None leaves one start after the first round.
 
     >>> import evoae
     >>> inner = evoae.strategies.GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian(0.1))
@@ -89,9 +89,9 @@ class SuccessiveHalving(Strategy):
         return self.num_starts * self.strategy.num_networks
 
     def fitted_to(self, num_generations: int) -> "SuccessiveHalving":
-        """The same, fitted to that many generations in all, of which the race has a part at most.
+        """The same, fitted to that many generations; the race has at most a part of them.
 
-        It is half of them; with several rounds nine tenths, as the last ones choose best.
+        That is half of them, or nine tenths with several rounds, since the last ones choose best.
         """
         shortest = dataclasses.replace(self, generations_each=1)._turns[-1]
         most = num_generations // 2 if self.reduction is None else 9 * num_generations // 10

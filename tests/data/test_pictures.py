@@ -150,7 +150,7 @@ def test_the_first_of_several_frames(tmp_path):
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
     dataset = load(tmp_path)
     np.testing.assert_array_equal(dataset.images, np.stack([IMAGES[0]] * 3)[..., None])
-    assert dataset.notes == ("3 images with several frames, of which the first is taken",)
+    assert dataset.notes == ("3 images with several frames: the first is taken",)
 
 
 TURNED = {

@@ -42,7 +42,7 @@ def test_it_is_a_lower_bound_of_what_xla_takes(key, mutation, batch_size):
     taken = program.compile().memory_analysis()
     taken = taken.argument_size_in_bytes + taken.output_size_in_bytes + taken.temp_size_in_bytes
     assert needed.total <= taken
-    if isinstance(mutation, Gaussian):  # blocks of changed activations are not reckoned
+    if isinstance(mutation, Gaussian):  # blocks of changed activations are not counted
         assert needed.total > taken / 5
     assert needed.batch >= images.nbytes + 4 * 144 * (batch_size or 64)
     assert needed.state >= 2 * 4 * evoae.trees.size(params)

@@ -350,7 +350,7 @@ def test_starts_are_raced_and_the_best_one_goes_on():
             lambda: strategies.Islands(LeastSquares(), num_migrants=0).init(
                 jax.random.key(0), LINE
             ),
-            "Islands: strategy must be one that reads errors alone",
+            "Islands: strategy must be one that reads only errors",
         ),
         (lambda: fitnesses.Residuals(3), "function must be a function, got 3"),
     ],
@@ -378,7 +378,7 @@ def test_memory_is_that_of_the_largest_population():
 def test_errors_alone_are_not_enough():
     strategy = LeastSquares(2)
     population, state = strategy.ask(jax.random.key(0), strategy.init(jax.random.key(0), LINE))
-    with pytest.raises(ValueError, match="fitness must be what candidates put out"):
+    with pytest.raises(ValueError, match="fitness must be the outputs of candidates"):
         strategy.tell(jax.random.key(0), population, jnp.zeros(population.size), state)
 
 

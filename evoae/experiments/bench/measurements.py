@@ -24,7 +24,7 @@ LONGEST = 12.0  # seconds of turns, after which no further one begins
 class Timing(NamedTuple):
     """How long a program takes."""
 
-    compile_seconds: float  # by how much the first call took longer than the second
+    compile_seconds: float  # the first call less the second
     seconds: list[float]  # a generation, one value for each turn
 
 

@@ -11,7 +11,7 @@ from evoae.runs.config.registry import defaults, kind_name, kinds, object_name
 from evoae.runs.config.settings import RunConfig
 
 ENDS = ("num_generations", "minutes")
-_NOTHING = object()  # in place of a value that the preset does not have
+_NOTHING = object()  # stands for a value that the preset does not have
 
 
 def command(config: RunConfig) -> list[str]:

@@ -20,8 +20,8 @@ class ModelConfig(Checked):
         grey), "conv16" (18,955 weights, 28x28 grey), "graph" (as varadi2021, with graphs of units
         for its dense layers), "conv" (convolutions, images of any size), "mlp" (images of any
         size); or package.module:function of your own, which makes a module of Flax (Linen or NNX)
-        or a pair of functions (init, apply). It is given latent_size, channels, image_shape and
-        rngs, as far as it takes them.
+        or a pair of functions (init, apply). It is called with those of latent_size, channels,
+        image_shape and rngs that it takes.
       latent_size: the number of latent values, for all but varadi2021; None takes the model's own.
       channels: of each convolution of conv, from the image on; None takes the model's own.
     """

@@ -43,7 +43,7 @@ _PRESETS = {
     "paper-one": ("one digit, as in the paper", _paper(10, 10, digit=0)),
     "paper-ten": ("ten digits, as in the paper", _paper(1, 20)),
     "digits10": (
-        "ten digits, the best that we can in about two minutes on two cores",
+        "ten digits by least squares, in about two minutes on two cores",
         RunConfig(
             data=DataConfig("digits10", low=0.1, high=0.9),
             error="mae",
@@ -54,7 +54,7 @@ _PRESETS = {
         ),
     ),
     "probes": (
-        "ten digits by probes of single weights, which see errors alone",
+        "ten digits by probes of single weights, which read only errors",
         RunConfig(
             data=DataConfig("digits10", low=0.1, high=0.9),
             # Does not reward black images as the mean absolute error does; see docs/design.md.

@@ -31,7 +31,7 @@ SORTS: dict[Any, types.ModuleType] = {
 
 
 def kinds(annotation: Any) -> dict[str, type]:
-    """The classes of which a field may hold an instance, by name; none for a field of one kind.
+    """The classes that a field may hold an instance of, by name; none for a field of one kind.
 
     The kinds of a sort of thing, such as `Mutation`, are the dataclasses of that sort which its
     package makes public. A union has the kinds of all its parts; None is one, too.
@@ -118,8 +118,7 @@ def draft(value: Any, annotation: Any = Any) -> Any:
 def with_kind(settings: Draft, path: str, name: str) -> Draft:
     """The draft with another kind in one field, which starts with its own defaults.
 
-    A kind that wraps one of its own sort, such as a strategy around a strategy, is put around what
-    was there.
+    A kind that wraps one of its own sort, such as `Islands`, wraps what was there.
 
     Args:
       settings: where the field is.

@@ -59,9 +59,9 @@ def setting(settings: Any, name: str) -> Any:
 
 
 def with_settings(settings: Any, values: Mapping[str, Any]) -> Any:
-    """The same settings but for those that are given, by their whole names.
+    """The same settings with some replaced, by their whole names.
 
-    All are put in at once, so that only the result must be valid, not what lies between.
+    All are replaced at once, so only the result must be valid.
 
     Raises:
       ValueError: a name of no setting, or a value that is out of range.

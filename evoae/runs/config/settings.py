@@ -46,14 +46,15 @@ class DataConfig(Checked):
       size: the height and width: images are resized until the shorter side has it, and cropped to
         the centre; None takes them as they are, which must be of one size.
       channels: 1 makes all images grey, 3 makes them RGB; None leaves grey ones grey.
-      background: what is seen where images are transparent.
-      cache: keep what was made of many images, for the next time.
+      background: the colour behind transparent images.
+      cache: store many images, converted, for the next run.
       low: the value of black.
       high: the value of white, above low.
       num_samples: take the first ones, this many; None takes all.
       digit: take only the first image with this label; None takes any label.
       num_validation: images at the end that are kept out of training, and whose error is followed;
-        None keeps out a tenth, 1,000 at most, where `batch_size` makes minibatches, and else none.
+        None keeps out a tenth, at most 1,000, if `batch_size` makes minibatches, and otherwise
+        none.
     """
 
     source: str = "digits10"
@@ -85,28 +86,28 @@ class RunConfig(Checked):
       preset: the name under which it is known; a run's folder is named after it.
       data: the images to learn.
       model: the autoencoder: a named one; or of your own a module of Flax, Linen or NNX, a pair of
-        functions (init, apply), or a function that makes one of them, that maps images
-        [N, H, W, C] to images of the same shape. Of NNX a class, or a function that takes `rngs`,
-        begins with random weights, and a module itself with those that it has.
-      weights: a file of weights to begin with in place of random ones, as `load_weights` takes it;
-        their names and shapes must be those of the model. Of `SuccessiveHalving` the strategy
-        within is used. None begins with random ones.
+        functions (init, apply), or a function that makes one of them, that maps images [N, H, W, C]
+        to images of the same shape. Of NNX a class, or a function that takes `rngs`, starts with
+        random weights, and a module itself with its own.
+      weights: a file of weights to start from, as `load_weights` takes it; their names and shapes
+        must be those of the model. Of a `SuccessiveHalving` only the strategy inside runs. None
+        starts from random weights.
       error: "mae" mean absolute, "mse" mean squared, "rmse" root mean squared error per pixel,
         "bce" binary cross entropy or "logit_huber" Huber's error of logits, for pixels in 0..1;
         "correlation" or "ssim", 1 less the correlation or the structural similarity of images.
       corruption: what spoils the images that the model is given, one of `evoae.fitness`, drawn anew
         for each generation; the clean ones are to be reconstructed. None spoils nothing.
       kl_weight: makes the model a variational autoencoder: its latent is a Gaussian, sampled anew
-        for each generation, and what is made smaller is the negative evidence lower bound by pixel,
-        the error and this weight, from 0, times the divergence of the latent from N(0, 1). None
-        makes a plain one.
-      fitness: what is made smaller in place of these errors, a function (params, images) -> scalar
-        of your own: images are uint8 [B, H, W, C], or floats where `evoae.train` was given such.
-        None takes the error of the reconstruction.
+        for each generation, and the search minimises the negative evidence lower bound by pixel,
+        which is the error plus this weight, from 0, times the divergence of the latent from N(0,
+        1). None makes a plain one.
+      fitness: what to minimise instead of these errors: a function (params, images) -> scalar of
+        your own. Images are uint8 [B, H, W, C], or floats where `evoae.train` was given such. None
+        minimises the error of the reconstruction.
       encoding: how genes, which the search sees, make the weights, one of `evoae.encodings`.
       strategy: the search, one of `evoae.strategies`.
-      independent_population: begin with independent networks, as many as the population has,
-        instead of mutants of one network.
+      independent_population: start from a population of independent networks, instead of mutants of
+        one network.
       batch_size: images drawn anew for each generation; None takes all of them.
       chunk_size: candidates evaluated at a time; memory and speed change with it, results do not
         (on a GPU or TPU their last bits may).
@@ -182,7 +183,7 @@ class RunConfig(Checked):
 
     @property
     def error_name(self) -> str:
-        """What is made smaller, in words."""
+        """What the search minimises, in words."""
         return name_error(self.error, self.kl_weight, self.fitness)
 
     @property
@@ -207,8 +208,8 @@ class RunConfig(Checked):
     def fitted_to(self, num_generations: int) -> "RunConfig":
         """The same run with another end, and the strategy fitted to it.
 
-        Some strategies take smaller steps towards the end, or a part of the run for several starts;
-        see `evoae.Strategy.fitted_to`.
+        Some strategies take smaller steps towards the end, or spend a part of the run on several
+        starts; see `evoae.Strategy.fitted_to`.
 
         Raises:
           ValueError: num_generations is no whole number from 1.

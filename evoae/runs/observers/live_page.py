@@ -1,4 +1,4 @@
-"""The page of a run while it goes on: in a browser on this machine, or in a notebook's cell."""
+"""The page of a run in progress: in a browser on this machine, or in a notebook's cell."""
 
 import http.server
 import sys
@@ -146,7 +146,7 @@ def in_notebook() -> bool:
 
 
 class Watch(Observer):
-    """Shows a run while it goes on: in a browser, in a notebook's cell, or in neither.
+    """Shows a run in progress: in a browser, in a notebook's cell, or in neither.
 
     Args:
       folder: of the run; it must be told of each block before this is.

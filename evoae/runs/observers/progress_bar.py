@@ -10,7 +10,7 @@ from rich.console import Console
 from evoae.runs.loop import Observer, Progress
 
 LINES = 10  # where there is no terminal
-COMPILING = 5  # steps of the first blocks, whose time tells nothing of what comes
+COMPILING = 5  # steps of the first blocks, whose time says nothing about later ones
 
 
 class Status(NamedTuple):

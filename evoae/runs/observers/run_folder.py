@@ -90,7 +90,7 @@ class RunFolder(Observer):
         self.numbers: dict[str, Any] = {}
 
     def begin(self, progress: Progress) -> None:
-        """Writes the settings and the weights; takes up what an earlier run had until there."""
+        """Writes the settings and the weights; keeps what an earlier run had so far."""
         snapshot = self._snapshots.of(progress.state)
         with writing(self.path):
             write_settings(self.path, settings_of(self._task.config, self._task.images))
@@ -169,7 +169,7 @@ class RunFolder(Observer):
         return self._task.config.data.low, self._task.config.data.high
 
     def _cut_back(self, num_bytes: int) -> None:
-        """Takes away what is later than the checkpoint, and reads the rows before it.
+        """Removes the rows after the checkpoint, and reads those before it.
 
         Files are written anew, not cut: one that is a link stays as it is where it leads.
         """

@@ -74,9 +74,8 @@ class TensorBoard:
 class Tracker:
     """Weights & Biases, or Trackio, which has the same functions.
 
-    Neither forgets what it was told, so that a run that is resumed is a new one there.
-    Where the run is sent to, if anywhere, is set by their own environment variables, such as
-    WANDB_MODE.
+    Neither forgets what it was told, so a resumed run is a new one there. Their own environment
+    variables, such as WANDB_MODE, set where the run is sent.
     """
 
     def __init__(

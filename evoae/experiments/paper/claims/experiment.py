@@ -140,7 +140,7 @@ def _diversities(found: Arrays) -> np.ndarray:
 
 
 def summary(found: Arrays) -> Table:
-    """A row for each setting, but for what the heat map shows."""
+    """A row for each setting that the heat map does not show."""
     columns = {
         "compared": tables.label(0),
         "setting": tables.label(1),

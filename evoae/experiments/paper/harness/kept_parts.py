@@ -115,7 +115,7 @@ def prefixed(name: str, arrays: Mapping[str, npt.ArrayLike]) -> Arrays:
 
 
 def numbered(found: Arrays, name: str) -> list[Arrays]:
-    """The arrays of "NAME-0/", of "NAME-1/", and so on, as far as there are such.
+    """The arrays of "NAME-0/", "NAME-1/" and so on, while there are any.
 
     >>> numbered(prefixed("adam-0", {"error": 0.5}), "adam")
     [{'error': array(0.5)}]

@@ -37,7 +37,7 @@ from evoae.models import MODELS, variational
 from evoae.report.gallery import to_levels
 
 NUM_PAIRS = 200  # of test images that are interpolated
-NUM_TRUSTED = 2_000  # test images of which the trustworthiness is taken
+NUM_TRUSTED = 2_000  # test images for the trustworthiness
 
 
 def measure(parts: Parts, **numbers: Any) -> Arrays:

@@ -62,9 +62,9 @@ def evolve_parts(
 ) -> Course:
     """Evolves a network by cross entropy on minibatches of 64 images.
 
-    A race between starts, each of which has two of twenty parts; after each part the state is saved
-    in the folder `name_run` within `out`, and the same call goes on from there. The same arguments
-    give the same bits, on any number of devices of a CPU and however often it was stopped.
+    A race between starts with two of twenty parts each; after each part the state is saved in the
+    folder `name_run` within `out`, and the same call goes on from there. The same arguments give
+    the same bits, on any number of devices of a CPU and however often it was stopped.
 
     Args:
       model: a name of `evoae.models.MODELS`, for images as below.

@@ -70,7 +70,7 @@ def train_by_evolution(
 def train_by_adam(
     budget: Budget, digits: Digits, parts: Parts, model: Autoencoder, seed: int
 ) -> Arrays:
-    """The start that is the best on the validation images after a while goes on, at its rate."""
+    """Several starts run, and the best one on the validation images goes on at its rate."""
     begin = time.perf_counter()
     kl_weight = 1.0 if model.is_variational else None
     fitness = Reconstruction(model, error="bce", kl_weight=kl_weight)

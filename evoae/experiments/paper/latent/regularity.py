@@ -10,7 +10,7 @@ from evoae.experiments.paper.harness.packages import load_package
 
 Array = npt.NDArray[Any]
 
-NEIGHBOURS = 5  # of a point or an image, wherever neighbours are asked
+NEIGHBOURS = 5  # of a point or an image
 CENTRAL = 0.95  # what share of the encoded images a side of the square holds
 SIDE = 20  # points of the grid along a side of the square
 STEPS = 20  # of an interpolation

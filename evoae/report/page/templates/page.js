@@ -1,5 +1,5 @@
 "use strict";
-// The page is whole without this script, but for what moves: the cursor on the curve, the film, the
+// Without this script only what moves is missing: the cursor on the curve, the film, the
 // choice of feature maps, and, while a run goes on, the look for a newer page.
 
 const SVG = "http://www.w3.org/2000/svg";
