@@ -39,8 +39,8 @@ def measure_accuracy(known: Array, labels: Array, asked: Array, true_labels: Arr
 def measure_trustworthiness(images: Array, latents: Array) -> float:
     """Whether neighbours in the latent are neighbours as images, 0 to 1: scikit-learn's.
 
-    1 - 2 / (N k (2N - 3k - 1)) times the sum, over all points and their k = 5 nearest in the
-    latents [N, 2], of by how much their rank among the neighbours of the image exceeds k.
+    1 - 2 / (N k (2N - 3k - 1)) times a sum over all points and their k = 5 nearest in the latents
+    [N, 2]: each adds its rank among the neighbours of the image, less k, if that is above 0.
 
     Source: Venna and Kaski (2001), "Neighborhood preservation in nonlinear projection methods".
     """
