@@ -1,4 +1,4 @@
-"""Generations a second on the devices there are, to see what one for each core is worth.
+"""Generations a second, to compare one device with a device for each core.
 
 JAX_NUM_CPU_DEVICES=1 python benchmarks/cores.py
 JAX_NUM_CPU_DEVICES=2 python benchmarks/cores.py

@@ -3,7 +3,7 @@
     python benchmarks/least_squares_cost.py [--repetitions 20]
 
 The paper's network on ten digits, all 1,397 weights: on one part of five images the probes (with
-outputs and, for comparison, with errors alone), the product of their effects, and a solve; a whole
+outputs and, for comparison, with only errors), the product of their effects, and a solve; a whole
 generation of both parts and five solves, by all devices. The rate is that of a product of matrices
 as large as the number of weights.
 """

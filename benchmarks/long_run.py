@@ -1,4 +1,4 @@
-"""Whether the error that a long run reports is that of the network which it returns.
+"""Compares the error that a long run reports with that of the network that it returns.
 
     python benchmarks/long_run.py [--generations 100000]
 

@@ -1,4 +1,4 @@
-"""What a run is good for: outliers among images, and images in a few bytes.
+"""Two uses of a run: finding outliers among images, and storing images in a few bytes.
 
     python benchmarks/use_a_run.py outliers [--digits 0 1] [--generations 6000]
     python benchmarks/use_a_run.py compression RUN
