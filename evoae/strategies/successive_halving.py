@@ -13,6 +13,9 @@ from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy, check_strategy
 from evoae.types import Hyper, Info, Params, Population
 
+LOOK_AFTER = 0.7  # the part of its first turn after which a start may be dropped
+FAR_BEHIND = 1.3  # times the smallest error that a start had by then
+
 
 class SuccessiveHalvingState(NamedTuple):
     """What the next generation needs."""
@@ -20,7 +23,9 @@ class SuccessiveHalvingState(NamedTuple):
     generation: jax.Array  # generations told so far, int32
     starts: Any  # the states of the strategy, one a start, stacked; leaves [num_starts, ...]
     active: jax.Array  # the start whose turn it is, int32
-    decided: jax.Array  # whether the race is over, bool
+    turn: jax.Array  # how many turns are over, int32
+    decided: jax.Array  # whether all of them are, bool
+    looks: jax.Array  # the error of each start when it was looked at, infinite before; float32
     midway: Any = None  # the state of that start where a generation is not at its end
 
     @property
@@ -75,6 +80,7 @@ class SuccessiveHalving(Strategy):
     num_starts: Several = 4
     generations_each: Count = 1000
     reduction: Several | None = None
+    drops: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -95,9 +101,10 @@ class SuccessiveHalving(Strategy):
         """
         shortest = dataclasses.replace(self, generations_each=1)._turns[-1]
         most = num_generations // 2 if self.reduction is None else 9 * num_generations // 10
-        each = min(self.generations_each, max(most // shortest.end, 1))
-        left = max(num_generations - each * shortest.end, 0)
-        search = self.strategy.fitted_to(left + each * shortest.own)
+        expected = 0.5 * (1 + LOOK_AFTER) if self.drops else 1  # half of the starts are dropped
+        each = min(self.generations_each, max(int(most / (expected * shortest.end)), 1))
+        left = max(num_generations - int(expected * each * shortest.end), 0)
+        search = self.strategy.fitted_to(left + each * shortest.until)
         return dataclasses.replace(self, strategy=search, generations_each=each)
 
     @property
@@ -105,13 +112,18 @@ class SuccessiveHalving(Strategy):
         """All turns of the race."""
         starts, each, own, end, turns = self.num_starts, self.generations_each, 0, 0, []
         while starts > 1:
-            for turn in range(starts):
+            for _ in range(starts):
                 end += each
-                turns.append(_Turn(end, own if turn < starts - 1 else own + each))
+                turns.append(_Turn(end, own, own + each))
             own += each
             starts = 1 if self.reduction is None else max(starts // self.reduction, 1)
             each *= self.reduction or 1
         return turns
+
+    @property
+    def _look(self) -> int:
+        """The generation of a start after which it may be dropped."""
+        return max(int(LOOK_AFTER * self.generations_each), 1)
 
     def init(
         self, key: jax.Array, params: Params | shared.Stacked, hyper: Hyper | None = None
@@ -136,16 +148,21 @@ class SuccessiveHalving(Strategy):
             generation=jnp.int32(0),
             starts=jax.tree.map(lambda *leaves: jnp.stack(leaves), *states),
             active=jnp.int32(0),
+            turn=jnp.int32(0),
             decided=jnp.bool_(False),
+            looks=jnp.full(self.num_starts, jnp.inf),
         )
 
     def phase(self, state: SuccessiveHalvingState) -> tuple["SuccessiveHalving", int | None]:
         """That of the start whose turn it is, until its turn is over."""
-        search, most = self.strategy.phase(trees.take(state.starts, state.active))
-        generation = int(state.generation)
-        left = next((turn.end - generation for turn in self._turns if turn.end > generation), None)
-        both = [number for number in (most, left) if number is not None]
-        return dataclasses.replace(self, strategy=search), min(both, default=None)
+        one = trees.take(state.starts, state.active)
+        search, most = self.strategy.phase(one)
+        left = [] if most is None else [most]
+        if int(state.turn) < len(self._turns):
+            ends = [self._turns[int(state.turn)].until] + [self._look] * self.drops
+            own = int(one.generation)
+            left.append(min((end - own for end in ends if end > own), default=1))
+        return dataclasses.replace(self, strategy=search), min(left, default=None)
 
     def largest_phase(self, state: SuccessiveHalvingState) -> "SuccessiveHalving":
         one = jax.eval_shape(lambda starts: trees.take(starts, 0), state.starts)
@@ -197,23 +214,34 @@ class SuccessiveHalving(Strategy):
         if self.strategy.is_midway(search):
             return state._replace(midway=search), info
         starts = _put(state.starts, search, state.active)
-        generation = state.generation + 1
-        ends, own = (jnp.asarray(column, jnp.int32) for column in zip(*self._turns, strict=True))
-        over = generation == ends
-        # Who is next is the best of those that have not had this round's turn.
-        waiting = starts.generation == jnp.where(over, own, 0).sum()
         errors = jnp.minimum(shared.best_errors(starts), jnp.finfo(jnp.float32).max)
+        owns, untils = (jnp.int32(column) for column in list(zip(*self._turns, strict=True))[1:])
+        is_over, looks = search.generation >= untils[state.turn], state.looks
+        if self.drops:
+            own = errors[state.active]
+            is_looked_at = search.generation == self._look
+            looks = looks.at[state.active].min(jnp.where(is_looked_at, own, jnp.inf))
+            is_over |= is_looked_at & (own > FAR_BEHIND * looks.min())
+        is_over &= ~state.decided
+        turn = state.turn + is_over.astype(jnp.int32)
+        decided = turn == len(untils)
+        # Who is next is the best of those that have not had this round's turn.
+        behind = jnp.where(decided, untils[-1], owns[jnp.minimum(turn, len(owns) - 1)])
+        waiting = starts.generation == behind
+        waiting |= ~waiting.any()  # more were dropped than go on
         following = jnp.argmin(jnp.where(waiting, errors, jnp.inf)).astype(jnp.int32)
-        active = jnp.where(over.any(), following, state.active)
-        decided = generation >= ends[-1]
-        return SuccessiveHalvingState(generation, starts, active, decided), info
+        active = jnp.where(is_over, following, state.active)
+        return SuccessiveHalvingState(
+            state.generation + 1, starts, active, turn, decided, looks
+        ), info
 
 
 class _Turn(NamedTuple):
     """Of a start in the race."""
 
-    end: int  # in generations of the run
-    own: int  # generations that those have behind them of which the next turn's start is the best
+    end: int  # in generations of a run in which no start is dropped
+    own: int  # generations of the start before it
+    until: int  # and after it
 
 
 def _put(starts: Any, search: Any, index: jax.Array) -> Any:

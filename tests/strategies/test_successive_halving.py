@@ -74,6 +74,34 @@ def test_rounds_have_fewer_starts_and_longer_turns(key):
     assert last in order[:2]
 
 
+def test_a_start_that_is_far_behind_is_dropped(key):
+    """Its generations go to the last turn, in steps and in whole programs."""
+    slow = GeneticAlgorithm(6, mutation=Sparse(1, scale=1e-3))  # errors stay near 27, 3 and 12
+    race = SuccessiveHalving(slow, num_starts=3, generations_each=10, drops=True)
+    state, turns = race.init(key, evoae.Stacked(NETWORKS)), []
+    last, _ = evoae.evolve(key, race, error, None, state, num_generations=40)
+    assert last.starts.generation.tolist() == [10, 10 + 13, 7]
+    step = jax.jit(lambda key, state: generation(race, key, state))
+    for number in range(40):
+        turns.append(int(state.active))
+        assert bool(state.decided) == (number >= 27)
+        state = step(jax.random.fold_in(key, number), state)
+    assert turns == [0] * 10 + [1] * 10 + [2] * 7 + [1] * 13
+    near = SuccessiveHalving(slow, num_starts=2, generations_each=10, drops=True)
+    state = near.init(key, evoae.Stacked({"weights": jnp.array([[1.0, 1.0], [1.1, 1.1]])}))
+    last, _ = evoae.evolve(key, near, error, None, state, num_generations=25)
+    assert last.starts.generation.tolist() == [15, 10]  # 1.21 times the error of the other
+
+
+def test_more_starts_may_be_dropped_than_a_round_leaves_out(key):
+    race = SuccessiveHalving(INNER, num_starts=4, generations_each=10, reduction=2, drops=True)
+    first = jnp.array([[0.1], [90.0], [80.0], [70.0]])
+    state = race.init(key, evoae.Stacked({"weights": first}))
+    last, _ = evoae.evolve(key, race, error, None, state, num_generations=100)
+    assert last.starts.generation.tolist() == [79, 7, 7, 7]
+    assert bool(last.decided)
+
+
 def test_best_never_lost_and_resumed(key):
     """In `evolve`: the best only falls, and two calls are one."""
     for_init, for_run = jax.random.split(key)

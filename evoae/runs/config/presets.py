@@ -48,9 +48,9 @@ _PRESETS = {
             data=DataConfig("digits10", low=0.1, high=0.9),
             error="mae",
             strategy=SuccessiveHalving(
-                LeastSquares(), num_starts=14, generations_each=120, reduction=14
-            ).fitted_to(1_880),
-            num_generations=1_880,
+                LeastSquares(), num_starts=14, generations_each=120, reduction=14, drops=True
+            ).fitted_to(1_650),
+            num_generations=1_650,
         ),
     ),
     "probes": (
