@@ -73,7 +73,10 @@ def describe_data(arguments: list[str]) -> int:
     config = DataConfig(
         query.source, query.split, query.size, query.channels, query.background, query.cache
     )
-    dataset = load_split(config, query.split, progress=True)
+    try:
+        dataset = load_split(config, query.split, progress=True)
+    except ValueError as error:  # which names the options of a run
+        raise ValueError(str(error).replace("--data.", "--")) from None
     images = count_images(len(dataset.images))
     size = describe_size(dataset.images)
     console.print(f"{dataset.name}, {query.split}: {images} of {size}")

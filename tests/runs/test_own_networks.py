@@ -1,4 +1,4 @@
-"""Networks of the user's own, of any kind, make runs as evoae's do."""
+"""Networks, mutations and strategies of the user's own make runs as evoae's do."""
 
 import dataclasses
 import json
@@ -26,10 +26,18 @@ END = 9
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 4, 5), np.uint8)
 PIXELS = IMAGES[..., None] / np.float32(255)
 SOURCE = '''
+import dataclasses
+from typing import Any, NamedTuple
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax import nnx
+
+from evoae import trees
+from evoae.mutations import Mutation
+from evoae.strategies import Strategy, populations
+from evoae.types import Population
 
 
 class Linen(nn.Module):
@@ -82,6 +90,51 @@ def apply(params, images):
 def of_settings(image_shape, latent_size=2, *, rngs):
     assert image_shape == (4, 5, 1)
     return Nnx(latent_size, rngs=rngs)
+
+
+@dataclasses.dataclass(frozen=True)
+class Stretch(Mutation):
+    scale: float = 0.1
+
+    def sample(self, key, index, params, hyper):
+        return jax.random.normal(jax.random.fold_in(key, index)) * hyper["scale"]
+
+    def apply(self, params, factor):
+        return jax.tree.map(lambda weights: weights + factor * (0.01 + weights), params)
+
+
+class ClimbState(NamedTuple):
+    generation: jax.Array
+    best: Any
+    best_fitness: jax.Array
+    hyper: dict
+
+
+@dataclasses.dataclass(frozen=True)
+class Climb(Strategy):
+    population_size: int = 6
+    mutation: Mutation = Stretch()
+
+    def init(self, key, params, hyper=None):
+        hyper = populations.merge_hyper(trees.hyperparameters(self), hyper)
+        return ClimbState(jnp.int32(0), params, jnp.float32(jnp.inf), hyper)
+
+    def ask(self, key, state):
+        own = lambda i: self.mutation.sample(key, i, state.best, state.hyper["mutation"])
+        factors = jax.vmap(own)(jnp.arange(self.population_size)).at[0].set(0.0)
+        parents = jax.tree.map(lambda leaf: leaf[None], state.best)
+        parent_ids = jnp.zeros((self.population_size, 2), jnp.int32)
+        return Population(parents, parent_ids, factors), state
+
+    def express(self, population, index):
+        parent = trees.take(population.parents, population.parent_ids[index, 0])
+        return self.mutation.apply(parent, population.perturbation[index])
+
+    def tell(self, key, population, fitness, state):
+        fitness, info = populations.ranked_fitness(fitness, self.population_size)
+        new, error = self.express(population, fitness.argmin()), fitness.min()
+        best, error = populations.better_of(new, error, state.best, state.best_fitness)
+        return ClimbState(state.generation + 1, best, error, state.hyper), info
 '''
 CHILD = """if True:
     import os, signal, sys
@@ -98,21 +151,26 @@ CHILD = """if True:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     evoae.train(
-        model=eval(sys.argv[2]),
+        **eval(sys.argv[2]),
         images=np.load(sys.argv[3]),
-        strategy=evoae.strategies.GeneticAlgorithm(6, mutation=evoae.mutations.Gaussian(0.1)),
         num_generations=9,
         out=__import__("pathlib").Path(sys.argv[4]),
         observers=[Kill()],
         progress=False,
     )
 """
-MODELS = {
-    "linen": "mine.Linen()",
-    "nnx": "mine.Nnx",
-    "pair": "(mine.init, mine.apply)",
-    "named": "evoae.runs.ModelConfig('networks_of_tests:of_settings', 3)",
+PAIR = "(mine.init, mine.apply)"
+GENETIC = "evoae.strategies.GeneticAlgorithm(6, mutation={})".format
+GAUSSIAN = GENETIC("evoae.mutations.Gaussian(0.1)")
+OWN = {
+    "linen": ("mine.Linen()", GAUSSIAN),
+    "nnx": ("mine.Nnx", GAUSSIAN),
+    "pair": (PAIR, GAUSSIAN),
+    "named": ("evoae.runs.ModelConfig('networks_of_tests:of_settings', 3)", GAUSSIAN),
+    "mutation": (PAIR, GENETIC("mine.Stretch()")),
+    "strategy": (PAIR, "mine.Climb()"),
 }
+OWN = {name: f"dict(model={model}, strategy={its})" for name, (model, its) in OWN.items()}
 
 
 @pytest.fixture(scope="module")
@@ -128,16 +186,15 @@ def mine(tmp_path_factory):
     del sys.modules["networks_of_tests"]
 
 
-@pytest.fixture(scope="module", params=MODELS)
-def model(request, mine):
-    return eval(MODELS[request.param], {"mine": mine, "evoae": evoae})
+@pytest.fixture(scope="module", params=OWN)
+def settings(request, mine):
+    own = eval(OWN[request.param], {"mine": mine, "evoae": evoae})
+    return {**own, "images": IMAGES, "progress": False}
 
 
 @pytest.fixture(scope="module")
-def settings(model):
-    mutation = evoae.mutations.Gaussian(0.1)
-    strategy = evoae.strategies.GeneticAlgorithm(6, mutation=mutation)
-    return {"model": model, "images": IMAGES, "strategy": strategy, "progress": False}
+def model(settings):
+    return settings["model"]
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +213,7 @@ def test_it_learns_and_reports(alone):
 
 def test_it_is_killed_and_resumed_to_the_same_bits(request, alone, mine, tmp_path):
     np.save(tmp_path / "images.npy", IMAGES)
-    expression = MODELS[request.node.callspec.params["model"]]
+    expression = OWN[request.node.callspec.params["settings"]]
     folder = os.path.dirname(mine.__file__)
     words = [CHILD, folder, expression, str(tmp_path / "images.npy"), str(tmp_path / "run")]
     done = subprocess.run([sys.executable, "-c", *words], capture_output=True, timeout=200)

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import evoae
+from evoae.cli.entry_point import main
 from evoae.runs.comparison import _test_images
 from evoae.runs.config import PRESETS, DataConfig, ModelConfig
 
@@ -61,7 +62,9 @@ def test_the_test_split_of_a_comparison_has_the_same_form(photographs):
     assert images.shape == (2, 6, 6, 1)
 
 
-def test_several_sizes_are_one_line_before_anything_is_written(photographs):
+def test_several_sizes_are_one_line_before_anything_is_written(photographs, capsys):
     with pytest.raises(ValueError, match=r"one size, got 30x40 .* size=32 \(--data.size 32\)"):
         evoae.train(config(), out=photographs.parent / "run", progress=False)
     assert not (photographs.parent / "run").exists()
+    assert main(["data", "photographs"]) == 2
+    assert "size=32 (--size 32)" in capsys.readouterr().err  # as this command calls it
