@@ -50,10 +50,12 @@ class BenchQuery:
 
     Attributes:
       quick: the paper's network alone, in about a minute.
+      networks: these alone, by their names in the tables, such as "conv RGB"; none takes all.
       out: the folder to write to; None makes one in runs.
     """
 
     quick: bool = False
+    networks: tuple[str, ...] = ()
     out: Path | None = None
 
 
@@ -61,7 +63,7 @@ def bench(arguments: list[str]) -> int:
     """Measures throughput, and writes it as JSON, as tables and as a picture."""
     query = parse(BenchQuery, arguments, prog="evoae bench")
     benchmark = importlib.import_module("evoae.experiments.bench.benchmark")
-    benchmark.bench(quick=query.quick, out=query.out)
+    benchmark.bench(quick=query.quick, networks=query.networks, out=query.out)
     return 0
 
 

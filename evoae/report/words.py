@@ -60,6 +60,9 @@ def describe_model(latent_size: int | None, channels: Sequence[int] | None) -> s
     >>> describe_model(4, (8, 16)), describe_model(None, None)
     (' of 8 and 16 channels, 4 latent values', '')
     """
-    words = [] if channels is None else [f"{' and '.join(map(str, channels))} channels"]
+    words = []
+    if channels:
+        *first, last = map(str, channels)
+        words = [f"{', '.join(first)} and {last} channels" if first else f"{last} channels"]
     words += [] if latent_size is None else [f"{latent_size} latent values"]
     return f" of {', '.join(words)}" if words else ""

@@ -205,7 +205,7 @@ def first_state(config: RunConfig, model: Model, images: Images) -> tuple[jax.Ar
         networks = _given_networks(config.weights, networks, several)
     genotype = _first_genotype(keys.genotype, networks, config.encoding, several)
     first = Stacked(genotype) if several else genotype
-    return keys.search, config.strategy.init(keys.strategy, first)
+    return keys.search, jax.jit(config.strategy.init)(keys.strategy, first)
 
 
 def _given_networks(file: Path, like: Params, number: int | None) -> Params:

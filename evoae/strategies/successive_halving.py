@@ -135,18 +135,16 @@ class SuccessiveHalving(Strategy):
                 "SuccessiveHalving, got one network"
             )
         networks = shared.grouped(params, self.num_starts)
-        states = [
-            self.strategy.init(jax.random.fold_in(key, start), trees.take(networks, start), hyper)
-            for start in range(self.num_starts)
-        ]
-        if not self.strategy.has_final_shapes(states[0]):
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(self.num_starts))
+        starts = jax.vmap(lambda key, its: self.strategy.init(key, its, hyper))(keys, networks)
+        if not self.strategy.has_final_shapes(trees.take(starts, 0)):
             raise ValueError(
                 f"params must stack {self.num_networks} networks for SuccessiveHalving of "
                 f"{type(self.strategy).__name__}, got more, with which its state changes shape"
             )
         return SuccessiveHalvingState(
             generation=jnp.int32(0),
-            starts=jax.tree.map(lambda *leaves: jnp.stack(leaves), *states),
+            starts=starts,
             active=jnp.int32(0),
             turn=jnp.int32(0),
             decided=jnp.bool_(False),

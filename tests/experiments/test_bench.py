@@ -240,6 +240,11 @@ def test_a_folder_that_cannot_be_is_known_before_anything_is_measured(tmp_path):
         bench(out=tmp_path / "file", progress=False)
 
 
+def test_an_unknown_network_is_known_before_anything_is_measured():
+    with pytest.raises(ValueError, match="networks must be one of varadi2021; got 'conv RGB'"):
+        bench(quick=True, networks=["conv RGB"], progress=False)
+
+
 def figures(network, speed, *others):
     return Throughput(
         network=network,

@@ -12,6 +12,7 @@ import jax
 from rich.console import Console
 
 from evoae import trees
+from evoae.checks import check_choice
 from evoae.engine.versions import environment
 from evoae.experiments.bench.cases import CASES, NETWORKS, QUICK_CASES, Case
 from evoae.experiments.bench.contenders import CONTENDERS, EVOAE, is_missing
@@ -47,6 +48,7 @@ def bench(
     *,
     quick: bool = False,
     out: Path | None = None,
+    networks: Sequence[str] = (),
     progress: bool = True,
     cases: Sequence[Case] | None = None,
     turns: int = 3,
@@ -65,19 +67,24 @@ def bench(
         minute.
       out: the folder to write to, where earlier results are replaced; None takes a new one in
         "runs".
+      networks: those to measure, by their names in the tables; none takes all.
       progress: print each case when it is measured, and the tables.
       cases: what to measure instead.
       turns: how often each program is timed; fewer for slow ones.
       seconds: about how long a turn lasts; longer where a generation does.
 
     Raises:
+      ValueError: an unknown network.
       OSError: the folder cannot be written.
     """
+    cases = cases or (QUICK_CASES if quick else CASES)
+    for network in networks:
+        check_choice("networks", network, dict.fromkeys(case.network for case in cases))
+    cases = [case for case in cases if case.network in networks or not networks]
     console = new_console(quiet=not progress)
     folder = new_folder(None, "bench") if out is None else user_path(out)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    cases = cases or (QUICK_CASES if quick else CASES)
     # First of all, since this process will keep an accelerator's memory for itself.
     memory = {
         case: _peak_memory(case, console)
