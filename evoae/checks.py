@@ -129,10 +129,14 @@ def check_positive(name: str, value: object) -> None:
 
 
 def check_whole(name: str, value: object, smallest: int, *, optional: bool = False) -> None:
-    """Raises a `ValueError` unless the value is an int from `smallest`, or None where optional."""
+    """Raises a `ValueError` unless it is a whole number from `smallest`, or None where optional.
+
+    It may be one of NumPy's; a bool is none.
+    """
     if optional and value is None:
         return
-    if type(value) is not int or value < smallest:
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_whole or value < smallest:  # type: ignore[operator]
         none = "None or " if optional else ""
         raise ValueError(f"{name} must be {none}a whole number from {smallest}, got {value!r}")
 

@@ -1,5 +1,7 @@
 """Compiled programs, and how many of them a process can hold."""
 
+import contextlib
+import ctypes
 import time
 from pathlib import Path
 
@@ -25,7 +27,14 @@ def bound_programs() -> None:
     _due = time.monotonic() + SECONDS
     if count_maps() - _kept > PART * _limit():
         jax.clear_caches()
+        _give_back()
         _kept = count_maps()  # what others hold is not looked at again and again
+
+
+def _give_back() -> None:
+    """Makes glibc give back the memory that is free: it keeps much of what compiling took."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def count_maps() -> int:

@@ -74,6 +74,11 @@ def drawing(path: Path) -> Iterator[None]:
         warnings.warn(f"{path.name} is not drawn: {in_short(error)}", stacklevel=3)
 
 
+def is_unfinished(path: Path) -> bool:
+    """Whether a name is one that `replacing` gives a temporary file."""
+    return re.fullmatch(r"\..+\.[0-9a-f]{8}\.tmp", path.name) is not None
+
+
 def remove_unfinished(folder: Path) -> None:
     """Removes the temporary files that `replacing` left in a folder when its process was killed.
 
@@ -86,5 +91,5 @@ def remove_unfinished(folder: Path) -> None:
     ['.mine.tmp']
     """
     for path in folder.glob(".*.tmp"):
-        if re.fullmatch(r"\..+\.[0-9a-f]{8}\.tmp", path.name):
+        if is_unfinished(path):
             path.unlink()

@@ -18,7 +18,7 @@ from evoae.data.loading import check_labels, find_path
 from evoae.data.pixels import stretched
 from evoae.engine.versions import environment
 from evoae.files import in_short, open_file, read_arrays, user_path
-from evoae.report.output_files import replacing
+from evoae.report.output_files import is_unfinished, replacing
 from evoae.report.page.record import CONFIG
 from evoae.runs.config import DataConfig, RunConfig, from_json, to_json
 from evoae.runs.weight_files import load_weights, save_weights
@@ -62,11 +62,16 @@ def new_folder(out: Path | None, name: str) -> Path:
 
 
 def _is_free(folder: Path) -> bool:
-    """Whether a folder has no files but the lock of a run that was killed before it wrote any."""
-    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")} <= {
-        CHECKPOINTS,
-        f"{CHECKPOINTS}/.lock",
+    """Whether a folder has no files but what a run leaves that is killed before it has written any.
+
+    That is its lock, and its settings or images half written.
+    """
+    names = {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if not (path.parent == folder and path.is_file() and is_unfinished(path))
     }
+    return names <= {CHECKPOINTS, f"{CHECKPOINTS}/.lock"}
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from evoae.engine.evaluation import equal_size
 from evoae.engine.versions import device, environment
+from evoae.platforms import platform_of
 from evoae.report.output_files import drawing
 from evoae.report.sweep import draw_sweep, draw_sweep_galleries, name_settings, print_sweep
 from evoae.report.table import write_table
@@ -40,7 +41,7 @@ from evoae.runs.sweep_program import SweepBar, SweptRun, evolve_part
 from evoae.runs.task import Task, first_state, prepare
 from evoae.runs.weight_files import save_weights, structured_as
 
-MOST_BYTES = 2**30  # of states at a time; more runs come one part after another
+MOST_BYTES = 2**30  # of states at a time
 
 SETTINGS, PARTS = "sweep.json", "parts"
 
@@ -86,7 +87,7 @@ def sweep(
     Each run equals that of `train` with its settings and seed, on a CPU to the last bit. Where runs
     end by `minutes`, that is the time of one of them on average. Ctrl-C ends the runs that are
     under way after their current block; what there is by then is written. If `out` is the folder of
-    the same sweep, stopped or killed, it goes on, and does not compute finished programs again.
+    the same sweep, stopped or killed, it goes on, and does not compute finished runs again.
 
     Args:
       config: what all runs have in common.
@@ -233,9 +234,14 @@ def _in_state(task: Task, points: Grid, axis: int) -> bool:
 
 
 def _parts(places: list[Place], task: Task) -> list[list[Place]]:
-    """The runs of one program in parts whose states fit into `MOST_BYTES`."""
+    """The runs of one program in parts: those that devices work at together, kept once done.
+
+    Their states fit into `MOST_BYTES`.
+    """
     state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(task.state))
-    size = equal_size(len(places), max(1, MOST_BYTES // state_bytes))
+    devices = jax.local_devices()
+    together = len(devices) * platform_of(devices[0]).runs_at_once
+    size = equal_size(len(places), max(1, min(together, MOST_BYTES // state_bytes)))
     return [places[start : start + size] for start in range(0, len(places), size)]
 
 

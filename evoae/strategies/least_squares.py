@@ -233,7 +233,8 @@ class LeastSquares(Strategy):
         for_mutation, for_sign = jax.random.split(key)
         directions: Perturbation
         if self.probe is None:
-            positions = jax.random.permutation(for_mutation, trees.size(state.parent))[:number]
+            places = jnp.arange(trees.size(state.parent), dtype=jnp.int32)  # with 64 bits, too
+            positions = jax.random.permutation(for_mutation, places)[:number]
             signs = jax.random.rademacher(for_sign, (number,), jnp.float32)
             length = state.hyper["probe_length"] * (CENTRAL_LENGTH if self.central else 1)
             lengths = signs * length

@@ -129,10 +129,16 @@ def test_swept_images_are_found_from_anywhere(config, tmp_path):
     assert written["settings"] == {"data.source": [str(source), "digits10"]}
 
 
-def test_parts_of_a_program_change_nothing(found, config, tmp_path, monkeypatch):
-    monkeypatch.setattr(sweeps, "MOST_BYTES", 1)
-    result = swept(config, tmp_path, {"scale": SCALES[:1]}, seeds=SEEDS)
-    np.testing.assert_array_equal(result.error, found[0].error[:1])
+def test_runs_side_by_side_are_those_of_one_after_another(found, config, tmp_path, monkeypatch):
+    parts, together = [], sweeps.platform_of("cpu")._replace(runs_at_once=16)
+    monkeypatch.setattr(sweeps, "platform_of", lambda _: together)
+    keep_runs = sweeps.keep_runs
+    monkeypatch.setattr(
+        sweeps, "keep_runs", lambda folder, its: (parts.append(len(its)), keep_runs(folder, its))
+    )
+    result = swept(config, tmp_path, {"scale": SCALES}, seeds=SEEDS)
+    assert parts == [4]
+    np.testing.assert_array_equal(result.error, found[0].error)
 
 
 def test_ctrl_c_keeps_what_is_done(config, tmp_path, monkeypatch, capsys):
@@ -145,7 +151,6 @@ def test_ctrl_c_keeps_what_is_done(config, tmp_path, monkeypatch, capsys):
         return evolve_runs(*arguments, **settings)
 
     monkeypatch.setattr(sweep_program, "evolve_runs", interrupted)
-    monkeypatch.setattr(sweeps, "MOST_BYTES", 1)
     result = evoae.sweep(dataclasses.replace(config, out=tmp_path), {"scale": SCALES}, seeds=[4])
     assert result.stopped
     assert len(calls) == 2
@@ -197,12 +202,31 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(config, tmp_path, monkeypa
         swept(config, tmp_path, settings, seeds=2)
 
 
+def test_one_that_was_one_program_goes_on_after_its_last_run(found, config, tmp_path, monkeypatch):
+    evolve_part, computed = sweeps.evolve_part, []
+
+    def counted(task, configs, showing):
+        computed.extend(its.strategy.mutation.scale for its in configs)
+        if len(computed) == 2:
+            raise SystemExit
+        return evolve_part(task, configs, showing)
+
+    monkeypatch.setattr(sweeps, "evolve_part", counted)
+    with pytest.raises(SystemExit):
+        swept(config, tmp_path, {"scale": SCALES}, seeds=[7])
+    result = swept(config, tmp_path, {"scale": SCALES}, seeds=[7])
+    assert computed == [SCALES[0], SCALES[1], SCALES[1]]
+    np.testing.assert_array_equal(result.error, found[0].error[:, :1])
+
+
 def test_an_invalid_run_has_an_infinite_error(config, tmp_path, monkeypatch):
-    evolve_runs = sweep_program.evolve_runs
+    evolve_runs, firsts = sweep_program.evolve_runs, []
 
     def failing(*arguments, **settings):
         states, trace = evolve_runs(*arguments, **settings)
-        trace.best_fitness[1, 0] = np.inf
+        firsts.append(states.generation[0] == 1)
+        if sum(firsts) == 2:
+            trace.best_fitness[0, 0] = np.inf
         return states, trace
 
     monkeypatch.setattr(sweep_program, "evolve_runs", failing)

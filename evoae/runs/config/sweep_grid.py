@@ -74,13 +74,13 @@ def grid(
         values[whole] = tuple(v.item() if isinstance(v, np.generic) else v for v in its)
         if len(set(map(repr, values[whole]))) < len(its):
             raise ValueError(f"{whole} must have values that differ, got {list(values[whole])}")
-    if isinstance(seeds, int):
+    if isinstance(seeds, int | np.integer):
         check_whole("seeds", seeds, 1)
-        seeds = range(config.seed, config.seed + seeds)
+        seeds = range(config.seed, config.seed + int(seeds))
     if len(seeds) == 0 or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds must be a number, or seeds that differ; got {list(seeds)}")
     axes = [[(name, value) for value in its] for name, its in values.items()]
-    axes.append([("seed", int(seed)) for seed in seeds])
+    axes.append([("seed", seed) for seed in seeds])
     configs = np.empty([len(axis) for axis in axes], object)
     for place, pairs in zip(np.ndindex(configs.shape), itertools.product(*axes), strict=True):
         configs[place] = with_settings(config, dict(pairs))
