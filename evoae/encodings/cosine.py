@@ -16,6 +16,9 @@ from evoae.encodings.base import Encoding
 from evoae.encodings.coordinates import grid
 from evoae.types import Genotype, Params
 
+# Sums of fewer terms are no matrix products for Triton, by which XLA makes those of an NVIDIA GPU.
+SHORTEST_PRODUCT = 16
+
 
 @dataclasses.dataclass(frozen=True)
 class Cosine(Encoding):
@@ -92,10 +95,24 @@ class Cosine(Encoding):
 def _transform(x: jax.Array, bases: list[npt.NDArray[np.float32]]) -> jax.Array:
     """Multiplies each axis by its matrix [new length, old length]."""
     for basis in bases:  # the first axis goes, the new one comes last
-        x = lax.dot_general(
-            x, jnp.asarray(basis), (((0,), (1,)), ((), ())), precision=lax.Precision.HIGHEST
-        )
+        if basis.shape[1] < SHORTEST_PRODUCT:
+            x = lax.platform_dependent(x, basis, default=_product, cuda=_sum)
+        else:
+            x = _product(x, basis)
     return x
+
+
+def _product(x: jax.Array, basis: npt.NDArray[np.float32] | jax.Array) -> jax.Array:
+    """[old, ...] and [new, old] -> [..., new]."""
+    return lax.dot_general(
+        x, jnp.asarray(basis), (((0,), (1,)), ((), ())), precision=lax.Precision.HIGHEST
+    )
+
+
+def _sum(x: jax.Array, basis: jax.Array) -> jax.Array:
+    """The same without a product."""
+    terms = basis.T.reshape(len(x), *(1,) * (x.ndim - 1), -1)
+    return (x[..., None] * terms).sum(0)
 
 
 def _bases(shape: tuple[int, ...], block: tuple[int, ...]) -> list[npt.NDArray[np.float32]]:

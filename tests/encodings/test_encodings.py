@@ -6,6 +6,7 @@ import math
 
 import flax.linen as nn
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import evoae
 from evoae import encodings
 from evoae.cli.options import parse_run
 from evoae.encodings import CPPN, Cosine, Direct, EvolvedCPPN, Kitano, RandomSubspace
+from evoae.encodings import cosine as cosine_module
 from evoae.encodings.coordinates import coordinates, grid
 from evoae.encodings.random_subspace import hadamard_product
 from evoae.runs import load_weights, resume, train
@@ -426,3 +428,20 @@ def test_a_configuration_compiles_once(key, compilations):
         fitness = encodings.decoded(error, dataclasses.replace(encoding), PARAMS)
         evoae.evolve(jax.random.key(seed), strategy, fitness, None, state, num_generations=number)
     assert compilations.count("jit(block)") + compilations.count("block") == 1
+
+
+def test_cosines_of_few_coefficients_are_sums_on_an_nvidia_gpu():
+    # Triton, which makes XLA's products there, has none of so few terms.
+    params = {"kernel": jax.ShapeDtypeStruct((16, 5), jnp.float32)}
+    encoding = Cosine(num_coefficients=(8,))
+    genes = np.float32(np.random.default_rng(0).normal(size=8))
+    decode = jax.jit(lambda genes: encoding.decode({"kernel": genes}, params)["kernel"])
+    for platform, has_products in {"cuda": False, "cpu": True, "tpu": True}.items():
+        exported = jax.export.export(decode, platforms=[platform])(genes)
+        assert ("dot_general" in exported.mlir_module()) == has_products
+    basis = np.float32(np.random.default_rng(1).normal(size=(16, 3)))
+    x = np.float32(np.random.default_rng(2).normal(size=(3, 2, 4)))
+    for transform in (cosine_module._product, cosine_module._sum):
+        np.testing.assert_allclose(
+            transform(x, basis), np.einsum("abc,na->bcn", x, basis), 1e-5, 1e-6
+        )
