@@ -70,40 +70,29 @@ H200 = """gpu_device_info { name: "NVIDIA H200" device_vendor: "NVIDIA Corporati
   registers_per_block_limit: 65536 shared_memory_per_block: 49152 shared_memory_per_core: 233472
   shared_memory_per_block_optin: 232448 l2_cache_size: 52428800
   memory_bandwidth: 4800000000000 device_memory_size: 151397597184
-  driver_version: "13.0.0" runtime_version: "12.8.0" compile_time_toolkit_version: "12.8.0"
-  dnn_version: "9.10.0" }
-platform_name: "CUDA" dnn_version_info { major: 9 minor: 10 patch: 0 }
+  runtime_version: "12.8.0" compile_time_toolkit_version: "12.8.0" dnn_version: "9.10.0" }
+platform_name: "CUDA" dnn_version_info { major: 9 minor: 10 }
 device_description_str: "NVIDIA H200" """
 
 
 def v5e(rows: int, columns: int) -> Device:
     """So many chips in a grid."""
-    where = {"platform": "tpu", "topology_name": f"v5e:{rows}x{columns}"}
+    where, chips = {"platform": "tpu", "topology_name": f"v5e:{rows}x{columns}"}, rows * columns
     where["chips_per_host_bounds"] = (rows, columns, 1)
-    chips = rows * columns
     return Device(TPU, where, chips * V5E_PRODUCTS, chips * V5E_BANDWIDTH, "libtpu")
 
 
+H200_PLUGIN = "jax-cuda12-plugin, jax-cuda12-pjrt and nvidia-cuda-nvcc-cu12"
+H200_TOPOLOGY = {"platform": "cuda", "target_config": H200, "topology": "1x1x1"}
 DEVICES = {
     "v5e": v5e(1, 1),
     "v5e 2x2": v5e(2, 2),
-    "h200": Device(
-        GPU,
-        {"platform": "cuda", "target_config": H200, "topology": "1x1x1"},
-        67e12 / 2,
-        4.8e12,
-        "jax-cuda12-plugin, jax-cuda12-pjrt and nvidia-cuda-nvcc-cu12",
-    ),
+    "h200": Device(GPU, H200_TOPOLOGY, 67e12 / 2, 4.8e12, H200_PLUGIN),
 }
 # Model, candidates, images, mutation.
-CASES = [
-    *(
-        ("varadi2021", count, 10, mutation)
-        for count in (256, 4_096, 65_536)
-        for mutation in (Gaussian(0.05), Sparse(1))
-    ),
-    ("conv16", 4_096, 256, Gaussian(0.05)),
-]
+BOTH = (Gaussian(0.05), Sparse(1))
+CASES = [("varadi2021", count, 10, by) for count in (256, 4_096, 65_536) for by in BOTH]
+CASES += [("conv16", 4_096, 256, BOTH[0])]
 
 WIDTHS = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2, "s64": 8, "u64": 8}
 ARRAY = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\](?:\{([\d,]*)(?::([^}]*))?\})?")
@@ -132,7 +121,7 @@ class Instruction(NamedTuple):
 
 
 def size(shape: str, *, in_memory: bool = True) -> int:
-    """Bytes of the arrays of a shape, padded to their tiles; those in fast memory count as none."""
+    """Bytes of arrays, padded to their tiles; those in fast memory only if not `in_memory`."""
     total = 0
     for kind, dims, order, layout in ARRAY.findall(shape):
         if in_memory and "S(1)" in layout:
@@ -158,8 +147,7 @@ class Program:
                 self.entry = head[2] if head[1] else getattr(self, "entry", "")
             elif found := INSTRUCTION.match(line):
                 name, shape, kind, rest = found.groups()
-                inside = rest.split("), ", 1)[0]
-                operands = re.findall(r"%([\w.\-]+)", inside)
+                operands = re.findall(r"%([\w.\-]+)", rest.split("), ", 1)[0])
                 current[name] = Instruction(name, shape, kind, operands, rest)
 
     def rounds(self, loop: Instruction) -> int:
@@ -168,13 +156,8 @@ class Program:
             return int(known[1])
         condition = self.computations[loop.named("condition")].values()
         inside = [self.computations.get(x.named("calls"), {}).values() for x in condition]
-        ends = [
-            x.rest.split(")")[0]
-            for its in (condition, *inside)
-            for x in its
-            if x.kind == "constant"
-        ]
-        return max((int(end) for end in ends if end.isdigit()), default=1)
+        constants = [x.rest for its in (condition, *inside) for x in its if x.kind == "constant"]
+        return max((int(end) for c in constants if (end := c.split(")")[0]).isdigit()), default=1)
 
     def walk(self, name: str, times: int = 1, depth: int = 0):  # type: ignore[no-untyped-def]
         """Each instruction that is started, its computation, how often, and loops around it."""
@@ -187,47 +170,38 @@ class Program:
                 branches = re.findall(r"(?:computations=\{|, )%([\w.\-]+)", one.rest)
                 named = [one.named("true_computation"), one.named("false_computation")]
                 names = [b for b in (*branches, *named) if b in self.computations]
-                yield from self.walk(max(names, key=lambda b: len(self.computations[b])), times)
+                longest = max(names, key=lambda b: len(self.computations[b]))
+                yield from self.walk(longest, times, depth)
             elif one.kind in ("call", "async-start"):
-                called = one.named("to_apply") or one.named("calls")
-                yield from self.walk(called, times, depth)
+                yield from self.walk(one.named("to_apply") or one.named("calls"), times, depth)
 
     def traffic(self, one: Instruction, computation: str) -> int:
         """Bytes that a kernel reads and writes in the device's memory."""
         around, inside = self.computations[computation], self.computations.get(one.named("calls"))
-        total = size(one.shape)
-        for number, operand in enumerate(one.operands):
-            if operand not in around:
-                continue
-            whole = size(around[operand].shape)
-            if inside and whole:  # a fusion may read a part of what it is given
-                whole = min(whole, self.part(inside, number, whole))
-            elif one.kind in VIEWS:
-                whole = min(whole, size(one.shape))
-            total += whole
-        return total
+        given = [size(around[name].shape) if name in around else 0 for name in one.operands]
+        if inside:  # a fusion may read a part of what it is given
+            given = [min(whole, self.part(inside, n, whole)) for n, whole in enumerate(given)]
+        return size(one.shape) + sum(given)
 
     def part(self, inside: dict[str, Instruction], number: int, whole: int) -> int:
         """How much of parameter `number` a fusion reads."""
-        names = {x.name for x in inside.values() if x.kind == "parameter"}
-        at = [n for n in names if inside[n].rest.startswith(f"{number})")]
-        users = [x for x in inside.values() if at and at[0] in x.operands]
+        given = [x for x in inside.values() if x.kind == "parameter"]
+        names = {x.name for x in given if x.rest.startswith(f"{number})")}
+        users = [x for x in inside.values() if names.intersection(x.operands)]
         if not users or any(user.kind not in VIEWS for user in users):
             return whole
         return sum(size(user.shape, in_memory=False) for user in users)
 
-    def count(self, clock: float | None) -> dict[str, float]:
+    def count(self) -> dict[str, float]:
         """Totals of one generation: what lies within the outermost loop, once around."""
         total = dict.fromkeys(("cycles", "bytes", "kernels", "loops", "exchanged"), 0.0)
         for one, computation, times, depth in self.walk(self.entry):
             if depth == 0:
                 continue
             total["loops"] += one.kind == "while"
-            kind = one.kind.removesuffix("-start")
-            if kind in COLLECTIVES:
-                total["exchanged"] += times * max(
-                    size(array[0], in_memory=False) for array in ARRAY.finditer(one.shape)
-                )
+            if one.kind.removesuffix("-start") in COLLECTIVES:
+                arrays = [size(array[0], in_memory=False) for array in ARRAY.finditer(one.shape)]
+                total["exchanged"] += times * max(arrays)
             if one.kind in NO_KERNEL or one.kind.endswith(("-done", "-update")):
                 continue
             total["kernels"] += times
@@ -239,8 +213,8 @@ class Program:
 
 def compile_block(device: Device, devices: list, case: tuple):  # type: ignore[no-untyped-def]
     """The compiled program of a block of generations of a case, and the seconds it took."""
-    model, count, images, mutation = case
-    model = evoae.models.MODELS[model]()
+    name, count, images, mutation = case
+    model = evoae.models.MODELS[name]()
     x = jax.ShapeDtypeStruct((images, 28, 28, 1), jnp.float32)
     strategy = GeneticAlgorithm(count, mutation=mutation)
     key = jax.eval_shape(lambda: jax.random.key(0))
@@ -283,7 +257,7 @@ COLUMNS = (
 def tabulate(device: Device, case: tuple, compiled, seconds: float) -> list[str]:  # type: ignore[no-untyped-def]
     """The cells of a case, but for the first."""
     products, least, bound = find_roofline(device, case)
-    found = Program(compiled.as_text()).count(1.5e9)
+    found = Program(compiled.as_text()).count()
     estimate = found["cycles"] / 1.5e9
     if device.platform is GPU:
         estimate = found["bytes"] / device.bandwidth + 3e-6 * found["kernels"]
@@ -318,9 +292,8 @@ def main() -> None:
                 options.texts.mkdir(parents=True, exist_ok=True)
                 file = options.texts / f"{re.sub('[^a-zA-Z0-9]+', '_', title)}.txt"
                 file.write_text(compiled.as_text())
-            print(
-                f"| {' | '.join([title, *tabulate(device, case, compiled, seconds)])} |", flush=True
-            )
+            cells = [title, *tabulate(device, case, compiled, seconds)]
+            print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,10 @@ class Platform:
         runs loops of a length known only then. A TPU cuts child by child, and a GPU asks its host
         after each round; there children that each change a weight of their own are evaluated as
         whole networks.
+      has_phases: whether whole networks are evaluated many at once, on images that are kept as
+        phases (`evoae.layers.phases`).
+      sublanes: how many rows a vector register has: what is second last in an array is filled up to
+        a multiple of it, and candidates come by so many. 1 where there is nothing like it.
       runs_at_once: runs that one device works at together, by `vmap`.
     """
 
@@ -35,6 +39,8 @@ class Platform:
     largest_tile: int
     has_fixed_tiles: bool
     has_fast_blocks: bool
+    has_phases: bool
+    sublanes: int
     runs_at_once: int
 
     def chunk_size(self, values: int) -> int:
@@ -43,7 +49,8 @@ class Platform:
         >>> CPU.chunk_size(1_397 + 7_840), TPU.chunk_size(1_397 + 7_840)
         (16, 256)
         """
-        return min(max(self.chunk_values // values, 1), self.largest_chunk)
+        size = min(max(self.chunk_values // values, 1), self.largest_chunk)
+        return size - size % self.sublanes if size > self.sublanes else size
 
     def tile_size(self, pixels: int) -> int:
         """The most children of single changes to evaluate together, on so many pixels.
@@ -64,6 +71,8 @@ CPU = Platform(
     largest_tile=8,
     has_fixed_tiles=True,
     has_fast_blocks=True,
+    has_phases=False,
+    sublanes=1,
     runs_at_once=1,
 )
 # By arithmetic, not measured: a v5e's 128 MiB hold 256 candidates of the paper's network on ten
@@ -76,9 +85,11 @@ TPU = Platform(
     largest_tile=256,
     has_fixed_tiles=False,
     has_fast_blocks=False,
+    has_phases=True,
+    sublanes=8,
     runs_at_once=16,
 )
-GPU = dataclasses.replace(TPU, name="gpu", chunk_values=40_000_000, largest_chunk=4_096)
+GPU = dataclasses.replace(TPU, name="gpu", sublanes=1, chunk_values=40_000_000, largest_chunk=4_096)
 
 _BY_NAME = {"cpu": CPU, "tpu": TPU}
 

@@ -10,6 +10,7 @@ import pytest
 
 import evoae
 from evoae.engine.generations import block
+from evoae.layers import Conv, ConvTranspose, Dense, MaxPool, Reshape, Unpool, phases
 from evoae.mutations import Gaussian, Sparse
 from evoae.platforms import CPU, GPU, TPU, platform_of
 from tests.random_weights import random_images, random_weights
@@ -37,6 +38,45 @@ def one_by_one(strategy, population):
     networks = [strategy.express(population, row) for row in range(population.size)]
     error = jax.jit(lambda params: abs(MODEL.apply({"params": params}, IMAGES) - IMAGES).mean())
     return np.array([error(params) for params in networks])
+
+
+# Kernels of one channel for all, strides, pools, unpooling, merging; and sides that no factor has.
+FORMS = {
+    "phases": evoae.Autoencoder(
+        [
+            Conv(2, 5, group=1, use_bias=False),
+            MaxPool(2),
+            Conv(4, 3, stride=2, padding="same"),
+            Dense(3, activation="sigmoid"),
+        ],
+        [
+            Dense(16, activation="tanh"),
+            Reshape(4, 2, 2),
+            Unpool(2),
+            ConvTranspose(2, 3, group=2, padding="same"),
+            Unpool(2),
+            ConvTranspose(1, 5, group=4, use_bias=False, activation="sigmoid"),
+        ],
+    ),
+    "no phases": evoae.models.conv(2, (2,), image_shape=(9, 8, 1)),
+}
+
+
+@pytest.mark.parametrize("images_of_lanes", [1, 128])
+@pytest.mark.parametrize(("name", "side", "factor"), [("phases", 12, 4), ("no phases", 9, None)])
+def test_many_networks_at_once_are_those_one_by_one(
+    name, side, factor, images_of_lanes, monkeypatch
+):
+    monkeypatch.setattr("evoae.fitness.reconstruction.IMAGES_OF_LANES", images_of_lanes)
+    model, images = FORMS[name], random_images(3, side, 12 if factor else 8, 1)
+    params = random_weights(model, images, count=3)
+    layers = [layer for _, layer, _ in model.stages(params)]
+    assert phases.first_factor(layers, (1, *images.shape[1:3])) == factor
+    fitness = evoae.fitness.Reconstruction(model, error="mae")
+    of_networks = jax.jit(functools.partial(fitness.of_networks, platform=TPU))
+    one = jax.jit(lambda params: abs(model.apply({"params": params}, images) - images).mean())
+    expected = [one(evoae.trees.take(params, row)) for row in range(3)]
+    np.testing.assert_allclose(of_networks(params, images), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", MUTATIONS)

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from evoae import trees
 from evoae.checks import check_whole
 from evoae.engine.devices import over_devices
+from evoae.fitness import Reconstruction
 from evoae.fitness.batches import PreparedBatch
 from evoae.platforms import Platform, platform_of
 from evoae.strategies import Strategy
@@ -78,10 +79,15 @@ def evaluate(
         def error(params: Params) -> jax.Array:
             return _scalar(fitness(params, batch))
 
+        def errors(params: Params) -> jax.Array:
+            if platform.has_phases and isinstance(fitness, Reconstruction):
+                return fitness.of_networks(params, batch, platform)
+            return jax.vmap(error)(params)
+
         def of_chunk(index: jax.Array) -> jax.Array:
             candidates = jax.vmap(strategy.express, (None, 0))(population, index)
             candidates = lax.optimization_barrier(candidates)  # or noise would be drawn at each use
-            return in_chunks(jax.vmap(error), tile, candidates)
+            return in_chunks(errors, tile, candidates)
 
         return in_chunks(of_chunk, size, index)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
@@ -9,6 +10,7 @@ import flax.errors
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from evoae.checks import check_corruption, check_kl_weight, check_range
 from evoae.data import scale
@@ -25,7 +27,7 @@ from evoae.fitness.reconstruction_errors import (
     check_sides,
     logit,
 )
-from evoae.layers import activate
+from evoae.layers import Layer, Weights, activate, phases
 from evoae.models import Autoencoder, Model, as_model
 from evoae.models.fixed_collections import HeldArrays, hold_collections
 from evoae.platforms import Platform, platform_of
@@ -37,6 +39,8 @@ Precision = Literal["float32", "tensorfloat32", "bfloat16"]
 """How exact products and, for the last, weights and activations are."""
 
 # Pixels of 0 and 1 have no finite logit: a target's are clipped to what an output can reach soon.
+# So many images fill the lanes of a TPU; fewer leave them to the candidates.
+IMAGES_OF_LANES = 128
 TARGET_MARGIN, OUTPUT_MARGIN = 0.01, 1e-6
 
 
@@ -204,6 +208,52 @@ class Reconstruction(OutputFitness):
         if self.kl_weight is None:
             return error
         return error + self.kl_weight * divergence.sum() / target.size
+
+    def of_networks(self, params: Params, batch: Batch, platform: Platform) -> jax.Array:
+        """The errors of P networks, float32 [P], in the form that suits a platform.
+
+        Args:
+          params: their weights, leaves [P, ...].
+          batch: images, or what `prepare` gave.
+          platform: for which it is traced, from `evoae.platforms`.
+        """
+        batch = self.prepare(batch)
+        fits = platform.has_phases and isinstance(batch, PreparedBatch)
+        if fits and self.has_readable_outputs and self.precision == "float32":
+            stages = [(layer, weights) for _, layer, weights in self._layers.stages(params)]
+            shape = batch.images.shape[:3]
+            factor = phases.first_factor((layer for layer, _ in stages), shape)
+            if factor is not None:
+                return self._of_phases(stages, batch, factor, platform)
+        return jax.vmap(self, (0, None))(params, batch)
+
+    def _of_phases(
+        self,
+        stages: list[tuple[Layer, Weights]],
+        batch: PreparedBatch,
+        factor: int,
+        platform: Platform,
+    ) -> jax.Array:
+        number = batch.targets.shape[-1]
+        images_last = number >= IMAGES_OF_LANES
+        axis = 4 if images_last else 3  # of the images
+        fill = 0 if images_last else -number % platform.sublanes
+        images = jnp.pad(batch.images, ((0, 0), (0, 0), (0, 0), (0, fill)))
+        outputs = phases.pre_activation(
+            stages,
+            phases.split(images, factor),
+            images_last=images_last,
+            in_full=platform.sublanes > 1,
+        )
+        targets = phases.split(batch.targets, math.isqrt(len(outputs)))
+        total: jax.Array | None = None
+        for at, output in outputs.items():
+            output = lax.slice_in_dim(output, 0, number, axis=axis)
+            target = jnp.broadcast_to(jnp.expand_dims(targets[at], 7 - axis), output.shape)
+            values = self._of_pre_activation(output, target)
+            total = values if total is None else total + values
+        sums = total.sum((0, 1, 2, axis))  # type: ignore[union-attr]
+        return self._finish(sums, batch)
 
     def _output(self, params: Params, batch: Batch) -> tuple[jax.Array, jax.Array, jax.Array]:
         """The output on a prepared batch, before the activation of evoae's own last layer.
