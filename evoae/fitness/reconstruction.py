@@ -38,9 +38,9 @@ __all__ = ["Precision", "Reconstruction"]
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]
 """How exact products and, for the last, weights and activations are."""
 
-# Pixels of 0 and 1 have no finite logit: a target's are clipped to what an output can reach soon.
 # So many images fill the lanes of a TPU; fewer leave them to the candidates.
 IMAGES_OF_LANES = 128
+# Pixels of 0 and 1 have no finite logit: a target's are clipped to what an output can reach soon.
 TARGET_MARGIN, OUTPUT_MARGIN = 0.01, 1e-6
 
 
