@@ -63,6 +63,8 @@ class SuccessiveHalving(Strategy):
       generations_each: generations of each start in the first round, at least 1.
       reduction: the factor by which starts get fewer, and turns longer, from round to round, at
         least 2; None leaves one start after the first round.
+      drops: end the first turn of a start after seven tenths if its error is then 1.3 times the
+        smallest that a start had by then. The last turn gets the generations that this saves.
 
     >>> import evoae
     >>> inner = evoae.strategies.GeneticAlgorithm(8, mutation=evoae.mutations.Gaussian(0.1))
