@@ -33,9 +33,10 @@ def main():
     images = run.floats(evoae.data.load(options.images, split=options.split, dtype="uint8").images)
     kind = "mae" if run.config.error == "mae" else "mse"
     command = list(run.result["command"])
-    if "--out" in command:
-        place = command.index("--out")
-        del command[place : place + 2]
+    for option in ("--out", "--data.source"):  # places on this machine
+        if option in command:
+            place = command.index(option)
+            del command[place : place + 2]
     settings = json.loads((options.run / "config.json").read_text("utf-8"))
     record = {
         "model": MODELS[options.name],
