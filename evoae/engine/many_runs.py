@@ -12,12 +12,12 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from evoae import trees
 from evoae.checks import check_whole
 from evoae.engine.evaluation import equal_size
-from evoae.engine.generations import DEFAULT_BLOCK_SIZE, block, generation
+from evoae.engine.generations import DEFAULT_BLOCK_SIZE, block, check_key, generation
 from evoae.engine.programs import bound_programs
 from evoae.fitness.batches import check_batch
 from evoae.platforms import platform_of
 from evoae.strategies import Strategy
-from evoae.strategies.base import check_strategy
+from evoae.strategies.base import check_flags, check_strategy
 from evoae.types import Batch, FitnessFn, Info
 
 EACH_RUN, SHARED = PartitionSpec("runs"), PartitionSpec()
@@ -68,7 +68,10 @@ def evolve_runs(
     >>> trace.best_fitness.shape, trace.best_fitness[:, -1].round().tolist()
     ((2, 30), [3.0, 0.0])
     """
+    keys = jnp.stack(keys) if isinstance(keys, list | tuple) else keys
+    check_key("keys", keys, 1)
     count = _count(keys, states)
+    check_flags()
     check_strategy("strategy", strategy)
     check_batch(fitness, batch)
     for name, value in (("num_generations", num_generations), ("block_size", block_size)):

@@ -60,7 +60,7 @@ class DeltaEvaluation:
         # Of children that each change a weight of their own. It does not depend on how many there
         # are, and so neither does rounding.
         self.tile = platform.tile_size(images.shape[-1] * targets[..., 0].size)
-        self.starts = np.array(starts)  # where their weights begin in `tree.ravel`
+        self.starts = np.array(starts, np.int32)  # where their weights begin in `tree.ravel`
 
     def of_shared_position(self, position: jax.Array, deltas: jax.Array) -> jax.Array:
         """Summed errors [C] of C children: weight `position` changes by deltas [C]."""
@@ -188,7 +188,7 @@ class DeltaEvaluation:
 
     def _locate(self, position: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Which of the layers with weights a position belongs to, and its index in that layer."""
-        by_start = np.argsort(self.starts)
+        by_start = np.argsort(self.starts).astype(np.int32)  # with 64 bits, too
         found = jnp.searchsorted(jnp.asarray(self.starts[by_start]), position, side="right") - 1
         layer = jnp.asarray(by_start)[found]
         return layer, position - jnp.asarray(self.starts)[layer]

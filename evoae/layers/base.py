@@ -32,6 +32,11 @@ materialize = lax.optimization_barrier
 """Keeps XLA from fusing a value into each of its users, and so from computing it again in each."""
 
 
+def places(*start: int | jax.Array) -> tuple[np.int32 | jax.Array, ...]:
+    """Where `lax.dynamic_slice` begins, in one type: with 64 bits Python's numbers have another."""
+    return tuple(np.int32(at) if isinstance(at, int) else at.astype(jnp.int32) for at in start)
+
+
 def sigmoid(x: jax.Array) -> jax.Array:
     """1 / (1 + exp(-x)), spelled as XLA runs it fastest."""
     return 0.5 * jnp.tanh(0.5 * x) + 0.5

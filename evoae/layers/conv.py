@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from evoae.layers.base import Shape, Weights, add_bias, image_shape, materialize
+from evoae.layers.base import Shape, Weights, add_bias, image_shape, materialize, places
 from evoae.layers.delta import Change, widen
 from evoae.layers.kernels import Kernels
 
@@ -107,7 +107,7 @@ class Conv(Kernels):
         x = jnp.pad(x, ((0, 0), *self.margins(x.shape[:3]), (0, 0)))
         x = x.reshape(-1, self.group_size(channels), *x.shape[1:])
         sizes = ((height - 1) * self.stride + 1, (width - 1) * self.stride + 1)
-        seen = lax.dynamic_slice(x, (0, *place, 0), (len(x), 1, *sizes, images))
+        seen = lax.dynamic_slice(x, places(0, *place, 0), (len(x), 1, *sizes, images))
         seen = seen[:, 0, :: self.stride, :: self.stride]
         return self.channel_change(index, feature, seen, delta)
 

@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 
 from evoae.checks import Count
-from evoae.layers.base import Shape, Weights, add_bias, image_shape, materialize
+from evoae.layers.base import Shape, Weights, add_bias, image_shape, materialize, places
 from evoae.layers.delta import Change, fit
 from evoae.layers.kernels import Kernels
 
@@ -125,7 +125,9 @@ class ConvTranspose(Kernels):
         whole = (0, 0, 0)
         x = lax.pad(x, jnp.zeros((), x.dtype), (whole, whole, around, around, whole))
         start = (0, source, side - 1 + self.crop - i, side - 1 + self.crop - j, 0)
-        seen = lax.dynamic_slice(materialize(x), start, (len(x), 1, rows, columns, images))[:, 0]
+        seen = lax.dynamic_slice(
+            materialize(x), places(*start), (len(x), 1, rows, columns, images)
+        )[:, 0]
         return self.channel_change(index, feature, seen, delta)
 
     def input_change(

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from evoae.layers.base import ACTIVATIONS, Layer, Shape, materialize
+from evoae.layers.base import ACTIVATIONS, Layer, Shape, materialize, places
 
 Start = tuple[int | jax.Array, ...]
 
@@ -51,7 +51,7 @@ def widen(change: Change, shape: Shape, axes: tuple[int, ...]) -> Change:
     offset = tuple(s if a in axes else 0 for a, s in enumerate(change.start))
     zeros = jnp.zeros((*sizes, change.values.shape[-1]), change.values.dtype)
     start = tuple(0 if a in axes else s for a, s in enumerate(change.start))
-    return Change(lax.dynamic_update_slice(zeros, change.values, (*offset, 0)), start)
+    return Change(lax.dynamic_update_slice(zeros, change.values, places(*offset, 0)), start)
 
 
 def cut(activation: jax.Array, start: Start, sizes: Shape) -> jax.Array:
@@ -62,7 +62,7 @@ def cut(activation: jax.Array, start: Start, sizes: Shape) -> jax.Array:
     """
     if sizes == activation.shape[:-1]:
         return activation
-    block = lax.dynamic_slice(activation, (*start, 0), (*sizes, activation.shape[-1]))
+    block = lax.dynamic_slice(activation, places(*start, 0), (*sizes, activation.shape[-1]))
     return materialize(block)
 
 

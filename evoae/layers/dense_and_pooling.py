@@ -20,6 +20,7 @@ from evoae.layers.base import (
     add_bias,
     image_shape,
     materialize,
+    places,
 )
 from evoae.layers.delta import Change, cut, fit, spans, widen
 
@@ -84,7 +85,7 @@ class Dense(Layer):
         if not spans(change, shape):
             kernel = kernel.reshape(-1, *shape)
             sizes = (kernel.shape[0], *change.sizes)
-            kernel = lax.dynamic_slice(kernel, (0, *change.start), sizes)
+            kernel = lax.dynamic_slice(kernel, places(0, *change.start), sizes)
         kernel = kernel.reshape(kernel.shape[0], -1)
         pre = materialize(kernel @ change.values.reshape(kernel.shape[1], -1))
         return Change(pre, (0,))

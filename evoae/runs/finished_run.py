@@ -185,7 +185,7 @@ class Run(NamedTuple):
     ) -> npt.NDArray[np.float32]:
         function = self.function(method)
         starts = range(0, len(inputs), CHUNK_SIZE)
-        parts = [np.asarray(function(inputs[i : i + CHUNK_SIZE])) for i in starts]
+        parts = [np.asarray(function(inputs[i : i + CHUNK_SIZE]), np.float32) for i in starts]
         return np.concatenate(parts)
 
     def _check_method(self, method: str | None) -> None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from evoae.files import read_arrays
 from evoae.report.output_files import remove_unfinished, replacing
 from evoae.runs.sweep_program import SweptRun
-from evoae.runs.weight_files import named_arrays
+from evoae.runs.weight_files import named_arrays, storable
 
 Place = tuple[int, ...]  # of a run: the index of each setting's value, and of the seed
 _NUMBERS = ("error", "best_fitness", "num_evaluations", "seconds", "outputs")
@@ -30,7 +30,7 @@ def keep_runs(folder: Path, runs: Mapping[Place, SweptRun]) -> None:
         for name in _NUMBERS:
             columns[name].append(getattr(run, name))
         for name, leaf in named_arrays(run.best).items():
-            columns.setdefault(_WEIGHTS + name, []).append(leaf)
+            columns.setdefault(_WEIGHTS + name, []).append(storable(leaf))
     arrays: dict[str, Any] = {name: np.stack(its) for name, its in columns.items()}
     first = "-".join(map(str, next(iter(runs))))
     with replacing(folder / f"{first}.npz") as temporary, temporary.open("wb") as opened:

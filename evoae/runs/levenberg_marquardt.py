@@ -48,11 +48,13 @@ def levenberg_marquardt_of(task: Task, seconds: float) -> Task | None:
 
     It is the search of `evoae.strategies.LeastSquares`, dampings and floor included, with
     derivatives instead of probes. None if the error is not pixel-wise, if batches are drawn anew,
-    or if there are too many weights.
+    or if there are too many weights or weights of another type than float32.
     """
     config, fitness = task.config, task.fitness
     params = jax.eval_shape(task.model.init, jax.random.key(0), task.pixels(1))["params"]
     if not (isinstance(fitness, Reconstruction) and fitness.has_readable_outputs):
+        return None
+    if any(leaf.dtype != jnp.float32 for leaf in jax.tree.leaves(params)):
         return None
     if not config.same_data or (size := trees.size(params)) > MOST_WEIGHTS:
         return None

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
@@ -188,6 +189,8 @@ def check_dataset(
     pixels = np.asarray(images)
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8)
+    elif jnp.issubdtype(pixels.dtype, np.floating):  # bfloat16, too
+        pixels = pixels.astype(np.float32)
     if pixels.ndim == 3:
         pixels = pixels[..., None]
     if pixels.ndim != 4 or pixels.size == 0 or pixels.dtype.kind not in "uf":
@@ -196,7 +199,6 @@ def check_dataset(
             f"{pixels.dtype} {list(pixels.shape)}"
         )
     if pixels.dtype.kind == "f":
-        pixels = pixels.astype(np.float32)
         if not (pixels >= config.low - 1e-5).all() or not (pixels <= config.high + 1e-5).all():
             raise ValueError(
                 f"images must be finite floats in data.low..data.high, {config.low:g}.."

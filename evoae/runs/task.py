@@ -66,7 +66,7 @@ class Task(NamedTuple):
     ) -> npt.NDArray[np.floating]:
         """What a network makes of images, or one of its methods of its inputs."""
         collections: Any = self.reconstruction.collections
-        return np.asarray(applied(self.model, params, inputs, method, collections))
+        return np.asarray(applied(self.model, params, inputs, method, collections), np.float32)
 
     def network(self, genotype: Genotype) -> Params:
         """The weights that genes decode to."""

@@ -38,7 +38,7 @@ def save_weights(path: str | os.PathLike[str], params: Params | Genotype) -> Non
     """
     suffix = Path(path).suffix.lower()
     file = check_destination(path, ".safetensors" if suffix == ".safetensors" else ".npz")
-    arrays: Any = {name: _storable(array) for name, array in named_arrays(params).items()}
+    arrays: Any = {name: storable(array) for name, array in named_arrays(params).items()}
     if suffix == ".safetensors":
         content = _safetensors().save(arrays)
         with replacing(file) as temporary:
@@ -118,7 +118,7 @@ def structured_as(like: Params, weights: Params, where: str) -> Params:
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
-def _storable(array: Any) -> npt.NDArray[Any]:
+def storable(array: Any) -> npt.NDArray[Any]:
     """What NumPy's files can hold: bfloat16 is none of its types, and is exact in float32."""
     array = np.asarray(array)
     return np.ascontiguousarray(array.astype(np.float32) if array.dtype.kind == "V" else array)

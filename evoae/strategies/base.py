@@ -166,6 +166,12 @@ class Strategy(Checked, abc.ABC):
         raise NotImplementedError(f"{type(self).__name__} takes in no networks from elsewhere")
 
 
+def check_flags() -> None:
+    """Raises a `ValueError` where JAX is set to stop at what every search has."""
+    if jax.config.jax_debug_infs:  # type: ignore[attr-defined]
+        raise ValueError("jax_debug_infs must be off: an error is infinite until it is known")
+
+
 def check_strategy(name: str, value: object) -> None:
     """Raises a `ValueError` unless the value is a strategy."""
     check_instance(name, value, Strategy, "evoae.strategies")

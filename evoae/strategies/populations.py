@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
+from evoae.strategies.base import check_flags
 from evoae.types import Hyper, Info, Params
 
 
@@ -28,8 +29,7 @@ def first_parents(
     params: Params | Stacked, num_parents: int, population_size: int
 ) -> tuple[Params, int]:
     """Stacked parents and their number: copies of one network, or a whole population as it is."""
-    if jax.config.jax_debug_infs:  # type: ignore[attr-defined]
-        raise ValueError("jax_debug_infs must be off: an error is infinite until it is known")
+    check_flags()
     whole = isinstance(params, Stacked)
     networks = params.params if whole else params
     leaves = jax.tree.leaves(networks)

@@ -1,5 +1,6 @@
 """What people hand in and switch on: each entry point takes it, or says in one line why not."""
 
+import functools
 import os
 import pickle
 import subprocess
@@ -12,14 +13,17 @@ import numpy as np
 import pytest
 
 import evoae
+from evoae.engine.generations import block
 from evoae.mutations import Gaussian, Sparse
 from evoae.strategies import (
     GeneticAlgorithm,
     Islands,
+    LeastSquares,
     ProbeEvolutionStrategy,
     Stacked,
     SuccessiveHalving,
 )
+from tests.contract import test_contract as contract
 
 KEY = jax.random.key(0)
 PARAMS = {"w": np.ones(3, np.float32)}
@@ -84,6 +88,17 @@ def test_keys_old_and_new(key):
         new = jax.random.key(3)
         same, _ = evoae.evolve(new, ALGORITHM, error, None, begun(ALGORITHM), num_generations=2)
         assert same.best_fitness == state.best_fitness
+
+
+@pytest.mark.parametrize("key", [0, None, 1.5, jax.random.split(KEY), np.zeros(2)])
+def test_what_is_no_key_is_refused_by_name(key):
+    with pytest.raises(ValueError, match=r"key must be one of jax\.random, got"):
+        evoae.evolve(key, ALGORITHM, error, None, begun(ALGORITHM), num_generations=1)
+    states = jax.tree.map(lambda leaf: leaf[None], begun(ALGORITHM))
+    with pytest.raises(
+        ValueError, match=r"keys must be an array of keys \[R\] of jax\.random, got"
+    ):
+        evoae.evolve_runs(KEY, ALGORITHM, error, None, states, num_generations=1)
 
 
 @pytest.mark.parametrize(
@@ -156,48 +171,70 @@ def test_a_batch_with_nan_is_named_where_nothing_is_finite():
         )
 
 
-@pytest.fixture
-def flag(request):
-    name, value = request.param
-    before = getattr(jax.config, name)
-    jax.config.update(name, value)
-    if name == "jax_enable_x64":
-        jax.config.update("jax_numpy_dtype_promotion", "standard")
-    yield name
-    jax.config.update(name, before)
-    jax.config.update("jax_numpy_dtype_promotion", "strict")
-
-
-FLAGS = [
-    ("jax_enable_x64", True),
-    ("jax_debug_nans", True),
-    ("jax_debug_infs", True),
-    ("jax_threefry_partitionable", False),
-    ("jax_default_matmul_precision", "bfloat16"),
-    ("jax_default_prng_impl", "rbg"),
-]
-
-
-@pytest.mark.parametrize(
-    ("flag", "name"),
-    [(flag, "sparse") for flag in FLAGS] + [(FLAGS[0], name) for name in STRATEGIES],
-    indirect=["flag"],
-)
-def test_flags_of_jax(flag, name):
-    strategy = STRATEGIES[name]
+def test_flags_of_jax(flag):
+    strategy = STRATEGIES["sparse"]
     if flag == "jax_debug_infs":
         with pytest.raises(ValueError, match="jax_debug_infs must be off"):
             begun(strategy)
         return
     model = evoae.models.mlp(2, hidden=(3,), image_shape=(6, 5, 1))
     fitness = evoae.fitness.Reconstruction(model, "mae")
-    params = model.init(KEY, IMAGES)["params"]
-    state = begun(strategy, params)
-    types = jax.tree.map(lambda leaf: leaf.dtype, state)
-    state, trace = evoae.evolve(KEY, strategy, fitness, IMAGES, state, num_generations=3)
-    assert jax.tree.map(lambda leaf: leaf.dtype, state) == types
-    assert all(leaf.dtype != np.float64 for leaf in jax.tree.leaves(state))
+    state = begun(strategy, model.init(KEY, IMAGES)["params"])
+    _, trace = evoae.evolve(KEY, strategy, fitness, IMAGES, state, num_generations=3)
     assert np.isfinite(trace.best_fitness).all()
+    states = jax.tree.map(lambda leaf: leaf[None], state)
+    _, same = evoae.evolve_runs([KEY], strategy, fitness, IMAGES, states, num_generations=3)
+    np.testing.assert_array_equal(same.best_fitness[0], trace.best_fitness)
+    population, _ = strategy.ask(KEY, state)
+    errors = evoae.evaluate(strategy, fitness, population, IMAGES)
+    assert errors.dtype == np.float32
+    assert np.isfinite(errors).all()
+
+
+PAPER = evoae.fitness.Reconstruction(evoae.models.varadi2021(), "mae")
+DIGITS = jax.ShapeDtypeStruct((2, 28, 28, 1), np.float32)
+WEIGHTS = jax.eval_shape(PAPER.model.init, KEY, DIGITS)["params"]
+# What is followed through all kinds of layers, and all that strategies make by themselves.
+TRACED = {
+    name: (strategy, PAPER, WEIGHTS, DIGITS)
+    for name, strategy in {
+        "changes": GeneticAlgorithm(6, mutation=Sparse(1)),
+        "shared changes": GeneticAlgorithm(6, mutation=Sparse(1, shared_positions=True)),
+        "least squares": LeastSquares(6, 6),
+        "central least squares": LeastSquares(6, 6, central=True),
+        "least squares of a mutation": LeastSquares(6, 6, probe=Gaussian(0.1)),
+    }.items()
+} | {
+    name: (
+        strategy,
+        contract.fitness_of(name),
+        jax.eval_shape(functools.partial(contract.first_of, name)),
+        np.float32(0),
+    )
+    for name, strategy in contract.STRATEGIES.items()
+}
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_64_bits_change_no_type(name):
+    """Nothing is compiled: types are known once a program is traced."""
+    strategy, fitness, like, batch = TRACED[name]
+    copies = strategy.num_networks
+    if copies > 1:
+        stacked = lambda x: jax.ShapeDtypeStruct((copies, *x.shape), x.dtype)  # noqa: E731
+        like = Stacked(jax.tree.map(stacked, like))
+
+    def types():
+        state = jax.eval_shape(strategy.init, KEY, like)
+        settings = {"strategy": strategy, "fitness": fitness, "block_size": 3}
+        settings |= {"batch_size": None, "chunk_size": None}
+        program = block.eval_shape(KEY, batch, state, np.int32(1), **settings)
+        made = state, jax.eval_shape(strategy.ask, KEY, state), program
+        return jax.tree.map(lambda leaf: str(leaf.dtype), made)
+
+    expected = types()
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        assert types() == expected
 
 
 @pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="the platform is there")

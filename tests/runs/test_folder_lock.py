@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from evoae.runs.folder_lock import locked
+from evoae.runs.paths import check_free
 
 CHILD = """if True:
     import pathlib, sys
@@ -34,3 +35,13 @@ def test_after_an_error_the_folder_is_free(tmp_path):
         raise KeyError
     with locked(tmp_path):
         pass
+
+
+def test_what_a_run_left_that_was_killed_in_its_first_write_is_in_nobodys_way(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("checkpoints/.lock", ".config.json.0123abcd.tmp"):
+        (tmp_path / name).touch()
+    check_free(tmp_path)
+    (tmp_path / "checkpoints/.config.json.0123abcd.tmp").touch()
+    with pytest.raises(ValueError, match="has files"):
+        check_free(tmp_path)
