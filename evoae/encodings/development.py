@@ -105,7 +105,7 @@ def step(cells: Cells, program: Program) -> Cells:
 
     # Links and biases. The register names one input of each cell.
     its_links = cells.links[:-1]
-    number = jnp.cumsum(its_links, 1)
+    number = jnp.cumsum(its_links, 1, jnp.int32)
     named = its_links & (number == 1 + (cells.register % jnp.maximum(number[:, -1], 1))[:, None])
     set_here = named & (symbol == WEIGHT)[:, None]
     weights = cells.weights.at[:-1].set(jnp.where(set_here, value[:, None], cells.weights[:-1]))
@@ -116,14 +116,14 @@ def step(cells: Cells, program: Program) -> Cells:
 
     # Divisions, the first ones as long as there are free units.
     divides = (symbol == SEQ) | (symbol == PAR)
-    rank = jnp.cumsum(divides)
+    rank = jnp.cumsum(divides, dtype=jnp.int32)
     divides &= rank <= num_units - cells.num_cells
-    rank = jnp.cumsum(divides)
+    rank = jnp.cumsum(divides, dtype=jnp.int32)
     unit = jnp.arange(num_units, dtype=jnp.int32)
     place = (
         unit + rank - jnp.int32(divides)
     )  # where the cell, or its first child, stands afterwards
-    parent = (place[None] <= unit[:, None]).sum(1) - 1
+    parent = (place[None] <= unit[:, None]).sum(1, dtype=jnp.int32) - 1
     second = unit > place[parent]
     by_seq = (divides & (symbol == SEQ))[parent]
     lost_inputs = jnp.append(by_seq & second, False)

@@ -247,6 +247,7 @@ class LeastSquares(Strategy):
         candidate = jnp.arange(1 + (1 + self.central) * number)
         directions = trees.take(directions, jnp.maximum(candidate - 1, 0) % number)
         sign = jnp.where(candidate == 0, 0.0, jnp.where(candidate <= number, 1.0, -1.0))
+        sign = sign.astype(jnp.float32)
         if self.probe is None:
             directions = directions._replace(values=directions.values * sign[:, None])
             return _population(state.parent, directions), state

@@ -146,7 +146,7 @@ class Half(nn.Module):
 def test_a_network_of_few_bits(config, tmp_path):
     half = dataclasses.replace(config, model=Half(), out=tmp_path / "run")
     straight = evoae.train(half, num_generations=3, out=tmp_path / "straight", progress=False)
-    assert {leaf.dtype for leaf in jax.tree.leaves(straight.state.best)} == {jnp.bfloat16}
+    assert {leaf.dtype for leaf in jax.tree.leaves(straight.state.best)} == {np.dtype(jnp.bfloat16)}
     evoae.train(half, progress=False)
     resumed = evoae.resume(tmp_path / "run", num_generations=3, model=Half(), progress=False)
     assert rows(resumed.folder, 3) == rows(straight.folder, 3)

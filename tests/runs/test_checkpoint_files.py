@@ -15,9 +15,9 @@ from evoae.runs import checkpoint_files as checkpoint
 from evoae.runs.checkpoint_files import CheckpointError, newest, read, restore, save
 
 TREE = {
-    "floats": (jnp.array([-0.0, jnp.nan, jnp.inf, 1e-42]), jnp.float32(0.1)),
+    "floats": (jnp.float32([-0.0, jnp.nan, jnp.inf, 1e-42]), jnp.float32(0.1)),
     "keys": jax.random.split(jax.random.key(3), 2),
-    "nothing": (None, {}, jnp.zeros((0, 3))),
+    "nothing": (None, {}, jnp.zeros((0, 3), jnp.float32)),
     "half": jnp.array([1.5, -jnp.inf, jnp.nan], jnp.bfloat16),
     "others": [jnp.bool_(True), jnp.int32(-7), jnp.arange(6, dtype=jnp.uint8).reshape(2, 3)],
 }
@@ -135,9 +135,13 @@ def test_another_schema_is_named(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("place", "leaf", "message"),
     [
-        ("more", jnp.zeros(2), r"has nothing for more, not float32\[2\]"),
-        ("keys", jnp.zeros(2), r"has key<fry>\[2\] for keys, not float32\[2\]"),
-        ("floats", (jnp.zeros(5), jnp.zeros(())), r"has float32\[4\] for floats/0, not float32"),
+        ("more", jnp.zeros(2, jnp.float32), r"has nothing for more, not float32\[2\]"),
+        ("keys", jnp.zeros(2, jnp.float32), r"has key<fry>\[2\] for keys, not float32\[2\]"),
+        (
+            "floats",
+            (jnp.zeros(5, jnp.float32), jnp.float32(0)),
+            r"has float32\[4\] for floats/0, not float32",
+        ),
         ("others", [jnp.bool_(0), jnp.int32(0)], r"has uint8\[2,3\] for others/2, not nothing"),
     ],
 )
