@@ -164,13 +164,16 @@ class Evosax(Strategy):
 
         def asked() -> tuple[Params, Any]:
             candidates, search = algorithm.ask(key, state.search, parameters)
-            return candidates, _like(search, state.search)
+            return _like(candidates, state.best), _like(search, state.search)
 
         with _lenient():
             if self._population_based:
                 candidates, search = lax.cond(
                     state.generation == 0,
-                    lambda: (algorithm.get_population(state.search), state.search),
+                    lambda: (
+                        _like(algorithm.get_population(state.search), state.best),
+                        state.search,
+                    ),
                     asked,
                 )
             else:
