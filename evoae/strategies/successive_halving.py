@@ -150,7 +150,7 @@ class SuccessiveHalving(Strategy):
             active=jnp.int32(0),
             turn=jnp.int32(0),
             decided=jnp.bool_(False),
-            looks=jnp.full(self.num_starts, jnp.inf),
+            looks=jnp.full(self.num_starts, jnp.inf, jnp.float32),
         )
 
     def phase(self, state: SuccessiveHalvingState) -> tuple["SuccessiveHalving", int | None]:
