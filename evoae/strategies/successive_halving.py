@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from evoae import trees
 from evoae.checks import Count, Several
@@ -15,6 +16,7 @@ from evoae.types import Hyper, Info, Params, Population
 
 LOOK_AFTER = 0.7  # the part of its first turn after which a start may be dropped
 FAR_BEHIND = 1.3  # times the smallest error that a start had by then
+LARGEST = np.finfo(np.float32).max
 
 
 class SuccessiveHalvingState(NamedTuple):
@@ -25,7 +27,7 @@ class SuccessiveHalvingState(NamedTuple):
     active: jax.Array  # the start whose turn it is, int32
     turn: jax.Array  # how many turns are over, int32
     decided: jax.Array  # whether all of them are, bool
-    looks: jax.Array  # the error of each start when it was looked at, infinite before; float32
+    looks: jax.Array  # each start's error when it was looked at; before, the largest; float32
     midway: Any = None  # the state of that start where a generation is not at its end
 
     @property
@@ -150,7 +152,7 @@ class SuccessiveHalving(Strategy):
             active=jnp.int32(0),
             turn=jnp.int32(0),
             decided=jnp.bool_(False),
-            looks=jnp.full(self.num_starts, jnp.inf, jnp.float32),
+            looks=jnp.full(self.num_starts, LARGEST),
         )
 
     def phase(self, state: SuccessiveHalvingState) -> tuple["SuccessiveHalving", int | None]:
@@ -214,13 +216,13 @@ class SuccessiveHalving(Strategy):
         if self.strategy.is_midway(search):
             return state._replace(midway=search), info
         starts = _put(state.starts, search, state.active)
-        errors = jnp.minimum(shared.best_errors(starts), jnp.finfo(jnp.float32).max)
+        errors = jnp.minimum(shared.best_errors(starts), LARGEST)
         owns, untils = (jnp.int32(column) for column in list(zip(*self._turns, strict=True))[1:])
         is_over, looks = search.generation >= untils[state.turn], state.looks
         if self.drops:
             own = errors[state.active]
             is_looked_at = search.generation == self._look
-            looks = looks.at[state.active].min(jnp.where(is_looked_at, own, jnp.inf))
+            looks = looks.at[state.active].min(jnp.where(is_looked_at, own, LARGEST))
             is_over |= is_looked_at & (own > FAR_BEHIND * looks.min())
         is_over &= ~state.decided
         turn = state.turn + is_over.astype(jnp.int32)
