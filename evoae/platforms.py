@@ -27,8 +27,8 @@ class Platform:
         whole networks.
       has_phases: whether whole networks are evaluated many at once, on images that are kept as
         phases (`evoae.layers.phases`).
-      sublanes: how many rows a vector register has: what is second last in an array is filled up to
-        a multiple of it, and candidates come by so many. 1 where there is nothing like it.
+      sublanes: rows of a vector register, by a multiple of which candidates come; 1 where there is
+        nothing like it.
       runs_at_once: runs that one device works at together, by `vmap`.
     """
 

@@ -73,10 +73,11 @@ def test_many_networks_at_once_are_those_one_by_one(
     layers = [layer for _, layer, _ in model.stages(params)]
     assert phases.first_factor(layers, (1, *images.shape[1:3])) == factor
     fitness = evoae.fitness.Reconstruction(model, error="mae")
-    of_networks = jax.jit(functools.partial(fitness.of_networks, platform=TPU))
     one = jax.jit(lambda params: abs(model.apply({"params": params}, images) - images).mean())
     expected = [one(evoae.trees.take(params, row)) for row in range(3)]
-    np.testing.assert_allclose(of_networks(params, images), expected, rtol=1e-5)
+    for platform in (TPU, GPU):
+        of_networks = jax.jit(functools.partial(fitness.of_networks, platform=platform))
+        np.testing.assert_allclose(of_networks(params, images), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", MUTATIONS)

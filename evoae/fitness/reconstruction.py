@@ -10,7 +10,6 @@ import flax.errors
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from evoae.checks import check_corruption, check_kl_weight, check_range
 from evoae.data import scale
@@ -27,7 +26,7 @@ from evoae.fitness.reconstruction_errors import (
     check_sides,
     logit,
 )
-from evoae.layers import Layer, Weights, activate, phases
+from evoae.layers import activate, phases
 from evoae.models import Autoencoder, Model, as_model
 from evoae.models.fixed_collections import HeldArrays, hold_collections
 from evoae.platforms import Platform, platform_of
@@ -219,40 +218,27 @@ class Reconstruction(OutputFitness):
         """
         batch = self.prepare(batch)
         fits = platform.has_phases and isinstance(batch, PreparedBatch)
-        if fits and self.has_readable_outputs and self.precision == "float32":
-            stages = [(layer, weights) for _, layer, weights in self._layers.stages(params)]
-            shape = batch.images.shape[:3]
-            factor = phases.first_factor((layer for layer, _ in stages), shape)
-            if factor is not None:
-                return self._of_phases(stages, batch, factor, platform)
-        return jax.vmap(self, (0, None))(params, batch)
-
-    def _of_phases(
-        self,
-        stages: list[tuple[Layer, Weights]],
-        batch: PreparedBatch,
-        factor: int,
-        platform: Platform,
-    ) -> jax.Array:
-        number = batch.targets.shape[-1]
-        images_last = number >= IMAGES_OF_LANES
-        axis = 4 if images_last else 3  # of the images
-        fill = 0 if images_last else -number % platform.sublanes
-        images = jnp.pad(batch.images, ((0, 0), (0, 0), (0, 0), (0, fill)))
+        if not (fits and self.has_readable_outputs and self.precision == "float32"):
+            return jax.vmap(self, (0, None))(params, batch)
+        stages = [(layer, weights) for _, layer, weights in self._layers.stages(params)]
+        factor = phases.first_factor((layer for layer, _ in stages), batch.images.shape[:3])
+        images_last = batch.targets.shape[-1] >= IMAGES_OF_LANES
+        # A TPU gains nothing where there are few images.
+        if factor is None or (platform.sublanes > 1 and not images_last):
+            return jax.vmap(self, (0, None))(params, batch)
         outputs = phases.pre_activation(
             stages,
-            phases.split(images, factor),
+            phases.split(batch.images, factor),
             images_last=images_last,
             in_full=platform.sublanes > 1,
         )
         targets = phases.split(batch.targets, math.isqrt(len(outputs)))
         total: jax.Array | None = None
         for at, output in outputs.items():
-            output = lax.slice_in_dim(output, 0, number, axis=axis)
-            target = jnp.broadcast_to(jnp.expand_dims(targets[at], 7 - axis), output.shape)
-            values = self._of_pre_activation(output, target)
+            target = jnp.expand_dims(targets[at], 3 if images_last else 4)
+            values = self._of_pre_activation(output, jnp.broadcast_to(target, output.shape))
             total = values if total is None else total + values
-        sums = total.sum((0, 1, 2, axis))  # type: ignore[union-attr]
+        sums = total.sum((0, 1, 2, 4 if images_last else 3))  # type: ignore[union-attr]
         return self._finish(sums, batch)
 
     def _output(self, params: Params, batch: Batch) -> tuple[jax.Array, jax.Array, jax.Array]:

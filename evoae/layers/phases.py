@@ -9,6 +9,7 @@ many candidates or images at a time, keep that of vectors at work, and a GPU joi
 one kernel that reads its input once.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Iterable, Sequence
@@ -137,19 +138,19 @@ def _of_kernels(layer: Conv | ConvTranspose, weights: Weights, x: Phases, in_ful
         padded = jnp.pad(one, ((0, 0), *pads, (0, 0), (0, 0)))
         padded = padded.reshape(channels // group, 1, group, *padded.shape[1:])
         seen[at] = materialize(padded) if in_full else padded, pads[0][0], pads[1][0]
-    if in_full:
-        last = max(kernel.shape[-1], x[0, 0].shape[-1])
+    if in_full:  # then images are last
+        last = x[0, 0].shape[-1]
         kernel = materialize(jnp.broadcast_to(kernel, (*kernel.shape[:-1], last)))
 
     def phase(rows: list[tuple[int, int, int]], columns: list[tuple[int, int, int]]) -> jax.Array:
-        total: jax.Array | None = None
+        terms = []
         for (a, down, i), (b, right, j) in itertools.product(rows, columns):
             values, top, left = seen[a, b]
             top, left = top + down, left + right
             values = values[:, :, :, top : top + sizes[0], left : left + sizes[1]]
-            term = kernel[None, :, :, i, j, None, None] * values
-            total = term if total is None else total + term
-        return total.sum(2).reshape(-1, *sizes, *total.shape[-2:])  # type: ignore[union-attr]
+            terms.append(kernel[None, :, :, i, j, None, None] * values)
+        total = functools.reduce(jnp.add, terms).sum(2)
+        return total.reshape(-1, *sizes, *total.shape[-2:])
 
     places = itertools.product(enumerate(reads[0]), enumerate(reads[1]))
     return {(a, b): phase(rows, columns) for (a, rows), (b, columns) in places}
@@ -188,5 +189,5 @@ def _pooled(layer: MaxPool, x: Phases) -> Phases:
 def _of_dense(weights: Weights, x: jax.Array, images_last: bool) -> Phases:
     kernel, flat = weights["kernel"], x.reshape(-1, *x.shape[-2:])
     if images_last:
-        return {(0, 0): materialize(jnp.einsum("usp,spn->upn", kernel[..., 0], flat))}
+        return {(0, 0): jnp.einsum("usp,spn->upn", kernel[..., 0], flat)}
     return {(0, 0): (kernel * materialize(flat)[None]).sum(1)}
