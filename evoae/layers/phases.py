@@ -3,10 +3,9 @@
 Phase (a, b) of an image by a factor f has its rows f y + a and columns f x + b. Strides, pooling
 and the interleaving of a transposed convolution choose among whole phases, and a shift moves an
 axis of an array that no device lays out in tiles; so no image is ever put together. The last two
-axes are images and candidates, in the order that suits their numbers: the last one is the lanes of
-a TPU. There a candidate's kernels are too small for the unit of matrix products; sums of products,
-many candidates or images at a time, keep that of vectors at work, and a GPU joins each of them to
-one kernel that reads its input once.
+axes are images and candidates, in the order that suits their numbers. Sums of products, many images
+or candidates at a time, take the place of a small matrix product for each candidate: a GPU joins
+all of a layer to one kernel that reads its input once.
 """
 
 import functools
