@@ -120,6 +120,7 @@ def _read(read: Callable[..., Any], columns: list[str], pa: Any) -> tuple[Any, A
         if size > psutil.virtual_memory().available:
             raise ValueError("it holds more than memory does")
     table = pa.Table.from_batches(batches)
+    table.validate(full=True)  # reading by damaged offsets would end the process
     labels = table[columns[-1]]
     has_labels = len(columns) == 2 and not labels.null_count
     return table[columns[0]], np.array(labels.to_pylist()) if has_labels else None
