@@ -191,7 +191,7 @@ def tile_size(params: Params, batch: Batch, platform: Platform) -> int:
     >>> from evoae.platforms import CPU, TPU
     >>> params, batch = {"kernel": jnp.zeros(1397)}, jnp.zeros((100, 28, 28, 1))
     >>> tile_size(params, batch, CPU), tile_size(params, batch, TPU)
-    (3, 30)
+    (3, 24)
     """
     images = batch.images if isinstance(batch, PreparedBatch) else batch
     return platform.chunk_size(trees.size(params) + trees.size(images))

@@ -276,7 +276,7 @@ def test_bench_takes_its_options(monkeypatch, tmp_path):
         evoae.experiments.bench.benchmark, "bench", lambda **query: asked.append(query)
     )
     assert main(["bench", "--quick", "--out", str(tmp_path)]) == 0
-    assert asked == [{"quick": True, "out": tmp_path}]
+    assert asked == [{"quick": True, "networks": (), "out": tmp_path}]
 
 
 # The command that a page names

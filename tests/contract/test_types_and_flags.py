@@ -208,7 +208,7 @@ TRACED = {
     name: (
         strategy,
         contract.fitness_of(name),
-        jax.eval_shape(functools.partial(contract.first_of, name)),
+        jax.eval_shape(functools.partial(contract.first_of.__wrapped__, name)),
         np.float32(0),
     )
     for name, strategy in contract.STRATEGIES.items()

@@ -80,7 +80,7 @@ def test_a_run_without_a_finite_error_does_not_stop_the_others(key):
         ({"block_size": 1.5}, "block_size must be a whole number from 1, got 1.5"),
         ({"runs_at_once": 0}, "runs_at_once must be None or a whole number from 1, got 0"),
         ({"keys": jax.random.split(jax.random.key(0), 3)}, r"got lengths \[\(2,\), \(3,\)\]"),
-        ({"keys": jax.random.key(0)}, "keys and states must be stacked along a first axis"),
+        ({"keys": jax.random.key(0)}, r"keys must be an array of keys \[R\] of jax.random"),
     ],
 )
 def test_what_does_not_fit_is_said(changed, message):

@@ -225,7 +225,7 @@ def test_an_invalid_run_has_an_infinite_error(config, tmp_path, monkeypatch):
 
     def failing(*arguments, **settings):
         states, trace = evolve_runs(*arguments, **settings)
-        firsts.append(states.generation[0] == 1)
+        firsts.append(int(states.generation[0]) == 1)
         if sum(firsts) == 2:
             trace.best_fitness[0, 0] = np.inf
         return states, trace
