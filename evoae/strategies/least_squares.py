@@ -15,14 +15,13 @@ from evoae.mutations.base import Mutation
 from evoae.mutations.sparse import SparsePerturbation, add_at
 from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy
-from evoae.strategies.probes import ProbeSums, as_sums, check_float32, ridge_of
+from evoae.strategies.probes import EXACT, ProbeSums, as_sums, check_float32, ridge_of
 from evoae.strategies.ridge import solve
 from evoae.types import Hyper, Info, Params, Perturbation, Population
 
 FACTORS = (0.2, 3.0)  # of the damping, one for each trial: as many as two devices solve at once
 WIDER = 6.0  # what the damping is multiplied by where no trial is better
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-7, 1e3
-EXACT = 1e-30  # a floor so small that it changes no error
 CENTRAL_LENGTH = 3  # of a probe both ways, in lengths of one that is taken one way
 FALLING = 0.7  # the part of a run in which the floor falls
 GROWTH = 6  # of directions, from one stage to the next

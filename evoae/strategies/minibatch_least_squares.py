@@ -12,13 +12,14 @@ from evoae.fitness.outputs import Outputs, OutputSums
 from evoae.mutations.sparse import Sparse, SparsePerturbation
 from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy
-from evoae.strategies.probes import ProbeSums, as_sums, check_float32, fall, ridge_of
+from evoae.strategies.probes import EXACT, ProbeSums, as_sums, check_float32, fall, ridge_of
 from evoae.strategies.ridge import solve
 from evoae.types import Hyper, Info, Params, Population
 
 MOST_WEIGHTS = 4096  # memory grows by the square of their number, the time of a step by the cube
 EARLY_DAMPING, EARLY_RATE = 10.0, 2.5  # in units of the later ones: one batch tells less
 LONGEST_STEP = 0.3  # of a weight in one generation
+FLOOR = 0.02  # an absolute error below it counts by its square, or its curvature had no bound
 
 _Rate = Annotated[float, Rule("above 0 and at most 1", lambda x: 0 < x <= 1)]
 _Decay = Annotated[float, Rule("from 0 and below 1", lambda x: 0 <= x < 1)]
@@ -47,33 +48,34 @@ class MinibatchLeastSquares(Strategy):
 
         (C + damping D) step = J r,
 
-    with D the diagonal of C. `evolve` begins with some random weights a generation, and C is the
-    curvature J W J' of the batch. Then each weight has its child, if there are at most 4,096 of
-    them; and since one batch tells too little of how 1,000 weights act together, C is a running
-    mean over generations, to which each adds what a random sample of its outputs tells. The slopes
-    J r are of all outputs. The parent
-    moves by a part of the step that falls as a cosine from generation 0 to `horizon`, so that the
-    noise of the batches averages out. No child is selected, and a generation may be a step back.
+    with D the diagonal of C. `evolve` begins with some random weights a generation, and with the
+    curvature J W J' of the batch as C. Later each weight has its child, if there are at most 4,096
+    of them. One batch tells too little of how 1,000 weights act together, so C is then a running
+    mean over generations, of random samples of their outputs. The slopes J r are of all outputs.
+
+    The parent moves by a part of the step. That part falls as a cosine from generation 0 to
+    `horizon`, so the noise of the batches averages out. No child is selected, and the error may
+    rise from one generation to the next.
 
     It is a derivative-free stochastic Gauss-Newton method, or natural gradient (Amari 1998,
     "Natural gradient works efficiently in learning"; Martens 2020, "New insights and perspectives
-    on the natural gradient method"). It sees what networks put out, as `LeastSquares` does.
+    on the natural gradient method"). It reads outputs, as `LeastSquares` does.
 
     `population_size` is that of the first generations; `num_evaluations` counts all candidates.
 
     Attributes:
-      num_directions: weights that are probed in each of the first generations, at least 1; never
-        more than there are, and where there are no more, C is a mean from the beginning.
+      num_directions: weights that are probed in each of the first generations, at least 1. If there
+        are no more than that, C is a mean from the beginning.
       early_generations: how many these are, at least 1.
-      learning_rate: the part of a step that is taken at first, above 0 and at most 0.4; in the
-        first generations 2.5 times as much.
-      damping: above 0; in the first generations ten times as much.
+      learning_rate: the part of a step that is taken, before it falls, above 0 and at most 0.4;
+        2.5 times as much in the first generations.
+      damping: above 0; ten times as much in the first generations.
       memory: decay of the running mean of the curvature, from 0 to below 1. Until it has seen some
         generations, steps are shorter: they are multiplied by 1 - memory^generations.
       num_sampled: outputs of each part of a batch, of eight images at most, from which the
         curvature is known; at least 1.
-      encoder_rate: what the damping of weights under a node named "encoder" is divided by, above 0
-        and at most 1; later its root. They move last, as in `LeastSquares`.
+      encoder_rate: divides the damping of weights under a node named "encoder", above 0 and at most
+        1; after the first generations its root. These weights move last, as in `LeastSquares`.
       probe_length: of a change of one weight, above 0.
       horizon: generations over which steps fall, above 0.
 
@@ -175,7 +177,8 @@ class MinibatchLeastSquares(Strategy):
     def sum_outputs(
         self, population: Population, outputs: Outputs, state: MinibatchState
     ) -> ProbeSums:
-        near = outputs.expand(outputs.first, jnp.float32(0))
+        near = outputs.expand(outputs.first, jnp.float32(FLOOR))
+        exact = outputs.expand(outputs.first, jnp.float32(EXACT))
         effects, count = outputs.effects.finite(), len(outputs.first)
         moment, curvatures, sampled = -effects.moment(near.slopes), near.curvatures, effects
         if self._averages(population) and self.num_sampled < count:
@@ -183,7 +186,7 @@ class MinibatchLeastSquares(Strategy):
             sample = jax.random.randint(key, (self.num_sampled,), 0, count)
             sampled = effects.of_outputs(sample)
             curvatures = curvatures[sample] * (count / self.num_sampled)
-        return ProbeSums(sampled.gram(curvatures), moment, near.values.sum())
+        return ProbeSums(sampled.gram(curvatures), moment, exact.values.sum())
 
     def tell(
         self, key: jax.Array, population: Population, fitness: OutputSums, state: MinibatchState

@@ -9,6 +9,7 @@ from evoae.fitness.outputs import Outputs, OutputSums
 from evoae.strategies.base import Strategy
 from evoae.types import Params, Population
 
+EXACT = 1e-30  # a floor so small that it changes no error
 SMALLEST_PART = 1e-4  # of the largest curvature: the least that the damping is a part of
 
 
