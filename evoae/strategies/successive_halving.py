@@ -14,7 +14,7 @@ from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy, check_strategy
 from evoae.types import Hyper, Info, Params, Population
 
-LOOK_AFTER = 0.7  # the part of its first turn after which a start may be dropped
+LOOK_AFTER = 0.8  # the part of its first turn after which a start may be dropped
 FAR_BEHIND = 1.3  # times the smallest error that a start had by then
 LARGEST = np.finfo(np.float32).max
 
@@ -65,7 +65,7 @@ class SuccessiveHalving(Strategy):
       generations_each: generations of each start in the first round, at least 1.
       reduction: the factor by which starts get fewer, and turns longer, from round to round, at
         least 2; None leaves one start after the first round.
-      drops: end the first turn of a start after seven tenths if its error is then 1.3 times the
+      drops: end the first turn of a start after eight tenths if its error is then 1.3 times the
         smallest that a start had by then. The last turn gets the generations that this saves.
 
     >>> import evoae

@@ -49,8 +49,8 @@ _PRESETS = {
             error="mae",
             strategy=SuccessiveHalving(
                 LeastSquares(), num_starts=14, generations_each=120, reduction=14, drops=True
-            ).fitted_to(1_650),
-            num_generations=1_650,
+            ).fitted_to(1_700),
+            num_generations=1_700,
         ),
     ),
     "probes": (
