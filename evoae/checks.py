@@ -39,6 +39,8 @@ class Rule(NamedTuple):
 
 Positive = Annotated[float, Rule("above 0", lambda x: x > 0)]
 Fraction = Annotated[float, Rule("above 0 and below 1", lambda x: 0 < x < 1)]
+Share = Annotated[float, Rule("above 0 and at most 1", lambda x: 0 < x <= 1)]
+Decay = Annotated[float, Rule("from 0 and below 1", lambda x: 0 <= x < 1)]
 Number = Annotated[int, Rule("from 0", lambda x: x >= 0)]
 Count = Annotated[int, Rule("from 1", lambda x: x >= 1)]
 Several = Annotated[int, Rule("from 2", lambda x: x >= 2)]

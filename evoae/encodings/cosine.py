@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import math
-from typing import Annotated
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from jax import lax
 
-from evoae.checks import Count, Rule
+from evoae.checks import Count, Share
 from evoae.encodings.base import Encoding
 from evoae.encodings.coordinates import grid
 from evoae.types import Genotype, Params
@@ -46,7 +45,7 @@ class Cosine(Encoding):
     (10, 8)
     """
 
-    genes_per_weight: Annotated[float, Rule("above 0 and at most 1", lambda x: 0 < x <= 1)] = 0.1
+    genes_per_weight: Share = 0.1
     num_coefficients: tuple[Count, ...] | None = None
 
     def init(self, key: jax.Array, params: Params) -> Genotype:

@@ -80,7 +80,7 @@ def evaluate(
             return _scalar(fitness(params, batch))
 
         def errors(params: Params) -> jax.Array:
-            if platform.has_phases and isinstance(fitness, Reconstruction):
+            if isinstance(fitness, Reconstruction):
                 return fitness.of_networks(params, batch, platform)
             return jax.vmap(error)(params)
 

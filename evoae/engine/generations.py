@@ -19,7 +19,7 @@ from evoae.fitness.batches import check_batch, drawn, is_noisy, prepared
 from evoae.fitness.outputs import OutputFitness, check_outputs
 from evoae.platforms import Platform, platform_of
 from evoae.strategies import Strategy
-from evoae.strategies.base import check_flags, check_strategy
+from evoae.strategies.base import check_flags, check_key, check_strategy
 from evoae.types import Batch, FitnessFn, Info
 
 # Generations in one call of the compiled program; between calls the host may look at the state.
@@ -270,15 +270,6 @@ def evolve(
         if not np.isfinite(trace.best_fitness).all():
             raise InvalidFitnessError(local(state, mesh), _joined(traces), _advice(batch))
     return local(state, mesh), _joined(traces)
-
-
-def check_key(name: str, key: Any, axes: int = 0) -> None:
-    """Raises a `ValueError` unless it is a key of `jax.random`, old or new, or an array of such."""
-    dtype, ndim = getattr(key, "dtype", None), getattr(key, "ndim", None)
-    new = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
-    if not ((new and ndim == axes) or (dtype == np.uint32 and ndim == axes + 1)):
-        many = "an array of keys [R]" if axes else "one"
-        raise ValueError(f"{name} must be {many} of jax.random, got {key!r}")
 
 
 def _joined(traces: list[Info]) -> Info:

@@ -12,12 +12,12 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from evoae import trees
 from evoae.checks import check_whole
 from evoae.engine.evaluation import equal_size
-from evoae.engine.generations import DEFAULT_BLOCK_SIZE, block, check_key, generation
+from evoae.engine.generations import DEFAULT_BLOCK_SIZE, block, generation
 from evoae.engine.programs import bound_programs
 from evoae.fitness.batches import check_batch
 from evoae.platforms import platform_of
 from evoae.strategies import Strategy
-from evoae.strategies.base import check_flags, check_strategy
+from evoae.strategies.base import check_flags, check_key, check_strategy
 from evoae.types import Batch, FitnessFn, Info
 
 EACH_RUN, SHARED = PartitionSpec("runs"), PartitionSpec()

@@ -4,6 +4,8 @@ import abc
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from evoae.checks import Checked, check_instance
 from evoae.fitness.outputs import Outputs
@@ -170,6 +172,15 @@ def check_flags() -> None:
     """Raises a `ValueError` where JAX is set to stop at what every search has."""
     if jax.config.jax_debug_infs:  # type: ignore[attr-defined]
         raise ValueError("jax_debug_infs must be off: an error is infinite until it is known")
+
+
+def check_key(name: str, key: Any, axes: int = 0) -> None:
+    """Raises a `ValueError` unless it is a key of `jax.random`, old or new, or an array of such."""
+    dtype, ndim = getattr(key, "dtype", None), getattr(key, "ndim", None)
+    new = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+    if not ((new and ndim == axes) or (dtype == np.uint32 and ndim == axes + 1)):
+        many = "an array of keys [R]" if axes else "one"
+        raise ValueError(f"{name} must be {many} of jax.random, got {key!r}")
 
 
 def check_strategy(name: str, value: object) -> None:

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 from jax import lax
 
 from evoae import trees
-from evoae.checks import Count, Positive, Rule, check_instance
+from evoae.checks import Count, Positive, Rule, Share, check_instance
 from evoae.fitness.outputs import Expansion, Outputs, OutputSums
 from evoae.mutations.base import Mutation
 from evoae.mutations.sparse import SparsePerturbation, add_at
 from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy
-from evoae.strategies.probes import EXACT, ProbeSums, as_sums, check_float32, ridge_of
+from evoae.strategies.probes import EXACT, ProbeSums, as_sums, check_float32, children_of, ridge_of
 from evoae.strategies.ridge import solve
 from evoae.types import Hyper, Info, Params, Perturbation, Population
 
@@ -26,8 +26,6 @@ CENTRAL_LENGTH = 3  # of a probe both ways, in lengths of one that is taken one 
 FALLING = 0.7  # the part of a run in which the floor falls
 GROWTH = 6  # of directions, from one stage to the next
 CHECKED_EVERY = 10  # generations from one decision on the number of directions to the next
-
-_Rate = Annotated[float, Rule("above 0 and at most 1", lambda x: 0 < x <= 1)]
 
 
 class LeastSquaresState(NamedTuple):
@@ -145,9 +143,9 @@ class LeastSquares(Strategy):
     least_gain: Annotated[float, Rule("from 0", lambda x: x >= 0)] = 0.004
     damping: Positive = 1.0
     floor: Positive = 0.05
-    floor_decay: _Rate = 0.985
+    floor_decay: Share = 0.985
     last_floor: Positive = 0.001
-    encoder_rate: _Rate = 0.03
+    encoder_rate: Share = 0.03
     longest_step: Positive = 1.0
     elitist: bool = True
 
@@ -227,7 +225,7 @@ class LeastSquares(Strategy):
         """The parent and its probes; or, midway, the parent and the trials."""
         if isinstance(state, Trials):
             none = jnp.zeros_like(state.steps[:1])
-            return _population(state.search.parent, jnp.concatenate([none, state.steps])), state
+            return children_of(state.search.parent, jnp.concatenate([none, state.steps])), state
         number = self._stages(state.parent)[0]
         for_mutation, for_sign = jax.random.split(key)
         directions: Perturbation
@@ -249,8 +247,8 @@ class LeastSquares(Strategy):
         sign = sign.astype(jnp.float32)
         if self.probe is None:
             directions = directions._replace(values=directions.values * sign[:, None])
-            return _population(state.parent, directions), state
-        return _population(state.parent, Mirrored(directions, sign)), state
+            return children_of(state.parent, directions), state
+        return children_of(state.parent, Mirrored(directions, sign)), state
 
     def express(self, population: Population, index: jax.Array) -> Params:
         parent = trees.take(population.parents, population.parent_ids[index, 0])
@@ -379,9 +377,3 @@ class LeastSquares(Strategy):
 def _solve_damped(system: tuple[jax.Array, ...], damping: jax.Array) -> jax.Array:
     lower, ridge, moment = system
     return solve(lower, damping * ridge, moment)
-
-
-def _population(parent: Params, perturbation: Perturbation) -> Population:
-    count = len(jax.tree.leaves(perturbation)[0])
-    parents = jax.tree.map(lambda leaf: leaf[None], parent)
-    return Population(parents, jnp.zeros((count, 2), jnp.int32), perturbation)

@@ -7,12 +7,20 @@ import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import Count, Positive, Rule
+from evoae.checks import Count, Decay, Positive, Rule, Share
 from evoae.fitness.outputs import Outputs, OutputSums
 from evoae.mutations.sparse import Sparse, SparsePerturbation
 from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy
-from evoae.strategies.probes import EXACT, ProbeSums, as_sums, check_float32, fall, ridge_of
+from evoae.strategies.probes import (
+    EXACT,
+    ProbeSums,
+    as_sums,
+    check_float32,
+    children_of,
+    fall,
+    ridge_of,
+)
 from evoae.strategies.ridge import solve
 from evoae.types import Hyper, Info, Params, Population
 
@@ -20,9 +28,6 @@ MOST_WEIGHTS = 4096  # memory grows by the square of their number, the time of a
 EARLY_DAMPING, EARLY_RATE = 10.0, 2.5  # in units of the later ones: one batch tells less
 LONGEST_STEP = 0.3  # of a weight in one generation
 FLOOR = 0.02  # an absolute error below it counts by its square, or its curvature had no bound
-
-_Rate = Annotated[float, Rule("above 0 and at most 1", lambda x: 0 < x <= 1)]
-_Decay = Annotated[float, Rule("from 0 and below 1", lambda x: 0 <= x < 1)]
 
 
 class MinibatchState(NamedTuple):
@@ -98,9 +103,9 @@ class MinibatchLeastSquares(Strategy):
     _: dataclasses.KW_ONLY
     learning_rate: Annotated[float, Rule("above 0 and at most 0.4", lambda x: 0 < x <= 0.4)] = 0.2
     damping: Positive = 0.01
-    memory: _Decay = 0.95
+    memory: Decay = 0.95
     num_sampled: Count = 128
-    encoder_rate: _Rate = 0.03
+    encoder_rate: Share = 0.03
     probe_length: Positive = 0.001
     horizon: Positive = 2_000.0
 
@@ -159,9 +164,7 @@ class MinibatchLeastSquares(Strategy):
             positions = jax.random.permutation(key, positions)[: self.num_directions]
         positions = jnp.concatenate([positions[:1], positions])[:, None]  # of the parent, none
         lengths = jnp.full(positions.shape, state.hyper["probe_length"]).at[0].set(0.0)
-        parents = jax.tree.map(lambda leaf: leaf[None], state.parent)
-        ids = jnp.zeros((len(positions), 2), jnp.int32)
-        return Population(parents, ids, SparsePerturbation(positions, lengths)), state
+        return children_of(state.parent, SparsePerturbation(positions, lengths)), state
 
     def express(self, population: Population, index: jax.Array) -> Params:
         parent = trees.take(population.parents, trees.take(population.parent_ids, index)[0])
@@ -170,9 +173,9 @@ class MinibatchLeastSquares(Strategy):
     def single_changes(self, population: Population) -> tuple[jax.Array, jax.Array] | None:
         return Sparse().single_changes(population)
 
-    def _averages(self, population: Population) -> bool:
+    def _averages(self, population: Population, state: MinibatchState) -> bool:
         """Whether the curvature is a running mean: where each weight has its child."""
-        return population.size > trees.size(trees.take(population.parents, 0))
+        return population.size == 1 + len(state.curvature)
 
     def sum_outputs(
         self, population: Population, outputs: Outputs, state: MinibatchState
@@ -181,7 +184,7 @@ class MinibatchLeastSquares(Strategy):
         exact = outputs.expand(outputs.first, jnp.float32(EXACT))
         effects, count = outputs.effects.finite(), len(outputs.first)
         moment, curvatures, sampled = -effects.moment(near.slopes), near.curvatures, effects
-        if self._averages(population) and self.num_sampled < count:
+        if self._averages(population, state) and self.num_sampled < count:
             key = jax.random.fold_in(jax.random.key(0), state.generation)
             sample = jax.random.randint(key, (self.num_sampled,), 0, count)
             sampled = effects.of_outputs(sample)
@@ -201,7 +204,7 @@ class MinibatchLeastSquares(Strategy):
         curvature, weight = state.curvature, state.weight
         damping, rate, slowest = hyper["damping"], hyper["learning_rate"], hyper["encoder_rate"]
         rate = rate * fall(state.generation, hyper["horizon"])
-        if not self._averages(population):
+        if not self._averages(population, state):
             damping, rate = EARLY_DAMPING * damping, EARLY_RATE * rate
         else:
             curvature = memory * curvature + (1 - memory) * lower

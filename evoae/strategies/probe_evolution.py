@@ -1,22 +1,20 @@
 """An evolution strategy that probes single weights and recombines what the probes found."""
 
 import dataclasses
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from evoae import trees
-from evoae.checks import Positive, Rule, Several
+from evoae.checks import Decay, Positive, Several
 from evoae.mutations.sparse import Sparse, SparsePerturbation
 from evoae.strategies import populations as shared
 from evoae.strategies.base import Strategy
-from evoae.strategies.probes import fall
+from evoae.strategies.probes import children_of, fall
 from evoae.types import Hyper, Info, Params, Population
 
 LAST_RATE, LAST_LENGTH = 0.02, 0.05  # what is left of learning rate and probe length at the end
-
-_Decay = Annotated[float, Rule("from 0 and below 1", lambda x: 0 <= x < 1)]
 
 
 class ProbeState(NamedTuple):
@@ -71,8 +69,8 @@ class ProbeEvolutionStrategy(Strategy):
     population_size: Several = 256
     learning_rate: Positive = 0.01
     probe_length: Positive = 0.02
-    momentum: _Decay = 0.9
-    square_decay: _Decay = 0.99
+    momentum: Decay = 0.9
+    square_decay: Decay = 0.99
     horizon: Positive = 30_000.0
     elitist: bool = True
     encoder_rate: Positive = 1.0
@@ -112,9 +110,7 @@ class ProbeEvolutionStrategy(Strategy):
             return SparsePerturbation(position, jnp.where(index == 0, 0.0, sign * length))
 
         perturbation = jax.vmap(probe)(jnp.arange(self.population_size, dtype=jnp.int32))
-        parents = jax.tree.map(lambda leaf: leaf[None], state.centre)
-        parent = jnp.zeros((self.population_size, 2), jnp.int32)
-        return Population(parents, parent, perturbation), state
+        return children_of(state.centre, perturbation), state
 
     def express(self, population: Population, index: jax.Array) -> Params:
         centre = trees.take(population.parents, trees.take(population.parent_ids, index)[0])

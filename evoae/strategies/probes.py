@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from evoae.fitness.outputs import Outputs, OutputSums
 from evoae.strategies.base import Strategy
-from evoae.types import Params, Population
+from evoae.types import Params, Perturbation, Population
 
 EXACT = 1e-30  # a floor so small that it changes no error
 SMALLEST_PART = 1e-4  # of the largest curvature: the least that the damping is a part of
@@ -19,6 +19,13 @@ class ProbeSums(NamedTuple):
     gram: jax.Array  # of their effects on the outputs, by curvature; its lower part, [N, N]
     moment: jax.Array  # of their effects with the fall of the error, [N]
     error: jax.Array  # of the parent
+
+
+def children_of(parent: Params, perturbation: Perturbation) -> Population:
+    """The candidates that these changes, leaves [P, ...], make of a single parent."""
+    count = len(jax.tree.leaves(perturbation)[0])
+    parents = jax.tree.map(lambda leaf: leaf[None], parent)
+    return Population(parents, jnp.zeros((count, 2), jnp.int32), perturbation)
 
 
 def check_float32(params: Params, owner: str) -> None:

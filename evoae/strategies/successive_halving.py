@@ -103,22 +103,21 @@ class SuccessiveHalving(Strategy):
 
         That is half of them, or nine tenths with several rounds, since the last ones choose best.
         """
-        shortest = dataclasses.replace(self, generations_each=1)._turns[-1]
+        shortest = dataclasses.replace(self, generations_each=1)._turns
+        length = sum(turn.until - turn.own for turn in shortest)
         most = num_generations // 2 if self.reduction is None else 9 * num_generations // 10
         expected = 0.5 * (1 + LOOK_AFTER) if self.drops else 1  # half of the starts are dropped
-        each = min(self.generations_each, max(int(most / (expected * shortest.end)), 1))
-        left = max(num_generations - int(expected * each * shortest.end), 0)
-        search = self.strategy.fitted_to(left + each * shortest.until)
+        each = min(self.generations_each, max(int(most / (expected * length)), 1))
+        left = max(num_generations - int(expected * each * length), 0)
+        search = self.strategy.fitted_to(left + each * shortest[-1].until)
         return dataclasses.replace(self, strategy=search, generations_each=each)
 
     @property
     def _turns(self) -> list["_Turn"]:
         """All turns of the race."""
-        starts, each, own, end, turns = self.num_starts, self.generations_each, 0, 0, []
+        starts, each, own, turns = self.num_starts, self.generations_each, 0, []
         while starts > 1:
-            for _ in range(starts):
-                end += each
-                turns.append(_Turn(end, own, own + each))
+            turns += [_Turn(own, own + each)] * starts
             own += each
             starts = 1 if self.reduction is None else max(starts // self.reduction, 1)
             each *= self.reduction or 1
@@ -217,7 +216,7 @@ class SuccessiveHalving(Strategy):
             return state._replace(midway=search), info
         starts = _put(state.starts, search, state.active)
         errors = jnp.minimum(shared.best_errors(starts), LARGEST)
-        owns, untils = (jnp.int32(column) for column in list(zip(*self._turns, strict=True))[1:])
+        owns, untils = (jnp.int32(column) for column in zip(*self._turns, strict=True))
         is_over, looks = search.generation >= untils[state.turn], state.looks
         if self.drops:
             own = errors[state.active]
@@ -228,8 +227,7 @@ class SuccessiveHalving(Strategy):
         turn = state.turn + is_over.astype(jnp.int32)
         decided = turn == len(untils)
         # Who is next is the best of those that have not had this round's turn.
-        behind = jnp.where(decided, untils[-1], owns[jnp.minimum(turn, len(owns) - 1)])
-        waiting = starts.generation == behind
+        waiting = starts.generation == jnp.append(owns, untils[-1])[turn]
         waiting |= ~waiting.any()  # more were dropped than go on
         following = jnp.argmin(jnp.where(waiting, errors, jnp.inf)).astype(jnp.int32)
         active = jnp.where(is_over, following, state.active)
@@ -241,7 +239,6 @@ class SuccessiveHalving(Strategy):
 class _Turn(NamedTuple):
     """Of a start in the race."""
 
-    end: int  # in generations of a run in which no start is dropped
     own: int  # generations of the start before it
     until: int  # and after it
 
